@@ -1,0 +1,206 @@
+"""What was seen: plain frozen data. Everything downstream is a pure function of these.
+
+They are what the contract prints: `as_json` gives one line of JSON, `schema` its JSON Schema.
+Times are aware UTC datetimes, durations are seconds, `None` means not known.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from exporter.vocabulary import AuthOutcome, Cause, Mechanism, OfferedMechanism, Outcome, Phase, Protocol, Responsible
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressResult:
+    """TCP to one address of the name: outcome, and seconds from connect() to writable."""
+
+    address: str
+    outcome: Outcome
+    seconds: float | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseResult:
+    """One phase of a walk. `measured_at` is set where the result is kept from an earlier round (the canary)."""
+
+    phase: Phase
+    outcome: Outcome
+    seconds: float | None = None
+    detail: str | None = None
+    measured_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateInfo:
+    """A certificate as presented; names are cleaned text of the network."""
+
+    subject: str
+    issuer: str
+    not_before: datetime
+    not_after: datetime
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsResult:
+    """What a handshake told.
+
+    `trusted`: this machine's store, clock and name check accept the chain, as a client here would.
+    `genuine`: signatures verify up to a known Microsoft root key, right name, in date by the corrected clock.
+    `signatures_genuine` is the first part of that alone; None where the chain is incomplete, so that it can't be told.
+    `reasons`: every certificate outcome that applies, the one reported first.
+    """
+
+    version: str | None = None
+    cipher: str | None = None
+    group: str | None = None
+    alpn: str | None = None
+    trusted: bool | None = None
+    genuine: bool | None = None
+    signatures_genuine: bool | None = None
+    issuer_organization: str | None = None
+    issuer_common_name: str | None = None
+    chain: tuple[CertificateInfo, ...] = ()
+    reasons: tuple[Outcome, ...] = ()
+    alert: str | None = None
+    stack: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthResult:
+    """The canary's fate, and what the server offers. `offered` None: capabilities weren't reached."""
+
+    offered: tuple[OfferedMechanism, ...] | None = None
+    mechanism: Mechanism | None = None
+    outcome: AuthOutcome | None = None
+    reply: str | None = None
+    meaning: str | None = None
+    measured_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenUse:
+    """Where an account's token came from: `identity_provider`, `cache` or `broker`."""
+
+    source: str
+    seconds: float | None = None
+    expires_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountResult:
+    """One configured account tried at this target."""
+
+    name: str
+    mechanism: Mechanism
+    outcome: AuthOutcome
+    error: str | None = None
+    reply: str | None = None
+    seconds: float | None = None
+    token: TokenUse | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostResult:
+    """One host of a target that has several (sign_in_assets, revocation)."""
+
+    host: str
+    outcome: Outcome
+    failed_phase: Phase | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One walk to one target from one vantage.
+
+    `outcome` is the first phase outcome that isn't ok, and speaks of the path, never of an account.
+    A target of several hosts is reported by its worst host; `hosts` has them all.
+    """
+
+    time: datetime
+    target: str
+    protocol: Protocol
+    host: str
+    port: int
+    address: str | None
+    ip_version: int | None
+    vantage: str
+    outcome: Outcome
+    failed_phase: Phase | None
+    addresses: tuple[AddressResult, ...] = ()
+    phases: tuple[PhaseResult, ...] = ()
+    tls: TlsResult | None = None
+    auth: AuthResult = field(default_factory=AuthResult)
+    accounts: tuple[AccountResult, ...] = ()
+    clock_skew_seconds: float | None = None
+    hosts: tuple[HostResult, ...] = ()
+    retry_after_seconds: float | None = None
+
+    def phase(self, phase: Phase) -> PhaseResult | None:
+        """The result of that phase, or None where the walk has no such phase."""
+        return next((result for result in self.phases if result.phase is phase), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A TLS alert seen on the wire."""
+
+    name: str | None
+    level: str | None
+    from_: str
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One observation that speaks for a cause; `weight` 0 to 1."""
+
+    observation: str
+    points_to: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What is wrong, who has to act, how sure we are, and what to do."""
+
+    target: str
+    vantage: str
+    account: str | None
+    cause: Cause
+    responsible: Responsible
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    journeys: tuple[str, ...]
+    remedy: str
+    runbook: str
+    next_experiment: str | None = None
+
+
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
+
+
+def as_json(observation: Any) -> str:
+    """One line of JSON as the contract prints it."""
+    return _adapter(type(observation)).dump_json(observation).decode()
+
+
+def from_json(kind: type, line: str | bytes) -> Any:
+    """The observation a line of JSON holds. Raises pydantic.ValidationError naming the field."""
+    return _adapter(kind).validate_json(line)
+
+
+def schema(kind: type) -> dict[str, Any]:
+    """The JSON Schema of an observation."""
+    return _adapter(kind).json_schema(mode="serialization")

@@ -1,0 +1,208 @@
+"""Phase `connect`: TCP to every address of a name, each timed, and the one to talk over.
+
+All attempts start together. The conversation goes over the first in order (IPv6 first, the start rotating from round
+to round) that connects within the head start of RFC 8305; the others are judged beside it and closed.
+"""
+
+import asyncio
+import errno
+import ipaddress
+import socket
+import struct
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from exporter.observations import AddressResult
+from exporter.probe.failures import PhaseFailure, of_errno
+from exporter.probe.stream import TcpStream, writable
+from exporter.probe.vantage import SocketMaker
+from exporter.vocabulary import Outcome
+
+#: How long a more preferred address may lag behind the first that connected (RFC 8305 section 5), seconds.
+HEAD_START = 0.25
+
+#: struct tcp_info: tcpi_rtt in µs, and tcpi_total_retrans (linux/tcp.h).
+_TCPI_RTT, _TCPI_TOTAL_RETRANS = 68, 100
+
+#: linux/in.h and in6.h: have the kernel queue ICMP errors with their sender.
+_IP_RECVERR, _IPV6_RECVERR = 11, 25
+#: struct sock_extended_err: errno, origin, type, code, pad, info, data; the offender's address follows.
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")
+_ORIGIN_ICMP, _ORIGIN_ICMP6 = 2, 3
+
+#: No route for this family, or no address of it, on this machine: nothing was sent.
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One address being tried. `sock` is set once connected."""
+
+    address: str
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    result: AddressResult | None = None
+    sock: socket.socket | None = None
+
+    def end(self, outcome: Outcome, seconds: float | None = None, detail: str | None = None) -> None:
+        rounded = None if seconds is None else round(seconds, 6)
+        self.result = AddressResult(address=self.address, outcome=outcome, seconds=rounded, detail=detail)
+        self.done.set()
+
+
+def in_order(addresses: Sequence[str], start: int) -> list[str]:
+    """IPv6 first, then IPv4; within each family the start moves on with every round."""
+    families: dict[int, list[str]] = {6: [], 4: []}
+    for address in addresses:
+        families[ipaddress.ip_address(address).version].append(address)
+    rotated = [
+        family[start % len(family) :] + family[: start % len(family)] for family in families.values() if family
+    ]
+    return [address for family in rotated for address in family]
+
+
+class Connecting:
+    """TCP to all addresses at once: `first` gives the one to talk over, `results` what became of each."""
+
+    def __init__(
+        self, addresses: Sequence[str], port: int, sockets: SocketMaker, clock: Callable[[], float], timeout: float
+    ) -> None:
+        self._attempts = [Attempt(address) for address in addresses]
+        self._clock = clock
+        self._chosen: Attempt | None = None
+        self._tasks = [
+            asyncio.create_task(self._try(attempt, port, sockets, timeout), name=f"connect {attempt.address}")
+            for attempt in self._attempts
+        ]
+
+    async def first(self) -> tuple[TcpStream, str, float]:
+        """The stream, its address, and its seconds. Raises PhaseFailure with the outcome most addresses had."""
+        waiting = [asyncio.create_task(attempt.done.wait()) for attempt in self._attempts]
+        try:
+            for next_done in asyncio.as_completed(waiting):
+                await next_done
+                if any(attempt.sock for attempt in self._attempts):
+                    break
+            await self._give_head_start()
+        finally:
+            for task in waiting:
+                task.cancel()
+        for attempt in self._attempts:
+            if attempt.sock is not None and attempt.result is not None:
+                self._chosen = attempt
+                return TcpStream(attempt.sock, self._clock), attempt.address, attempt.result.seconds or 0.0
+        raise self._failure()
+
+    async def _give_head_start(self) -> None:
+        """Lets addresses before the first connected one catch up for a moment."""
+        before: list[asyncio.Task[bool]] = []
+        for attempt in self._attempts:
+            if attempt.sock is not None:
+                break
+            if not attempt.done.is_set():
+                before.append(asyncio.create_task(attempt.done.wait()))
+        if before:
+            await asyncio.wait(before, timeout=HEAD_START, return_when=asyncio.ALL_COMPLETED)
+            for task in before:
+                task.cancel()
+
+    def _failure(self) -> PhaseFailure:
+        results = [attempt.result for attempt in self._attempts if attempt.result]
+        judged = [result for result in results if result.outcome is not Outcome.SKIPPED]
+        if not judged:
+            return PhaseFailure(Outcome.UNREACHABLE, "this machine has no route for any address of the name")
+        outcomes = [result.outcome for result in judged]
+        most = max(outcomes, key=outcomes.count)
+        return PhaseFailure(most, "; ".join(f"{r.address}: {r.detail or r.outcome}" for r in judged))
+
+    async def results(self) -> tuple[AddressResult, ...]:
+        """What became of each address, once all have ended (each has its own time-out)."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return tuple(attempt.result for attempt in self._attempts if attempt.result is not None)
+
+    def close(self) -> None:
+        """Ends what still runs, and closes every connection but the one talked over."""
+        for task in self._tasks:
+            task.cancel()
+        for attempt in self._attempts:
+            if attempt.sock is not None and attempt is not self._chosen:
+                attempt.sock.close()
+
+    async def _try(self, attempt: Attempt, port: int, sockets: SocketMaker, timeout: float) -> None:
+        family = socket.AF_INET6 if ":" in attempt.address else socket.AF_INET
+        began = self._clock()
+        try:
+            sock = sockets.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            outcome = Outcome.SKIPPED if error.errno in _NO_ROUTE else of_errno(error.errno or 0)
+            attempt.end(outcome, detail=error.strerror)
+            return
+        try:
+            async with asyncio.timeout(timeout):
+                connected = await self._connect(attempt, sock, port)
+        except TimeoutError:
+            attempt.end(Outcome.TIMEOUT, self._clock() - began, f"no answer within {timeout:g} s")
+            connected = False
+        except asyncio.CancelledError:
+            sock.close()
+            raise
+        if not connected:
+            sock.close()
+
+    async def _connect(self, attempt: Attempt, sock: socket.socket, port: int) -> bool:
+        """Ends the attempt by what the kernel says; True where it connected."""
+        if ":" in attempt.address:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        began = self._clock()
+        number = sock.connect_ex((attempt.address, port))
+        if number in _NO_ROUTE:
+            attempt.end(Outcome.SKIPPED, detail="no route on this machine")
+            return False
+        if number == errno.EINPROGRESS:
+            await writable(asyncio.get_running_loop(), sock)
+            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        seconds = self._clock() - began
+        if number:
+            attempt.end(of_errno(number), seconds, _sender(sock) or _words(number))
+            return False
+        attempt.sock = sock
+        attempt.end(Outcome.OK, _kernel_seconds(sock, seconds))
+        return True
+
+
+def _words(number: int) -> str:
+    return "RST" if number == errno.ECONNREFUSED else errno.errorcode.get(number, str(number))
+
+
+def _kernel_seconds(sock: socket.socket, ours: float) -> float:
+    """SYN to SYN-ACK as the kernel timed it: our event loop may have been busy when the socket became writable.
+
+    Only where nothing was sent again; the kernel's clock starts anew then, the client's wait doesn't.
+    """
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    if len(info) < _TCPI_TOTAL_RETRANS + 4:
+        return ours
+    (rtt,) = struct.unpack_from("=I", info, _TCPI_RTT)
+    (retransmitted,) = struct.unpack_from("=I", info, _TCPI_TOTAL_RETRANS)
+    return min(ours, rtt / 1e6) if rtt and not retransmitted else ours
+
+
+def _sender(sock: socket.socket) -> str | None:
+    """Who sent the ICMP error, from the socket's error queue, where the kernel keeps it for TCP."""
+    try:
+        _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
+    except OSError:
+        return None
+    for _, _, data in ancillary:
+        if len(data) < _EXTENDED_ERROR.size + 8:
+            continue
+        number, origin, kind, code, _, _, _ = _EXTENDED_ERROR.unpack_from(data)
+        offender = data[_EXTENDED_ERROR.size :]
+        words = errno.errorcode.get(number, str(number))
+        if origin == _ORIGIN_ICMP:
+            return f"ICMP type {kind} code {code} from {socket.inet_ntop(socket.AF_INET, offender[4:8])} ({words})"
+        if origin == _ORIGIN_ICMP6 and len(offender) >= 24:
+            return f"ICMPv6 type {kind} code {code} from {socket.inet_ntop(socket.AF_INET6, offender[8:24])} ({words})"
+    return None

@@ -1,0 +1,68 @@
+"""Bytes to and from a peer: two methods, so that a conversation runs the same over TCP, TLS, a proxy, or a script."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+#: Read from the kernel at once, bytes.
+READ_SIZE = 65_536
+
+
+class Stream(Protocol):
+    """A two-way byte stream. OSError where the connection breaks."""
+
+    async def send(self, data: bytes) -> float:
+        """Hands all of `data` to the kernel; returns when, in seconds of the monotonic clock."""
+        ...
+
+    async def receive(self) -> bytes:
+        """The next bytes, or b"" at the end of the stream."""
+        ...
+
+    def close(self) -> None:
+        """Ends the connection at once; safe to call twice."""
+        ...
+
+
+class TcpStream:
+    """A connected non-blocking socket.
+
+    `send` returns the time before the system call that carried the last bytes: on return the kernel has often
+    already delivered them, so that the time after it would include the other side's work.
+    """
+
+    def __init__(self, sock: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
+        self._socket = sock
+        self._clock = clock
+
+    async def send(self, data: bytes) -> float:
+        loop = asyncio.get_running_loop()
+        view = memoryview(data)
+        while True:
+            handed = self._clock()
+            try:
+                sent = self._socket.send(view)
+            except (BlockingIOError, InterruptedError):
+                await writable(loop, self._socket)
+                continue
+            view = view[sent:]
+            if not view:
+                return handed
+
+    async def receive(self) -> bytes:
+        return await asyncio.get_running_loop().sock_recv(self._socket, READ_SIZE)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+async def writable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """Waits until the kernel takes bytes, or has an answer to connect()."""
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(sock, lambda: ready.done() or ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_writer(sock)
