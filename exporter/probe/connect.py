@@ -54,9 +54,7 @@ def in_order(addresses: Sequence[str], start: int) -> list[str]:
     families: dict[int, list[str]] = {6: [], 4: []}
     for address in addresses:
         families[ipaddress.ip_address(address).version].append(address)
-    rotated = [
-        family[start % len(family) :] + family[: start % len(family)] for family in families.values() if family
-    ]
+    rotated = [family[start % len(family) :] + family[: start % len(family)] for family in families.values() if family]
     return [address for family in rotated for address in family]
 
 

@@ -97,7 +97,9 @@ async def resolve(name: str, service: NameService, *, ip_version: str, public: b
         return Resolution(addresses=_of_family(listed, ip_version, name), detail="from the hosts file")
     answer = await _ask_all(name, service)
     addresses = _of_family(answer.addresses, ip_version, name)
-    suspicious = [f"{address} ({what})" for address in addresses if (what := suspicion(address, service.private_networks))]
+    suspicious = [
+        f"{address} ({what})" for address in addresses if (what := suspicion(address, service.private_networks))
+    ]
     if suspicious and public:
         detail = f"{', '.join(suspicious)}, answered by {answer.detail}"
         return Resolution(addresses=addresses, outcome=Outcome.ADDRESS_SUSPICIOUS, detail=detail)
@@ -139,30 +141,31 @@ async def _ask_all(name: str, service: NameService) -> Resolution:
     while True:  # the phase's time-out ends it
         tries += 1
         for resolver in service.resolvers:
-            where = _name_of(resolver)
+            asked = where(resolver)
             try:
                 seconds = TRY_SECONDS * min(tries, 2)
                 answers = await _ask(name, resolver, service.sockets_to(resolver[0]), seconds)
             except TimeoutError:
                 if failure is None and tries > 1:
-                    failure = PhaseFailure(Outcome.TIMEOUT, f"no answer from {where}")
+                    failure = PhaseFailure(Outcome.TIMEOUT, f"no answer from {asked}")
                 continue
             except PhaseFailure as error:
-                failure = PhaseFailure(error.outcome, f"{error.detail} from {where}")
+                failure = PhaseFailure(error.outcome, f"{error.detail} from {asked}")
                 continue
             addresses = tuple(address for answer in answers for address in answer.addresses)
             if addresses:
                 notes = [note for answer in answers if (note := answer.note)]
-                return Resolution(addresses=addresses, detail="; ".join(dict.fromkeys([where, *notes])))
+                return Resolution(addresses=addresses, detail="; ".join(dict.fromkeys([asked, *notes])))
             said = next(answer.failure for answer in answers if answer.failure)
-            failure = PhaseFailure(said.outcome, f"{said.detail}, says {where}")
+            failure = PhaseFailure(said.outcome, f"{said.detail}, says {asked}")
             if failure.outcome is Outcome.NAME_NOT_FOUND:
                 raise failure
         if failure is not None and failure.outcome is not Outcome.TIMEOUT:
             raise failure
 
 
-def _name_of(resolver: Resolver) -> str:
+def where(resolver: Resolver) -> str:
+    """A resolver as people write it, its port only where it isn't 53."""
     host, port = resolver
     return host if port == 53 else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -251,7 +254,8 @@ def _judge(reply: dns.message.Message, name: str) -> _Answer:
         return _Answer((), PhaseFailure(Outcome.NAME_NOT_FOUND, f"{rcode} for {name}{said}"))
     if reply.rcode() != dns.rcode.NOERROR:
         return _Answer((), PhaseFailure(Outcome.SERVER_FAILURE, f"{rcode} for {name}{said}"))
-    addresses, alias = [], None
+    addresses: list[str] = []
+    alias: str | None = None
     for rrset in reply.answer:
         if rrset.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
             addresses.extend(str(rdata.address) for rdata in rrset)

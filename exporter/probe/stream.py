@@ -61,8 +61,13 @@ class TcpStream:
 async def writable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
     """Waits until the kernel takes bytes, or has an answer to connect()."""
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(sock, lambda: ready.done() or ready.set_result(None))
+    loop.add_writer(sock, _wake, ready)
     try:
         await ready
     finally:
         loop.remove_writer(sock)
+
+
+def _wake(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)

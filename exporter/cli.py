@@ -1,0 +1,153 @@
+"""The commands. Each says what it does; the work is done elsewhere."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from exporter import __version__
+from exporter.settings_errors import ConfigurationError
+
+#: Exit statuses of the contract.
+HEALTHY, UNHEALTHY, USAGE = 0, 1, 2
+
+_config = click.option(
+    "--config", "config", type=click.Path(path_type=Path, dir_okay=False), help="YAML configuration."
+)
+
+
+class _Commands(click.Group):
+    """Ends with one clear line instead of a traceback where the configuration or a file is at fault."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                click.echo(problem, err=True)
+            raise SystemExit(USAGE) from None
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(USAGE) from None
+        except KeyboardInterrupt:
+            raise SystemExit(130) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="outlook-auth-exporter")
+def main() -> None:
+    """Is it the gateway, Microsoft, or the client? Measures the whole way to Outlook.com's authentication."""
+
+
+@main.command()
+@_config
+@click.option("--listen", help="ADDRESS:PORT instead of the configuration's.")
+@click.option("--only", type=click.Choice(["service", "inspector"]), help="One of the two roles alone.")
+def run(config: Path | None, listen: str | None, only: str | None) -> None:
+    """The service: scheduled probing, web server with metrics and status page."""
+    from exporter.service import run_service
+
+    raise SystemExit(run_service(config, os.environ, listen=listen, only=only))
+
+
+@main.command()
+@click.argument("targets", nargs=-1)
+@click.option("--vantage", help="Only from this vantage.")
+@_config
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, an object a target and vantage.")
+@click.option("--raw", is_flag=True, help="Don't replace addresses and names in texts of the network.")
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False), help="Write a cleaned transcript.")
+def probe(
+    targets: tuple[str, ...], vantage: str | None, config: Path | None, as_json: bool, raw: bool, record: Path | None
+) -> None:
+    """One round now: all targets, or those named."""
+    from exporter.probe_command import run_probe
+
+    raise SystemExit(
+        run_probe(targets, vantage=vantage, config=config, env=os.environ, as_json=as_json, raw=raw, record=record)
+    )
+
+
+@main.command("check-config")
+@click.argument("file", type=click.Path(path_type=Path))
+def check_config(file: Path) -> None:
+    """Validates a configuration; every problem on its own line, with its place."""
+    from exporter.settings_file import load
+
+    settings = load(file, os.environ)
+    for warning in settings.warnings():
+        click.echo(f"{file}: warning: {warning}", err=True)
+    click.echo(f"{file}: good: {len(settings.targets())} targets from {len(settings.vantages)} vantages")
+
+
+@main.command()
+@click.option(
+    "--listen", default="127.0.0.1:10193", show_default=True, help="ADDRESS:PORT of its pages; port 0 is any."
+)
+@click.option("--once", is_flag=True, help="One round, then stop.")
+@click.option("--fault", help="Hold this fault instead of walking through them.")
+@click.option("--json", "as_json", is_flag=True, help='First {"url": …}, then probe lines.')
+def demo(listen: str, once: bool, fault: str | None, as_json: bool) -> None:
+    """The whole product on an embedded Outlook.com behind a misbehaving gateway, on loopback."""
+    from exporter.demo import run_demo
+
+    raise SystemExit(run_demo(listen=listen, once=once, fault=fault, as_json=as_json))
+
+
+@main.group()
+def vantage() -> None:
+    """A client's view: a network namespace on the inside network."""
+
+
+@vantage.command("create")
+@click.argument("name")
+@click.option("--inside", required=True, help="The gateway's interface to its clients.")
+def vantage_create(name: str, inside: str) -> None:
+    """Makes a namespace whose packets pass the same filters as a client's (needs root)."""
+    from exporter.client_view import ClientViewError, create
+
+    try:
+        click.echo(create(name, inside))
+    except ClientViewError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(USAGE) from None
+
+
+@vantage.command("remove")
+@click.argument("name")
+def vantage_remove(name: str) -> None:
+    """Removes what `create` made, also after a crash half-way."""
+    from exporter.client_view import ClientViewError, remove
+
+    try:
+        click.echo(remove(name))
+    except ClientViewError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(USAGE) from None
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["config", "probe", "connection", "verdict"]))
+def schema(kind: str) -> None:
+    """JSON Schema of what the program reads or prints."""
+    from exporter.observations import Probe, Verdict
+    from exporter.observations import schema as schema_of
+    from exporter.settings import Settings
+
+    if kind == "connection":
+        click.echo("schema connection: the inspector is not part of this version yet", err=True)
+        raise SystemExit(USAGE)
+    kinds = {"probe": Probe, "verdict": Verdict}
+    content = Settings.model_json_schema() if kind == "config" else schema_of(kinds[kind])
+    click.echo(json.dumps(content, indent=2))
+
+
+@main.command()
+def metrics() -> None:
+    """The catalogue of metrics as Markdown, from the code."""
+    from exporter.metrics.catalogue import as_markdown
+
+    click.echo(as_markdown())

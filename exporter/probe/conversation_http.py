@@ -1,0 +1,246 @@
+"""HTTP: a page, ActiveSync's empty Bearer, and the token endpoint's refusal of an empty request (RFC 9110, 6749, 6750).
+
+h11 reads and writes; what an answer means is judged by `protocols/http` and the known replies.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import h11
+
+from exporter import __version__
+from exporter.probe.exchange import Conversation
+from exporter.probe.failures import PhaseFailure
+from exporter.probe.way import RunningPhase
+from exporter.protocols import http
+from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase
+
+#: Bytes of a body that are kept; the rest is left unread.
+MAX_BODY = 65_536
+#: Bytes of a response head, at most.
+MAX_HEAD = 65_536
+
+USER_AGENT = f"outlook-auth-exporter/{__version__}"
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A response: lower-cased headers, the body's first 64 KiB, and when its last byte was read (monotonic seconds)."""
+
+    status: int
+    headers: Headers
+    body: bytes
+    sent: float
+    ended: float
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name), None)
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def line(self) -> str:
+        """The status and the beginning of what came with it, for people."""
+        location = self.header("location")
+        said = f"redirect to {location}" if location else " ".join(self.text.split())
+        return f"HTTP {self.status} {said}".strip()
+
+
+class HttpSession:
+    """Requests one after another over one connection."""
+
+    def __init__(self, talk: Conversation, host: str) -> None:
+        self._talk = talk
+        self._host = host
+        self._connection = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+
+    async def request(
+        self, method: str, path: str, headers: Sequence[tuple[str, str]] = (), body: bytes | None = None
+    ) -> Answer:
+        """Sends one request and reads its answer. Raises PhaseFailure where what comes back isn't HTTP."""
+        if self._connection.our_state is h11.DONE:
+            self._connection.start_next_cycle()
+        lines = [("Host", self._host), ("User-Agent", USER_AGENT), ("Accept", "*/*"), *headers]
+        if body is not None:
+            lines.append(("Content-Length", str(len(body))))
+        try:
+            data = self._connection.send(h11.Request(method=method, target=path, headers=lines)) or b""
+            if body:
+                data += self._connection.send(h11.Data(data=body)) or b""
+            data += self._connection.send(h11.EndOfMessage()) or b""
+            return await self._answer(await self._talk.stream.send(data))
+        except h11.RemoteProtocolError as error:
+            raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"not HTTP: {error}: {self._peek()}") from error
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether the server lets this connection be used again."""
+        return self._connection.our_state is h11.DONE and self._connection.their_state is h11.DONE
+
+    def _peek(self) -> str:
+        return self._connection.trailing_data[0][:512].decode("latin-1")
+
+    async def _answer(self, sent: float) -> Answer:
+        response: h11.Response | None = None
+        body = b""
+        while True:
+            event = self._connection.next_event()
+            if event is h11.NEED_DATA:
+                data = await self._talk.stream.receive()
+                if not data and response is None:
+                    raise PhaseFailure(Outcome.CLOSED, "closed by the server without an answer")
+                self._connection.receive_data(data)
+            elif isinstance(event, h11.Response):
+                response = event
+            elif isinstance(event, h11.Data):
+                body += event.data
+            if isinstance(event, h11.EndOfMessage) or event is h11.PAUSED or len(body) >= MAX_BODY:
+                break
+        if response is None:
+            raise PhaseFailure(Outcome.CLOSED, "closed by the server without an answer")
+        headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers]
+        self._talk.read_date(http.date_of(headers))
+        ended = self._talk.way.clock()
+        return Answer(status=response.status_code, headers=headers, body=body[:MAX_BODY], sent=sent, ended=ended)
+
+
+async def page_conversation(talk: Conversation, host: str, path: str, *, genuine: bool | None) -> None:
+    """Phase `http` of a web target: any answer of Microsoft's is ok, but for throttling and outage."""
+    session = HttpSession(talk, host)
+    async with talk.way.phase(Phase.HTTP) as phase:
+        answer = await session.request("GET", path)
+        phase.seconds = answer.ended - answer.sent
+        judge_page(talk, phase, answer, host, genuine=genuine)
+
+
+def judge_page(
+    talk: Conversation, phase: RunningPhase, answer: Answer, host: str, *, genuine: bool | None, plain: bool = False
+) -> None:
+    """Whether a page is Microsoft's: by a genuine chain, or its own headers; a gateway's page has neither.
+
+    Raises PhaseFailure: throttled, unavailable, unexpected_content.
+    """
+    marker = http.is_microsoft(answer.headers, host)
+    if answer.status == 429:
+        talk.findings.retry_after = http.retry_after(answer.headers)
+        raise PhaseFailure(Outcome.THROTTLED, answer.line())
+    elsewhere = http.redirect_host(answer.headers) if answer.status // 100 == 3 else None
+    foreign = elsewhere is not None and not http.is_microsoft_host(elsewhere) and elsewhere != host
+    if foreign and (genuine is not True):
+        raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, answer.line())
+    if answer.status >= 500 and answer.status != 511:
+        words = "" if marker else " (none of Microsoft's headers)"
+        raise PhaseFailure(Outcome.UNAVAILABLE, f"{answer.line()}{words}")
+    if genuine or marker or elsewhere is not None:
+        phase.detail = f"HTTP {answer.status}" + (f", {marker}" if marker else "")
+        return
+    html = "html" in (answer.header("content-type") or "") or answer.body.lstrip()[:1] == b"<"
+    if html or answer.status == 511 or not plain:
+        raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"{answer.line()} (none of Microsoft's headers)")
+    phase.detail = f"HTTP {answer.status}"
+
+
+async def plain_conversation(talk: Conversation, host: str, path: str) -> None:
+    """Phase `http` in clear (revocation): an answer that is no gateway's page."""
+    session = HttpSession(talk, host)
+    async with talk.way.phase(Phase.HTTP) as phase:
+        answer = await session.request("GET", path)
+        phase.seconds = answer.ended - answer.sent
+        judge_page(talk, phase, answer, host, genuine=None, plain=True)
+
+
+async def activesync_conversation(talk: Conversation, host: str, path: str, *, genuine: bool | None) -> None:
+    """OPTIONS without credentials (Exchange Online answers 451), then an empty Bearer, as iOS sends it."""
+    session = HttpSession(talk, host)
+    async with talk.way.phase(Phase.HTTP) as phase:
+        answer = await session.request("OPTIONS", path)
+        phase.seconds = answer.ended - answer.sent
+        judge_page(talk, phase, answer, host, genuine=genuine)
+        talk.findings.marks.append(answer.status)
+    if not session.can_go_on or talk.canary() is None:
+        return
+    async with talk.way.phase(Phase.AUTH) as phase:
+        answer = await session.request("OPTIONS", path, [("Authorization", "Bearer")])
+        phase.seconds = answer.ended - answer.sent
+        found = talk.findings
+        found.offered = http.challenges(answer.headers)
+        challenge = answer.header("www-authenticate")
+        line = f"HTTP {answer.status} {challenge}" if challenge else answer.line()
+        if answer.status == 429 or (answer.status == 503 and answer.header("retry-after")):
+            _throttled(talk, answer, line)
+        if answer.status >= 500:
+            found.auth_outcome = AuthOutcome.UNKNOWN
+            raise PhaseFailure(Outcome.UNAVAILABLE, line)
+        if answer.status // 100 == 2:
+            talk.judge_acceptance(phase, line)
+        else:
+            talk.judge_refusal(phase, line, talk.judge("auth", line))
+
+
+def _throttled(talk: Conversation, answer: Answer, line: str) -> None:
+    found = talk.findings
+    found.mechanism, found.reply, found.measured_at = Mechanism.TOKEN, line, talk.wall_clock()
+    found.auth_outcome, found.retry_after = AuthOutcome.THROTTLED, http.retry_after(answer.headers)
+    raise PhaseFailure(Outcome.THROTTLED, line)
+
+
+async def sign_in_conversation(talk: Conversation, host: str, path: str, *, genuine: bool | None) -> None:
+    """The token endpoint's own refusal of an empty request; between canaries the openid-configuration is read.
+
+    That needs no credential and costs nobody anything; where it isn't Microsoft's, the canary is brought forward.
+    """
+    session = HttpSession(talk, host)
+    token = talk.canary()
+    if token is None and (well_known := _openid_path(path)) is not None:
+        if await _openid_is_sound(session, well_known):
+            return
+        talk.findings.marks.append("openid-configuration is not Microsoft's")
+        token = talk.canary()
+        if not session.can_go_on:
+            return
+    if token is None:
+        return
+    async with talk.way.phase(Phase.TOKEN) as phase:
+        form = [("Content-Type", "application/x-www-form-urlencoded")]
+        answer = await session.request("POST", path, form, b"")
+        phase.seconds = answer.ended - answer.sent
+        _judge_token_refusal(talk, phase, answer, host, genuine=genuine)
+
+
+def _openid_path(token_path: str) -> str | None:
+    tenant, found, _ = token_path.partition("/oauth2/v2.0/token")
+    return f"{tenant}/v2.0/.well-known/openid-configuration" if found else None
+
+
+async def _openid_is_sound(session: HttpSession, path: str) -> bool:
+    """Whether the metadata are those of a Microsoft identity provider (facts 5)."""
+    try:
+        answer = await session.request("GET", path)
+        metadata = json.loads(answer.body)
+    except (PhaseFailure, OSError, ValueError):
+        return False
+    issuer = metadata.get("issuer") if isinstance(metadata, dict) else None
+    return answer.status == 200 and isinstance(issuer, str) and http.is_issuer(issuer)
+
+
+def _judge_token_refusal(
+    talk: Conversation, phase: RunningPhase, answer: Answer, host: str, *, genuine: bool | None
+) -> None:
+    line = http.oauth_error(answer.body) or answer.line()
+    if answer.status == 429:
+        _throttled(talk, answer, line)
+    known = talk.judge("token", line)
+    if known is None and answer.status >= 500:
+        talk.findings.auth_outcome = AuthOutcome.UNKNOWN
+        talk.findings.reply, talk.findings.measured_at = line, talk.wall_clock()
+        raise PhaseFailure(Outcome.UNAVAILABLE, answer.line())
+    if known is None and http.oauth_error(answer.body) is None:
+        judge_page(talk, phase, answer, host, genuine=genuine)
+    if answer.status // 100 == 2:
+        talk.judge_acceptance(phase, line)
+    else:
+        talk.judge_refusal(phase, line, known)

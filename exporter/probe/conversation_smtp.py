@@ -1,0 +1,129 @@
+"""SMTP submission from the greeting to the canary's refusal (RFC 5321, 3207, 4954)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from exporter.probe.exchange import Conversation, bad_news
+from exporter.probe.failures import PhaseFailure
+from exporter.probe.stream import Stream
+from exporter.protocols import sasl, smtp
+from exporter.protocols.canary import CANARY_USER
+from exporter.protocols.smtp import SmtpReader, SmtpReply
+from exporter.vocabulary import OfferedMechanism, Outcome, Phase
+
+#: SASL challenges answered before giving up.
+MAX_CHALLENGES = 3
+
+#: Who we say we are: honest, and never resolvable (RFC 6761).
+EHLO_NAME = "outlook-auth-exporter.invalid"
+
+Upgrade = Callable[[bytes], Awaitable[Stream]]
+
+
+@dataclass(slots=True)
+class _Smtp:
+    talk: Conversation
+    reader: SmtpReader
+
+    async def reply(self) -> SmtpReply:
+        return await self.talk.next_reply(self.reader, self.reader.next_reply)
+
+    async def command(self, line: bytes) -> SmtpReply:
+        await self.talk.stream.send(line)
+        return await self.reply()
+
+
+async def smtp_conversation(talk: Conversation, upgrade: Upgrade | None) -> None:
+    """Greeting, STARTTLS where `upgrade` is given, EHLO, and the canary where one is due."""
+    session = _Smtp(talk, SmtpReader())
+    await _greeting(session)
+    if upgrade is not None:
+        await _starttls(session, upgrade)
+    await _capability(session)
+    token = talk.canary()
+    if token is not None:
+        await _canary(session, token)
+
+
+async def _greeting(session: _Smtp) -> None:
+    async with session.talk.way.phase(Phase.GREETING) as phase:
+        greeting = await session.reply()
+        known = session.talk.judge("greeting", greeting.line)
+        bad_news(known, greeting.line)
+        if greeting.code != 220:
+            raise PhaseFailure(_refusal(greeting), greeting.line)
+        if known is None:
+            phase.outcome, phase.detail = Outcome.UNRECOGNIZED, greeting.line
+        session.talk.read_date(smtp.greeting_date(greeting.line))
+        session.talk.findings.marks.append(known and known.id)
+
+
+def _refusal(reply: SmtpReply) -> Outcome:
+    """A 4yz reply is temporary (RFC 5321 4.2.1): unavailable; a 5yz is a refusal."""
+    return Outcome.UNAVAILABLE if reply.code // 100 == 4 else Outcome.REJECTED
+
+
+async def _ehlo(session: _Smtp, step: str) -> tuple[SmtpReply, dict[str, str]]:
+    reply = await session.command(smtp.ehlo(EHLO_NAME))
+    if reply.code != 250:
+        bad_news(session.talk.judge(step, reply.line), reply.line)
+        raise PhaseFailure(_refusal(reply), reply.line)
+    return reply, smtp.extensions(reply)
+
+
+async def _starttls(session: _Smtp, upgrade: Upgrade) -> None:
+    async with session.talk.way.phase(Phase.STARTTLS):
+        reply, extensions = await _ehlo(session, "starttls")
+        if "STARTTLS" not in extensions:
+            masked = "; keywords are masked, as ESMTP inspection does" if smtp.masked(reply) else ""
+            raise PhaseFailure(Outcome.NOT_OFFERED, f"no STARTTLS among: {' '.join(extensions)}{masked}")
+        answer = await session.command(smtp.starttls())
+        if answer.code != 220:
+            bad_news(session.talk.judge("starttls", answer.line), answer.line)
+            raise PhaseFailure(Outcome.REJECTED, answer.line)
+        if session.reader.pending:
+            raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, "more plain text behind the go-ahead for TLS")
+    session.talk.stream = await upgrade(b"")
+    session.reader = SmtpReader()
+
+
+async def _capability(session: _Smtp) -> None:
+    async with session.talk.way.phase(Phase.CAPABILITY):
+        _, extensions = await _ehlo(session, "capability")
+        offered = smtp.offered(extensions)
+        session.talk.findings.offered = offered
+        session.talk.findings.marks.append(tuple(sorted(offered)))
+        if OfferedMechanism.XOAUTH2 not in offered:
+            raise PhaseFailure(Outcome.NOT_OFFERED, f"no AUTH XOAUTH2 among: {_listed(extensions)}")
+
+
+def _listed(extensions: dict[str, str]) -> str:
+    return ", ".join(f"{keyword} {parameters}".strip() for keyword, parameters in extensions.items())
+
+
+async def _canary(session: _Smtp, token: str) -> None:
+    """Presents the canary; `auth` is timed from the credential's last byte to the final line."""
+    talk = session.talk
+    async with talk.way.phase(Phase.AUTH) as phase:
+        sent = await talk.stream.send(smtp.auth_xoauth2(sasl.xoauth2(CANARY_USER, token)))
+        reply = await session.reply()
+        challenge = None
+        for _ in range(MAX_CHALLENGES):
+            if reply.code != 334:
+                break
+            challenge = challenge or sasl.parse_challenge(reply.text)
+            reply = await session.command(b"\r\n")
+        phase.seconds = talk.way.clock() - sent
+        if reply.code == 235:
+            talk.judge_acceptance(phase, reply.line)
+        else:
+            # A JSON challenge is never Microsoft's, whatever line follows.
+            talk.judge_refusal(phase, reply.line, None if challenge else talk.judge("auth", reply.line))
+    await _quit(session)
+
+
+async def _quit(session: _Smtp) -> None:
+    try:
+        await session.talk.stream.send(smtp.quit_())
+    except OSError:
+        pass

@@ -1,0 +1,312 @@
+"""One walk to one host from one vantage: resolve → connect → proxy → tls → conversation, each step visible.
+
+The result is plain data; the chain of certificates is kept as it came, so that the round can judge it once the clock is
+known.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+
+from exporter.catalogue import Target
+from exporter.observations import AddressResult, PhaseResult, TlsResult
+from exporter.probe import identity
+from exporter.probe.connect import Connecting, in_order
+from exporter.probe.conversation_http import (
+    activesync_conversation,
+    page_conversation,
+    plain_conversation,
+    sign_in_conversation,
+)
+from exporter.probe.conversation_imap import imap_conversation
+from exporter.probe.conversation_pop import pop_conversation
+from exporter.probe.conversation_smtp import smtp_conversation
+from exporter.probe.exchange import CanaryOffer, Conversation, Findings
+from exporter.probe.failures import PhaseFailure
+from exporter.probe.identity import Identity, Roots
+from exporter.probe.proxy import ProxyCredentials, http_connect, socks5
+from exporter.probe.record import Recorder
+from exporter.probe.resolve import NameService, resolve, where
+from exporter.probe.stream import Stream, TcpStream
+from exporter.probe.tls import STACK, Handshake, TlsClient, TlsStream
+from exporter.probe.way import Deadline, WalkEnded, Way
+from exporter.protocols.http import is_microsoft_host
+from exporter.protocols.replies import Replies
+from exporter.vocabulary import Outcome, Phase, Protocol, phases_of
+
+#: ALPN offered, by protocol: h11 speaks HTTP/1.1 alone, and mail clients offer none.
+_ALPN = {
+    Protocol.HTTPS: ("http/1.1",),
+    Protocol.SIGN_IN: ("http/1.1",),
+    Protocol.ACTIVESYNC: ("http/1.1",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """A proxy on the way: scheme is http, https or socks5."""
+
+    scheme: str
+    host: str
+    port: int
+    credentials: ProxyCredentials | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vantage:
+    """A point from which targets are walked to: its sockets, its name service, perhaps its proxy."""
+
+    name: str
+    names: NameService
+    ip_version: str = "any"
+    proxy: Proxy | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every walk shares: the trust store, the roots, the known replies, clocks."""
+
+    tls: TlsClient
+    roots: Roots
+    replies: Replies
+    clock: Callable[[], float]
+    wall_clock: Callable[[], datetime]
+    timeout: float
+
+
+@dataclass(slots=True, kw_only=True)
+class HostWalk:
+    """What one walk found."""
+
+    host: str
+    phases: tuple[PhaseResult, ...] = ()
+    addresses: tuple[AddressResult, ...] = ()
+    address: str | None = None
+    tls: TlsResult | None = None
+    identity: Identity | None = None
+    findings: Findings = field(default_factory=Findings)
+    ended_well: bool = False
+
+    @property
+    def failed(self) -> PhaseResult | None:
+        """The first phase that isn't ok, or None. Phases behind it are skipped and don't count by themselves."""
+        return next((result for result in self.phases if result.outcome is not Outcome.OK), None)
+
+
+async def walk(
+    target: Target,
+    host: str,
+    vantage: Vantage,
+    tools: Tools,
+    *,
+    deadline: Deadline,
+    offer_canary: CanaryOffer,
+    start: int = 0,
+    recorder: Recorder | None = None,
+) -> HostWalk:
+    """Walks the whole way to one host, as far as it goes. Never raises but for cancellation."""
+    phases = phases_of(target.protocol, starttls=target.starttls, proxied=vantage.proxy is not None)
+    way = Way(phases=phases, deadline=deadline, clock=tools.clock, timeout=tools.timeout)
+    step = _Step(target, host, vantage, tools, way, offer_canary, recorder, HostWalk(host=host))
+    try:
+        await step.run(start)
+        step.walk.ended_well = True
+    except WalkEnded:
+        pass
+    finally:
+        await step.finish()
+    return step.walk
+
+
+class _Step:
+    """The steps of one walk, in order. Holds what the next step needs: the stream, the address."""
+
+    def __init__(
+        self,
+        target: Target,
+        host: str,
+        vantage: Vantage,
+        tools: Tools,
+        way: Way,
+        offer_canary: CanaryOffer,
+        recorder: Recorder | None,
+        result: HostWalk,
+    ) -> None:
+        self.target, self.host, self.vantage, self.tools, self.way = target, host, vantage, tools, way
+        self.offer_canary, self.recorder, self.walk = offer_canary, recorder, result
+        self.connecting: Connecting | None = None
+        self.stream: Stream | None = None
+        self.secured: TlsStream | None = None
+
+    async def run(self, start: int) -> None:
+        first_host, first_port = self.host, self.target.port
+        if self.vantage.proxy is not None:
+            first_host, first_port = self.vantage.proxy.host, self.vantage.proxy.port
+        addresses = await self.resolve(first_host)
+        stream: Stream = await self.connect(addresses, first_port, start)
+        already = b""
+        if self.vantage.proxy is not None:
+            stream, already = await self.pass_proxy(stream, self.vantage.proxy)
+        if not self.target.starttls and self.target.protocol is not Protocol.HTTP:
+            stream = await self.tls(stream, already)
+        await self.converse(stream)
+
+    async def resolve(self, name: str) -> Sequence[str]:
+        async with self.way.phase(Phase.DNS) as phase:
+            self.way.keep_addresses.extend(resolver for resolver, _ in self.vantage.names.resolvers)
+            phase.detail = f"no answer from {', '.join(where(each) for each in self.vantage.names.resolvers)}"
+            public = self.vantage.proxy is None and is_microsoft_host(name)
+            found = await resolve(name, self.vantage.names, ip_version=self.vantage.ip_version, public=public)
+            self.way.keep_addresses.extend(found.addresses)
+            phase.outcome, phase.detail = found.outcome, found.detail
+        return found.addresses
+
+    async def connect(self, addresses: Sequence[str], port: int, start: int) -> TcpStream:
+        async with self.way.phase(Phase.CONNECT) as phase:
+            sockets = self.vantage.names.sockets
+            ordered = in_order(addresses, start)
+            timeout = self.tools.timeout * 0.98  # each attempt ends by itself before the phase does
+            self.connecting = Connecting(ordered, port, sockets, self.tools.clock, timeout)
+            stream, self.walk.address, phase.seconds = await self.connecting.first()
+        self.stream = stream
+        return stream
+
+    async def pass_proxy(self, stream: Stream, proxy: Proxy) -> tuple[Stream, bytes]:
+        async with self.way.phase(Phase.PROXY):
+            if proxy.scheme == "https":
+                stream, _ = await self.tools.tls.handshake(stream, proxy.host)
+            ask = socks5 if proxy.scheme.startswith("socks5") else http_connect
+            already = await ask(stream, self.host, self.target.port, proxy.credentials)
+        self.stream = stream
+        return stream, already
+
+    async def tls(self, stream: Stream, already: bytes = b"") -> Stream:
+        async with self.way.phase(Phase.TLS) as phase:
+            name = None if _is_address(self.host) else self.host
+            try:
+                secured, shake = await self.tools.tls.handshake(
+                    stream, name, _ALPN.get(self.target.protocol, ()), already
+                )
+            except PhaseFailure as failure:
+                self.walk.tls = TlsResult(stack=STACK, alert=failure.alert)
+                raise
+            phase.seconds = shake.seconds
+            reasons = self.judge_certificate(shake)
+            if reasons:
+                phase.outcome, phase.detail = reasons[0], _in_words(reasons, self.walk.tls)
+        self.secured = secured
+        return secured
+
+    def judge_certificate(self, shake: Handshake) -> tuple[Outcome, ...]:
+        chain = identity.parse_chain(shake.chain)
+        who = identity.identify(chain, self.host, self.tools.roots)
+        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots) if chain else ()
+        self.walk.identity = who
+        self.walk.tls = _tls_result(shake, chain, reasons, who, self.tools.wall_clock())
+        return reasons
+
+    async def converse(self, stream: Stream) -> None:
+        if self.recorder is not None:
+            stream = self.recorder.listen(stream, self.way)
+        talk = Conversation(
+            way=self.way,
+            stream=stream,
+            replies=self.tools.replies,
+            protocol=self.target.protocol,
+            offer_canary=self.offer_canary,
+            wall_clock=self.tools.wall_clock,
+            findings=self.walk.findings,
+        )
+        talk.findings.marks.extend(_path_marks(self.walk))
+        await converse(talk, self.target, self.host, self.upgrade, genuine=self.signatures())
+        if self.secured is not None:
+            await self.secured.say_goodbye()
+
+    async def upgrade(self, already: bytes) -> Stream:
+        """TLS behind STARTTLS, over the same connection."""
+        assert self.stream is not None
+        secured = await self.tls(self.stream, already)
+        self.walk.findings.marks.extend(_path_marks(self.walk))
+        return secured if self.recorder is None else self.recorder.listen(secured, self.way)
+
+    def signatures(self) -> bool | None:
+        return self.walk.identity.signatures if self.walk.identity else None
+
+    async def finish(self) -> None:
+        """Waits for the other addresses, closes everything, and completes the record."""
+        try:
+            if self.connecting is not None:
+                self.walk.addresses = await self.connecting.results()
+        finally:
+            if self.connecting is not None:
+                self.connecting.close()
+            if self.stream is not None:
+                self.stream.close()
+            self.walk.phases = self.way.finished()
+
+
+async def converse(
+    talk: Conversation,
+    target: Target,
+    host: str,
+    upgrade: Callable[[bytes], Awaitable[Stream]],
+    *,
+    genuine: bool | None,
+) -> None:
+    """The conversation of the target's protocol, over an open stream (a socket's, or a recording's)."""
+    secure = upgrade if target.starttls else None
+    match target.protocol:
+        case Protocol.IMAP:
+            await imap_conversation(talk, secure)
+        case Protocol.SMTP:
+            await smtp_conversation(talk, secure)
+        case Protocol.POP:
+            await pop_conversation(talk, secure)
+        case Protocol.SIGN_IN:
+            await sign_in_conversation(talk, host, target.path, genuine=genuine)
+        case Protocol.ACTIVESYNC:
+            await activesync_conversation(talk, host, target.path, genuine=genuine)
+        case Protocol.HTTPS:
+            await page_conversation(talk, host, target.path, genuine=genuine)
+        case Protocol.HTTP:
+            await plain_conversation(talk, host, target.path)
+
+
+def _path_marks(found: HostWalk) -> list[object]:
+    """What distinguishes a path: when it changes, the canary is brought forward."""
+    tls = found.tls
+    return [] if tls is None else [tls.version, tls.issuer_organization, tls.issuer_common_name, tls.trusted]
+
+
+def _tls_result(
+    shake: Handshake, chain: Sequence[x509.Certificate], reasons: tuple[Outcome, ...], who: Identity, now: datetime
+) -> TlsResult:
+    leaf = chain[0] if chain else None
+    return TlsResult(
+        version=shake.version,
+        cipher=shake.cipher,
+        group=shake.group,
+        alpn=shake.alpn,
+        trusted=not reasons if chain else None,
+        genuine=who.genuine(now) if chain else None,
+        signatures_genuine=who.signatures if chain else None,
+        issuer_organization=identity.issuer_organization(leaf) if leaf else None,
+        issuer_common_name=identity.issuer_common_name(leaf) if leaf else None,
+        chain=tuple(identity.describe(certificate) for certificate in chain),
+        reasons=reasons,
+        stack=STACK,
+    )
+
+
+def _in_words(reasons: Sequence[Outcome], tls: TlsResult | None) -> str:
+    words = ", ".join(reasons)
+    if tls is None or not tls.chain:
+        return words
+    leaf = tls.chain[0]
+    return f"{words}: {leaf.subject}, issued by {leaf.issuer}, valid {leaf.not_before:%F} to {leaf.not_after:%F}"
+
+
+def _is_address(host: str) -> bool:
+    return ":" in host or host.replace(".", "").isdigit()

@@ -1,0 +1,153 @@
+"""Dovecot 2.3 on loopback: IMAP and POP with implicit TLS and STARTTLS; OAuth by local introspection, and PLAIN."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.real.certificates import Files
+from tests.real.process import free_ports, need_root, program, running, server_directory
+
+USER = "someone@example.org"
+PASSWORD = "a password of this test only"
+GREETING = "Real Dovecot is up."
+#: Dovecot holds every refusal back (its own default is 2 s, 15 s at most): longer than a phase's usual time-out of 5 s.
+REFUSAL_DELAY = 6.0
+
+_CONFIGURATION = """\
+base_dir = {directory}/run
+state_dir = {directory}/state
+log_path = {directory}/dovecot.log
+auth_verbose = yes
+login_greeting = {greeting}
+protocols = imap pop3
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <{chain}
+ssl_key = <{key}
+ssl_min_protocol = TLSv1.2
+disable_plaintext_auth = yes
+auth_mechanisms = plain login xoauth2 oauthbearer
+auth_failure_delay = {delay} secs
+mail_location = maildir:{directory}/mail/%u
+first_valid_uid = 1
+default_vsz_limit = 256M
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {directory}/oauth2.conf
+}}
+passdb {{
+  driver = static
+  mechanisms = plain login
+  args = password={{PLAIN}}{password}
+}}
+userdb {{
+  driver = static
+  args = uid=dovecot gid=dovecot home={directory}/mail/%u
+}}
+service anvil {{
+  # The penalty grows with the failures of an address (2, 4, 8, 15 s), and all clients here share one.
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  process_min_avail = 0
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = {imap_starttls}
+  }}
+  inet_listener imaps {{
+    port = {imap}
+    ssl = yes
+  }}
+}}
+service pop3-login {{
+  inet_listener pop3 {{
+    port = {pop_starttls}
+  }}
+  inet_listener pop3s {{
+    port = {pop}
+    ssl = yes
+  }}
+}}
+service auth {{
+  unix_listener {directory}/postfix-auth {{
+    mode = 0666
+  }}
+}}
+"""
+
+_OAUTH = """\
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={directory}/keys/
+username_attribute = sub
+issuers = {issuer}
+tokeninfo_url =
+"""
+_ISSUER = "https://identity.test/"
+
+
+@dataclass(frozen=True, slots=True)
+class Dovecot:
+    """A running Dovecot: its ports, the socket at which Postfix asks it, and the key its tokens are signed with."""
+
+    imap: int
+    imap_starttls: int
+    pop: int
+    pop_starttls: int
+    sasl_socket: Path
+    key: ec.EllipticCurvePrivateKey
+
+    def token(self, *, user: str = USER, lifetime: timedelta = timedelta(minutes=10)) -> str:
+        """An access token for `user`; Dovecot takes it unless `lifetime` is negative."""
+        now = datetime.now(UTC)
+        claims = {"iss": _ISSUER, "sub": user, "iat": now - timedelta(hours=1), "exp": now + lifetime}
+        return jwt.encode(claims, self.key, algorithm="ES256", headers={"kid": "default"})
+
+
+@contextmanager
+def dovecot(certificate: Files) -> Iterator[Dovecot]:
+    """Dovecot while it runs."""
+    binary = program("dovecot", "dovecot-imapd")
+    need_root("dovecot")
+    with server_directory("dovecot") as directory:
+        imap, imap_starttls, pop, pop_starttls = free_ports(4)
+        key = ec.generate_private_key(ec.SECP256R1())
+        _write_key(directory / "keys/default/ES256/default", key)
+        (directory / "oauth2.conf").write_text(_OAUTH.format(directory=directory, issuer=_ISSUER))
+        (directory / "mail").mkdir(mode=0o777)
+        (directory / "mail").chmod(0o777)
+        configuration = directory / "dovecot.conf"
+        configuration.write_text(
+            _CONFIGURATION.format(
+                directory=directory,
+                greeting=GREETING,
+                chain=certificate.chain,
+                key=certificate.key,
+                delay=int(REFUSAL_DELAY),
+                password=PASSWORD,
+                imap=imap,
+                imap_starttls=imap_starttls,
+                pop=pop,
+                pop_starttls=pop_starttls,
+            )
+        )
+        ports = (imap, imap_starttls, pop, pop_starttls)
+        with running([binary, "-F", "-c", configuration], directory, ports=ports):
+            yield Dovecot(*ports, sasl_socket=directory / "postfix-auth", key=key)
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(
+        key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    path.chmod(0o644)
