@@ -3,18 +3,15 @@
 A reader raises ValueError with words that never contain the value: it may be a secret in the wrong place.
 """
 
-import difflib
 import ipaddress
 import math
 import re
-from collections.abc import Iterable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from exporter.secret_files import reference_problem
 
@@ -34,50 +31,13 @@ _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _INTERFACE = re.compile(r"(?!\.\.?$)[^\s/\x00-\x1f]{1,15}")
 _NAMESPACE = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.@:-]{1,128}")
-_PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 class Section(BaseModel):
     """A part of the configuration: immutable, and strict about its keys. Errors never quote what was written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An address or name, and a port."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """A proxy: `scheme` http, https (CONNECT), socks5 or socks5h. Never with credentials in it."""
-
-    scheme: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{Endpoint(self.host, self.port)}"
-
-
-def nearest(word: object, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    names = sorted(known)
-    close = difflib.get_close_matches(str(word).lower()[:64], [name.lower() for name in names], 1, 0.6)
-    return next((name for name in names if close and name.lower() == close[0]), None)
 
 
 def parse_duration(value: object) -> float:
@@ -129,42 +89,52 @@ def parse_address(value: object) -> str:
     return str(address)
 
 
-def parse_listen(value: object) -> Endpoint:
-    """`ADDR:PORT` or `[v6]:PORT`; port 0 lets the kernel choose. A name only if it is localhost."""
-    if isinstance(value, Endpoint):
-        return value
-    host, port = _host_and_port(_text(value), None)
+def parse_listen(text: str) -> tuple[str, int]:
+    """Address and port of `ADDR:PORT` or `[v6]:PORT`; port 0 lets the kernel choose. A name only if it is localhost.
+
+    Raises ValueError.
+    """
+    host, port = _host_and_port(_text(text), None)
     if host == "":
         raise ValueError("must name an address too: 127.0.0.1:PORT, or 0.0.0.0:PORT or [::]:PORT for all")
     if host != "localhost" and _address(host) is None:
         raise ValueError("must be ADDR:PORT or [V6ADDR]:PORT, with an address of this machine")
-    return Endpoint(host, port)
+    return host, port
 
 
-def parse_resolver(value: object) -> Endpoint:
-    """A resolver's address, with a port unless it is 53."""
-    if isinstance(value, Endpoint):
-        return value
-    host, port = _host_and_port(_text(value), 53)
-    if _address(host) is None or port == 0:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address to listen on."""
+    address = _address(host)
+    return host == "localhost" if address is None else address.is_loopback
+
+
+def check_listen(value: object) -> str:
+    """As `parse_listen`, kept as written."""
+    parse_listen(_text(value))
+    return _text(value).strip()
+
+
+def parse_resolver(value: object) -> tuple[str, int]:
+    """A resolver's address, and its port: 53 unless it is written behind."""
+    text = ":".join(map(str, value)) if isinstance(value, tuple) else _text(value)
+    host, port = _host_and_port(text, 53)
+    address = _address(host)
+    if address is None or port == 0:
         raise ValueError("must be a resolver's address: ADDR, ADDR:PORT or [V6ADDR]:PORT")
-    return Endpoint(host, port)
+    return str(address), port
 
 
-def parse_control(value: object) -> Endpoint:
-    """A host to compare with; port 443 unless it says otherwise."""
-    if isinstance(value, Endpoint):
-        return value
+def check_control(value: object) -> str:
+    """A host to compare with, as `HOST` or `HOST:PORT`."""
     host, port = _host_and_port(_text(value), 443)
     if port == 0:
         raise ValueError("must be HOST or HOST:PORT, with a port from 1 to 65535")
-    return Endpoint(parse_host(host), port)
+    parse_host(host)
+    return _text(value).strip()
 
 
-def parse_proxy(value: object) -> Proxy:
-    """`http://`, `https://`, `socks5://` or `socks5h://` with host and port, and nothing else in it."""
-    if isinstance(value, Proxy):
-        return value
+def check_proxy(value: object) -> str:
+    """`http://`, `https://`, `socks5://` or `socks5h://` with host and perhaps port, and nothing else in it."""
     text = _text(value).strip()
     if "@" in text:
         raise ValueError("credentials don't belong here; name a file with USER:PASSWORD by proxy_credentials_file")
@@ -173,11 +143,25 @@ def parse_proxy(value: object) -> Proxy:
         host, port = parts.hostname, parts.port
     except ValueError:
         raise ValueError("must be a URL such as http://proxy.example:3128") from None
-    if parts.scheme not in _PROXY_PORTS or not host:
+    if parts.scheme not in _PROXY_SCHEMES or not host:
         raise ValueError("must be a URL such as http://proxy.example:3128 (http, https, socks5 or socks5h)")
-    if parts.path not in ("", "/") or parts.query or parts.fragment or port == 0:
+    if parts.path not in ("", "/") or "?" in text or "#" in text or port == 0:
         raise ValueError("must be only SCHEME://HOST:PORT")
-    return Proxy(parts.scheme, parse_host(host), port or _PROXY_PORTS[parts.scheme])
+    parse_host(host)
+    return text.removesuffix("/")
+
+
+def check_authority(value: object) -> str:
+    """An identity provider's address: https, without a query."""
+    text = _text(value).strip()
+    try:
+        parts = urlsplit(text)
+        sound = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0 and text.isprintable()
+    except ValueError:
+        sound = False
+    if not sound or "@" in text or "?" in text or "#" in text or " " in text:
+        raise ValueError("must be a URL such as https://login.microsoftonline.com/TENANT")
+    return text.removesuffix("/")
 
 
 def parse_network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
@@ -257,6 +241,8 @@ def _text_schema(*examples: str) -> dict[str, Any]:
     return {"type": "string", "examples": list(examples)}
 
 
+_BOUNDED = Field(max_length=MAX_ENTRIES)
+
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
@@ -278,15 +264,18 @@ Network = Annotated[
     PlainSerializer(str),
     WithJsonSchema(_text_schema("10.0.0.0/8")),
 ]
-Listen = Annotated[
-    Endpoint, PlainValidator(parse_listen), PlainSerializer(str), WithJsonSchema(_text_schema("127.0.0.1:10193"))
-]
+Listen = Annotated[str, BeforeValidator(check_listen), WithJsonSchema(_text_schema("127.0.0.1:10193", "[::1]:10193"))]
 Resolver = Annotated[
-    Endpoint, PlainValidator(parse_resolver), PlainSerializer(str), WithJsonSchema(_text_schema("10.0.0.53"))
+    tuple[str, int], BeforeValidator(parse_resolver), WithJsonSchema(_text_schema("10.0.0.53", "[fd00::53]:5353"))
 ]
-Control = Annotated[
-    Endpoint, PlainValidator(parse_control), PlainSerializer(str), WithJsonSchema(_text_schema("www.example.com:443"))
+Control = Annotated[str, BeforeValidator(check_control), WithJsonSchema(_text_schema("www.example.com:443"))]
+ProxyUrl = Annotated[str, BeforeValidator(check_proxy), WithJsonSchema(_text_schema("http://proxy.example:3128"))]
+Authority = Annotated[
+    str, BeforeValidator(check_authority), WithJsonSchema(_text_schema("https://login.microsoftonline.com/consumers"))
 ]
-ProxyUrl = Annotated[
-    Proxy, PlainValidator(parse_proxy), PlainSerializer(str), WithJsonSchema(_text_schema("http://proxy:3128"))
-]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+#: Lists may be plain text too, as in an environment variable: `imap,smtp`.
+Words = Annotated[tuple[Annotated[str, Field(max_length=64)], ...], BeforeValidator(split_words), _BOUNDED]
+Hosts = Annotated[tuple[Host, ...], BeforeValidator(split_words), _BOUNDED]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(split_words), _BOUNDED]
+Controls = Annotated[tuple[Control, ...], BeforeValidator(split_words), _BOUNDED]

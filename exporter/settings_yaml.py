@@ -11,6 +11,8 @@ import yaml
 from yaml.events import AliasEvent
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from exporter.settings_errors import shown_key
+
 #: Bounds of a document: bytes of the file, values in it, levels of nesting.
 MAX_BYTES, MAX_NODES, MAX_DEPTH = 1_048_576, 20_000, 20
 #: Problems kept of one document.
@@ -28,8 +30,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 #: What PyYAML's messages put between quotes: kept where it is punctuation, else it may be the file's own text.
 _QUOTED = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _PUNCTUATION = re.compile(r"[^\w\s]{1,3}|<[a-z ]{1,30}>")
-#: A word that may be shown as a key: anything else may be a value that lost its space (`password:hunter2`).
-_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,47}")
 
 
 class DocumentError(Exception):
@@ -38,15 +38,6 @@ class DocumentError(Exception):
     def __init__(self, problems: list[tuple[int, str]]) -> None:
         super().__init__("; ".join(what for _, what in problems))
         self.problems = problems
-
-
-def shown_key(key: object) -> str:
-    """A key as a message may show it: the word it begins with, cut where it stops being one."""
-    text = str(key)
-    match = _KEY.match(text)
-    if match is None:
-        return "…"
-    return match[0] if match[0] == text else f"{match[0]}…"
 
 
 def decode(content: bytes) -> str:
@@ -95,7 +86,7 @@ class _Loader(yaml.SafeLoader):
         self._depth = self._nodes = 0
 
     def compose_node(self, parent: Node | None, index: int) -> Node | None:
-        event = self.peek_event()
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, AliasEvent):
             self._refuse(event, "aliases (*name) are not supported; write the value out")
         self._depth += 1
@@ -108,7 +99,7 @@ class _Loader(yaml.SafeLoader):
         self._depth -= 1
         return node
 
-    def _refuse(self, event: yaml.Event, what: str) -> None:
+    def _refuse(self, event: Any, what: str) -> None:
         raise _Refused(None, None, what, event.start_mark)
 
 
