@@ -4,6 +4,8 @@ Invariant: however the bytes are cut, the same lines come out in the same order,
 (which stays); never more than MAX_REPLY bytes are kept.
 """
 
+from typing import NoReturn
+
 #: Bytes of one line. The longest genuine ones (IMAP capabilities, HTTP challenges) are under 4 KiB.
 MAX_LINE = 65_536
 #: Bytes kept of one reply, of however many lines, literals included.
@@ -30,9 +32,9 @@ def text_of(line: bytes) -> str:
     return line.decode("utf-8", "backslashreplace")
 
 
-def violation(expected: str, line: bytes) -> ProtocolViolation:
-    """For a whole line that isn't `expected`; quotes its beginning."""
-    return ProtocolViolation(f"not {expected}: {text_of(line[:MAX_QUOTED])}")
+def refusal(expected: str, line: bytes) -> str:
+    """A violation's detail for a whole line that isn't `expected`; quotes its beginning."""
+    return f"not {expected}: {text_of(line[:MAX_QUOTED])}"
 
 
 class LineBuffer:
@@ -53,8 +55,7 @@ class LineBuffer:
         room = MAX_REPLY - len(self._buffer)
         if len(data) > room:
             self._overflowed = True
-        if not self._overflowed or room > 0:
-            self._buffer += data[:room]
+        self._buffer += data[:room]
 
     @property
     def pending(self) -> bytes:
@@ -90,7 +91,7 @@ class LineBuffer:
         self._searched = 0
         return taken
 
-    def violate(self, detail: str) -> None:
+    def violate(self, detail: str) -> NoReturn:
         """Raises ProtocolViolation, now and at every later call; what was kept is dropped."""
         self._violation = detail
         self._buffer.clear()
