@@ -1,0 +1,147 @@
+"""The pages: metrics, `/probe`, status page, JSON, health and reload."""
+
+import asyncio
+import gzip
+import time
+from collections.abc import Callable
+from importlib.resources import files
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from exporter.metrics.exposition import Exposition, Page, probe_exposition
+from exporter.observations import as_json
+from exporter.state import State
+from exporter.web.control import Control
+from exporter.web.guard import Guard, is_same_origin, is_trusted
+from exporter.web.page import StatusPage
+from exporter.web.probing import Probing, Refused, Run
+from exporter.web.web_config import WebConfig
+
+#: gzip's level: the metrics shrink to a tenth already at the cheapest.
+_GZIP_LEVEL = 1
+
+_STATIC = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
+
+
+def create_app(
+    state: State,
+    control: Control,
+    *,
+    web_config: WebConfig | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.time,
+) -> Starlette:
+    """The application. `now` gives Unix seconds, `clock` is monotonic."""
+    pages = _Pages(state, control, web_config, clock, now)
+    return Starlette(
+        routes=[
+            Route("/", pages.status),
+            Route("/metrics", pages.metrics),
+            Route("/probe", pages.probe),
+            Route("/api/v1/probes", pages.probes),
+            Route("/api/v1/verdicts", pages.nothing_yet),
+            Route("/api/v1/connections", pages.nothing_yet),
+            Route("/-/healthy", pages.healthy),
+            Route("/-/ready", pages.ready),
+            Route("/-/reload", pages.reload, methods=["POST"]),
+            Route("/static/{name}", pages.static),
+        ],
+        middleware=[Middleware(Guard, control, web_config, clock)],
+    )
+
+
+class _Pages:
+    """The handlers, and what they share."""
+
+    def __init__(
+        self,
+        state: State,
+        control: Control,
+        web_config: WebConfig | None,
+        clock: Callable[[], float],
+        now: Callable[[], float],
+    ) -> None:
+        self._state, self._control = state, control
+        self._exposition = Exposition(state)
+        self._probing = Probing(control, clock)
+        self._page = StatusPage(state, control, protected=web_config is not None, now=now)
+        folder = files("exporter.web") / "static"
+        self._static = {name: (folder / name).read_bytes() for name in _STATIC}
+
+    async def status(self, request: Request) -> Response:
+        return Response(self._page.html(), media_type="text/html")
+
+    async def metrics(self, request: Request) -> Response:
+        return await _exposition(request, self._exposition.page(request.headers.get("accept", "")))
+
+    async def probe(self, request: Request) -> Response:
+        debug = request.query_params.get("debug", "").lower() in ("true", "1")
+        if debug and not is_trusted(request):
+            return PlainTextResponse("debug is only for loopback or authenticated\n", 403)
+        try:
+            run = await self._probing.run(request.query_params, request.headers)
+        except Refused as refusal:
+            return PlainTextResponse(f"{refusal.text}\n", refusal.status)
+        page = probe_exposition(run.probe, run.seconds, request.headers.get("accept", ""))
+        if debug:
+            return PlainTextResponse(_debug_text(run, page))
+        return await _exposition(request, page)
+
+    async def probes(self, request: Request) -> Response:
+        probes = ",\n".join(as_json(probe) for probe in self._state.latest())
+        return Response(f"[{probes}]\n", media_type="application/json")
+
+    async def nothing_yet(self, request: Request) -> Response:
+        """Verdicts and connections: the pieces that yield them come later."""
+        return Response("[]\n", media_type="application/json")
+
+    async def healthy(self, request: Request) -> Response:
+        return PlainTextResponse("healthy\n")
+
+    async def ready(self, request: Request) -> Response:
+        if self._control.ready:
+            return PlainTextResponse("ready\n")
+        return PlainTextResponse("the first round hasn't ended\n", 503)
+
+    async def reload(self, request: Request) -> Response:
+        if not is_trusted(request) or not is_same_origin(request.headers, request.url.scheme):
+            return PlainTextResponse("reloading needs authentication, or a request from loopback itself\n", 403)
+        problems = await self._control.reload()
+        if problems:
+            lines = ["the old configuration stays in force:", *problems]
+            return PlainTextResponse("\n".join(lines) + "\n", 500)
+        return PlainTextResponse("reloaded\n")
+
+    async def static(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in self._static:
+            return PlainTextResponse("Not Found", 404)
+        return Response(self._static[name], media_type=_STATIC[name], headers={"Cache-Control": "max-age=300"})
+
+
+async def _exposition(request: Request, page: Page) -> Response:
+    headers = {"Content-Type": page.content_type, "Vary": "Accept, Accept-Encoding"}
+    if not _accepts_gzip(request.headers.get("accept-encoding", "")):
+        return Response(page.body, headers=headers)
+    body = await asyncio.to_thread(gzip.compress, page.body, _GZIP_LEVEL)  # gives up the interpreter's lock
+    return Response(body, headers={**headers, "Content-Encoding": "gzip"})
+
+
+def _accepts_gzip(accept_encoding: str) -> bool:
+    for accepted in accept_encoding.lower().split(","):
+        coding, _, parameters = accepted.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
+
+
+def _debug_text(run: Run, page: Page) -> str:
+    lines = [f"{run.probe.target} from {run.probe.vantage}: {run.probe.outcome}", ""]
+    for result in run.probe.phases:
+        seconds = "" if result.seconds is None else f"{result.seconds:.6f} s"
+        lines.append(f"{result.phase:<12}{result.outcome:<24}{seconds:<14}{result.detail or ''}".rstrip())
+    return "\n".join([*lines, "", as_json(run.probe), "", page.body.decode()])
