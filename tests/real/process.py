@@ -1,4 +1,4 @@
-"""A foreign server as a child in the foreground: started, awaited on its ports, stopped by signal, nothing left over."""
+"""A foreign server as a child in the foreground: started, awaited on its ports, stopped by signal, wholly gone."""
 
 import os
 import shutil
