@@ -4,6 +4,7 @@ The process lives in the namespace (`vantage_server`), and makes sockets there, 
 connecting them, and timing that, is the service's. Asking takes some 100 µs, so it is synchronous.
 """
 
+import array
 import errno
 import os
 import re
@@ -128,7 +129,7 @@ class VantageProcess:
         channel.send(message)
         while True:
             channel.settimeout(max(deadline - time.monotonic(), 0.001))
-            data, descriptors, _, _ = socket.recv_fds(channel, REPLY.size + 1, 1, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors = _received(channel)
             reply = read_reply(data)
             if reply is not None and reply.number == self._number:
                 return reply, descriptors
@@ -236,6 +237,18 @@ def _connected(path: Path) -> socket.socket:
         reason = f"{error.strerror or error}; is its unit started, and may this user reach the socket?"
         raise VantageError(errno.EIO, f"{who}: {reason}") from error
     return channel
+
+
+def _received(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """A message and its descriptors, close-on-exec at once: socket.recv_fds drops its flags until Python 3.12."""
+    data, ancillary, _, _ = channel.recvmsg(
+        REPLY.size + 1, socket.CMSG_LEN(struct.calcsize("i")), socket.MSG_CMSG_CLOEXEC
+    )
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, list(descriptors)
 
 
 def _close_all(descriptors: list[int]) -> None:
