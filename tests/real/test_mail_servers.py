@@ -46,7 +46,7 @@ def _auth(line: Line) -> tuple[str, str]:
 def test_a_foreign_greeting_is_unrecognized_and_the_conversation_goes_on(round_: Run, target: str):
     line = round_[target]
     assert (line["outcome"], line["failed_phase"]) == (Outcome.UNRECOGNIZED, Phase.GREETING)
-    expected = {phase: Outcome.OK for phase in line.outcomes()}
+    expected = dict.fromkeys(line.outcomes(), Outcome.OK)
     assert line.outcomes() == expected | {Phase.GREETING: Outcome.UNRECOGNIZED, Phase.AUTH: Outcome.UNRECOGNIZED}
 
 

@@ -28,7 +28,7 @@ def round_(authority: Authority, nginx: Nginx, dnsmasq: int, unbound: int) -> Ru
     targets = [
         {"name": _short(name), "protocol": "https", "host": name, "port": nginx.ports["healthy"]} for name in asked
     ]
-    vantages = [
+    vantages: list[dict[str, object]] = [
         {"name": "dnsmasq", "resolver": f"127.0.0.1:{dnsmasq}"},
         {"name": "unbound", "resolver": f"127.0.0.1:{unbound}"},
         {"name": "dead", "resolver": f"127.0.0.1:{dead}"},
