@@ -29,9 +29,12 @@ class Client:
         self.behaviour = Behaviour(**switches)
         self.sign_in = SignIn()
 
-    def ask(self, method: str, path: str, form: dict[str, str] | None = None, host: str = WORK, **headers: str) -> Answer:
+    def ask(
+        self, method: str, path: str, form: dict[str, str] | None = None, host: str = WORK,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:  # fmt: skip
         body = urlencode(form or {}).encode()
-        return self.sign_in.answer(Request(method, host, path, headers, body), self.behaviour)
+        return self.sign_in.answer(Request(method, host, path, headers or {}, body), self.behaviour)
 
     def token(self, host: str = WORK, **form: str) -> Answer:
         return self.ask("POST", TOKEN_PATH if host == WORK else LIVE_PATH, {"client_id": "app", **form}, host)
@@ -86,7 +89,8 @@ def test_the_consumers_host_has_words_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tenant", "issuer"), [("common", "{tenantid}"), ("consumers", CONSUMER_TENANT), ("contoso.example", "contoso.example")]
+    ("tenant", "issuer"),
+    [("common", "{tenantid}"), ("consumers", CONSUMER_TENANT), ("contoso.example", "contoso.example")],
 )
 def test_metadata(tenant: str, issuer: str) -> None:
     answer = Client().ask("GET", f"/{tenant}/v2.0/.well-known/openid-configuration")
@@ -241,7 +245,7 @@ def test_outage_throttling_delay_clock_and_tenant_restriction() -> None:
     ahead = header(Client(clock_offset=86_400).ask("POST", TOKEN_PATH), "Date")
     assert ahead is not None
     assert f"{datetime.now(UTC) + timedelta(days=1):%d %b %Y}" in ahead
-    restricted = Client().ask("POST", TOKEN_PATH, **{"restrict-access-to-tenants": "contoso.example"})
+    restricted = Client().ask("POST", TOKEN_PATH, headers={"restrict-access-to-tenants": "contoso.example"})
     assert content(restricted)["error_codes"] == [500021]
 
 
