@@ -124,6 +124,13 @@ class Clients:
             connection.close()
 
 
+def raw(sock: ssl.SSLSocket) -> socket.socket:
+    """The TCP connection below: Python's ssl reports a reset in the middle as an end (CPython 3.11, SSL_read_ex)."""
+    below = socket.socket(fileno=os.dup(sock.fileno()))
+    below.settimeout(TIMEOUT)
+    return below
+
+
 def issuer(certificate: object) -> str:
     """The issuer's organization in `getpeercert()`."""
     assert isinstance(certificate, dict)
