@@ -67,15 +67,15 @@ class Conduit:
             self._incoming.write(data)
             await self.drive()
 
-    async def receive(self) -> bytes:
-        """The next bytes, decrypted where TLS has begun; b"" at the end."""
+    async def receive(self, most: int = CHUNK) -> bytes:
+        """The next bytes, decrypted where TLS has begun, in clear at most `most`; b"" at the end."""
         while True:
             if self._tls is not None:
                 await self.drive()
                 plain = self._decrypt()
                 if plain is not None:
                     return plain
-            data = await self._loop.sock_recv(self._sock, CHUNK)
+            data = await self._loop.sock_recv(self._sock, CHUNK if self._tls is not None else most)
             if self._tls is None or not data:  # TLS may have begun while we waited
                 return data
             self._incoming.write(data)

@@ -16,6 +16,7 @@ from exporter.lab.gateway import Choose, Gateway, behaves
 from exporter.lab.listener import Reach
 from exporter.lab.outlook import Addresses, Outlook, Place, places
 from exporter.lab.pki import Pki
+from exporter.lab.proxy_server import ProxyServer
 from exporter.lab.treatments import Treatment
 from exporter.vocabulary import Protocol
 
@@ -39,6 +40,7 @@ class Lab:
         self.gateway = Gateway(self.pki, self.inside, self.outside, self.shift)
         self.clients_dns = DnsServer(Names(dict(self.inside)))
         self.wan_dns = DnsServer(Names(dict(self.outside)))
+        self.proxy = ProxyServer(self._proxied)
         self.fault: str | None = None
         self._claim = claim
 
@@ -73,8 +75,16 @@ class Lab:
             return lab
         raise OSError("no free range of ports on loopback for the lab")
 
-    def _parts(self) -> tuple[Outlook | Gateway | DnsServer, ...]:
-        return self.outlook, self.gateway, self.clients_dns, self.wan_dns
+    def _parts(self) -> tuple[Outlook | Gateway | DnsServer | ProxyServer, ...]:
+        return self.outlook, self.gateway, self.clients_dns, self.wan_dns, self.proxy
+
+    def _proxied(self, host: str, port: int) -> str | None:
+        """Where the proxy connects to: any place of the lab, from outside, by name or by either side's address."""
+        known = {place.host for place in places() if place.port + self.shift == port}
+        for name in known:
+            if host.lower() == name or host in (*self.inside[name], *self.outside[name]):
+                return self.outside[name][0] if host.lower() == name else host
+        return None
 
     async def _stop(self) -> None:
         await asyncio.gather(*(part.stop() for part in self._parts()))
@@ -112,8 +122,11 @@ class Lab:
             else:
                 side.reach(frozenset(), Reach.OPEN)
 
-    def configuration(self) -> dict[str, Any]:
-        """What makes the product probe this lab: two vantages, the catalogue at the lab's ports."""
+    def configuration(self, *proxies: str) -> dict[str, Any]:
+        """What makes the product probe this lab: two vantages, the catalogue at the lab's ports.
+
+        `proxies`: `http`, `socks5`: a vantage of that name through the lab's proxy, which knows the outside.
+        """
         return {
             "probe": {
                 "custom": [self._custom(name) for name in TARGETS],
@@ -122,6 +135,7 @@ class Lab:
             "vantages": [
                 {"name": "clients", "resolver": f"127.0.0.1:{self.clients_dns.port}"},
                 {"name": "wan", "resolver": f"127.0.0.1:{self.wan_dns.port}"},
+                *({"name": name, "proxy": f"{name}://127.0.0.1:{self.proxy.port}"} for name in proxies),
             ],
             "identity": {"roots_file": str(self.pki.roots_file)},
         }

@@ -6,6 +6,7 @@ import re
 import smtplib
 import socket
 import ssl
+import statistics
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
@@ -66,6 +67,12 @@ def times_out(action: Callable[[], object]) -> bool:
     return True
 
 
+def seconds(action: Callable[[], object]) -> float:
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
 def works(clients: Clients, host: str = IMAP, port: int = 993, name: str | None = "") -> bool:
     with clients.tls(host, port, name=name) as sock:
         return bool(sock.recv(10)) if port != 443 else True
@@ -113,10 +120,12 @@ async def test_an_unknown_fault_changes_nothing(lab: Lab) -> None:
 
 
 async def test_switching_takes_milliseconds_and_leaves_no_trace(lab: Lab, clients: Clients) -> None:
+    took = []
     for name in [*FAULTS, *VARIANTS, None]:
         began = time.monotonic()
         await lab.set_fault(name)
-        assert time.monotonic() - began < 0.1
+        took.append(time.monotonic() - began)
+    assert statistics.median(took) < 0.02
     assert await run(lambda: works(clients))
     assert await run(lambda: clients.https(WORK, "POST", TOKEN_PATH)[0]) == 400
 
@@ -221,12 +230,10 @@ async def test_only_required_rows_are_open(lab: Lab, clients: Clients) -> None:
 
 async def test_slow_path(lab: Lab, clients: Clients) -> None:
     async with fault(lab, "slow_path"):
-        began = time.monotonic()
-        await run(lambda: works(clients))
-        assert time.monotonic() - began > 1
-        began = time.monotonic()
-        await run(lambda: works(clients.on("outside")))
-        assert time.monotonic() - began < 0.5
+        inside = await run(lambda: seconds(lambda: works(clients)))
+        outside = await run(lambda: seconds(lambda: works(clients.on("outside"))))
+    assert inside > 1
+    assert outside < inside / 2
 
 
 async def test_mtu_blackhole(lab: Lab, clients: Clients) -> None:
@@ -495,16 +502,10 @@ async def test_service_outage(lab: Lab, clients: Clients, side: str) -> None:
 
 
 async def test_slow_sign_in_and_slow_service(lab: Lab, clients: Clients) -> None:
-    def seconds(action: Callable[[], object]) -> float:
-        began = time.monotonic()
-        action()
-        return time.monotonic() - began
-
     async with fault(lab, "slow_sign_in"):
-        quick = await run(lambda: seconds(lambda: clients.tls(WORK, 443)))
-        assert quick < 0.5
         lab.outlook.behaviour.overlay = {place: {"token_delay": 0.5} for place in lab.outlook.behaviour.overlay}
         assert await run(lambda: seconds(lambda: clients.https(WORK, "POST", TOKEN_PATH))) >= 0.5
+        assert await run(lambda: seconds(lambda: clients.tls(WORK, 443))) < 0.4
     assert FAULTS["slow_sign_in"].outlook == {"token_delay": 4.0}
     assert FAULTS["slow_service"].outlook == {"greeting_delay": 3.0, "http_delay": 3.0}
     lab.outlook.behaviour.greeting_delay = lab.outlook.behaviour.http_delay = 0.4
