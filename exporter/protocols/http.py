@@ -10,7 +10,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from exporter.protocols.imap import known_mechanism
+from exporter.protocols.sasl import http_scheme
 from exporter.vocabulary import OfferedMechanism
 
 #: Names under which Microsoft answers, mail, sign-in and the pages it redirects to.
@@ -92,7 +92,7 @@ def challenges(headers: Headers) -> tuple[OfferedMechanism, ...]:
     found: set[OfferedMechanism] = set()
     for name, value in headers:
         if name == "www-authenticate":
-            found.update(known_mechanism(scheme) for scheme in _schemes(value))
+            found.update(http_scheme(scheme) for scheme in _schemes(value))
     return tuple(sorted(found))
 
 

@@ -4,6 +4,8 @@ Invariant: however the bytes are cut, the same lines come out in the same order,
 (which stays); never more than MAX_REPLY bytes are kept.
 """
 
+from typing import NoReturn
+
 #: Bytes of one line. The longest genuine ones (IMAP capabilities, HTTP challenges) are under 4 KiB.
 MAX_LINE = 65_536
 #: Bytes kept of one reply, of however many lines, literals included.
@@ -90,7 +92,7 @@ class LineBuffer:
         self._searched = 0
         return taken
 
-    def violate(self, detail: str) -> None:
+    def violate(self, detail: str) -> NoReturn:
         """Raises ProtocolViolation, now and at every later call; what was kept is dropped."""
         self._violation = detail
         self._buffer.clear()

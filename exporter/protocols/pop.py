@@ -46,7 +46,7 @@ class PopReader:
             return None
         match = _STATUS.fullmatch(line)
         if match is None:
-            raise self._refused(violation("a POP status", line).detail)
+            self._lines.violate(violation("a POP status", line).detail)
         ok = {b"+": None, b"-": False}.get(match[1][:1] if len(match[1]) != 3 else b"", True)
         return PopStatus(ok=ok, text=text_of(match[2] or b""), line=text_of(line))
 
