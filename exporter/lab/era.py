@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - replies are quoted whole
 """Microsoft's words changed over the years: each era's literal replies, as data (facts 2.1 to 2.3)."""
 
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
-"""The faults of the lab's gateway, as data: what it does, to whom, and what is to be seen. Names are the contract's causes."""
+# ruff: noqa: E501 - a fault is a row
+"""The faults of the lab's gateway, as data: what it does, to whom, what is to be seen. Names are the contract's causes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
