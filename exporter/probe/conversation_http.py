@@ -86,13 +86,16 @@ class HttpSession:
 
     async def _answer(self, sent: float) -> Answer:
         response: h11.Response | None = None
-        body = b""
+        body = beginning = b""
         while True:
             event = self._connection.next_event()
             if event is h11.NEED_DATA:
                 data = await self._talk.stream.receive()
                 if not data and response is None:
                     raise PhaseFailure(Outcome.CLOSED, "closed by the server without an answer")
+                beginning = (beginning + data)[:512] if len(beginning) < 512 else beginning
+                if not beginning.startswith(b"HTTP/"[: len(beginning)]):
+                    raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"not HTTP but: {beginning.decode('latin-1')}")
                 self._connection.receive_data(data)
             elif isinstance(event, h11.Response):
                 response = event

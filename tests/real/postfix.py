@@ -87,9 +87,7 @@ def postfix(certificate: Files, sasl_socket: Path) -> Iterator[Postfix]:
                 security="may",
             )
         )
-        (configuration / "master.cf").write_text(
-            _MASTER.format(submission=submission, plain=plain, implicit=implicit)
-        )
+        (configuration / "master.cf").write_text(_MASTER.format(submission=submission, plain=plain, implicit=implicit))
         start = [command, "-c", configuration, "start-fg"]
         with running(start, directory, ports=(submission, plain, implicit)):
             yield Postfix(submission, plain, implicit, directory)
