@@ -1,5 +1,7 @@
 """Postfix 3.7 on loopback: submission with STARTTLS, SASL asked of Dovecot's auth socket; nothing is ever delivered."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,6 +78,7 @@ def postfix(certificate: Files, sasl_socket: Path) -> Iterator[Postfix]:
         configuration = directory / "etc"
         for each in ("etc", "spool", "data"):
             (directory / each).mkdir()
+        shutil.chown(directory / "data", "postfix")
         submission, plain, implicit = free_ports(3)
         (configuration / "main.cf").write_text(
             _MAIN.format(
@@ -88,6 +91,8 @@ def postfix(certificate: Files, sasl_socket: Path) -> Iterator[Postfix]:
             )
         )
         (configuration / "master.cf").write_text(_MASTER.format(submission=submission, plain=plain, implicit=implicit))
-        start = [command, "-c", configuration, "start-fg"]
+        # `check` makes the queue's directories. `start-fg` would leave our session, `master -d` stays where it is.
+        subprocess.run([command, "-c", configuration, "check"], check=True, timeout=10, stdin=subprocess.DEVNULL)
+        start = ["/usr/lib/postfix/sbin/master", "-d", "-c", configuration]
         with running(start, directory, ports=(submission, plain, implicit)):
             yield Postfix(submission, plain, implicit, directory)
