@@ -1,4 +1,8 @@
-"""Text from the network, cleaned once, at the boundary: safe to print, to log, to show, to send on."""
+"""Text from the network, made fit to be shown: once, at the boundary.
+
+Control characters could write on a terminal or reorder a line, names and addresses are people's. Cleaning what is
+already clean changes nothing.
+"""
 
 import ipaddress
 import re
@@ -7,15 +11,29 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-#: Characters kept, at most.
-LIMIT = 512
+#: Characters kept of a reply or detail.
+MAX_TEXT = 512
+_CUT = "…"
+
+# Cc: C0, DEL, C1; Cf: bidi and zero-width; Zl, Zp: line and paragraph separators; Cs: halves of a surrogate pair.
+_UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs"})
+
+# Runs are taken whole (possessive, and only from their beginning), so that a long text costs linear time.
+_WORD = r"""[^\s<>@"'(),:;\[\]=…]"""
+_MAIL = re.compile(rf'(?:"[^"@<>]{{1,64}}"|(?<!{_WORD}){_WORD}++)@(?:{_WORD}++|\[[^\]\s<>@]++\])')
+_MAIL_IN_URL = re.compile(rf"(?<!{_WORD})(?:%40)*+(?:(?!%40){_WORD})++%40{_WORD}++", re.IGNORECASE)
+_GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_IPV4 = re.compile(r"(?<![0-9.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?!\.?[0-9])")
+_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9a-f]{0,4}:){2,8}[0-9a-f.]{0,15}(?:%\w{1,15})?(?![\w:])", re.IGNORECASE)
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _raw: ContextVar[bool] = ContextVar("raw", default=False)
 
 
 @contextmanager
 def raw_text(enabled: bool) -> Iterator[None]:
-    """`--raw`: addresses and names stay; control characters are escaped all the same."""
+    """`--raw`: names and addresses stay; control characters are escaped and the length is bounded all the same."""
     token = _raw.set(enabled)
     try:
         yield
@@ -23,45 +41,60 @@ def raw_text(enabled: bool) -> Iterator[None]:
         _raw.reset(token)
 
 
-_EMAIL = re.compile(r"[^\s<>@\"'(),:;\[\]\\]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
-_GUID = re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b")
-_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f]*:)[0-9A-Fa-f:]{2,39}(?:\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
+def clean(text: str | bytes, *, keep: Collection[str] = (), limit: int = MAX_TEXT) -> str:
+    """At most `limit` characters of printable text without identities.
 
-
-def clean(text: str | bytes, *, keep: Collection[str] = (), limit: int = LIMIT) -> str:
-    """Control characters escaped, e-mail addresses, GUIDs and IP addresses (but those in `keep`) replaced, and cut.
-
-    Idempotent. Bytes are read as UTF-8, what isn't as Latin-1.
+    `keep`: addresses that may stand, the server's own. E-mail addresses become <user>, GUIDs <guid>, others' addresses
+    <ip>; control characters \\xNN or \\uNNNN, as are bytes that aren't UTF-8.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
-    text = "".join(_escaped(character) for character in text[: 4 * limit])
-    if not _raw.get():
-        text = _without_identities(text, keep)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    kept = frozenset(address for address in map(_address, keep) if address is not None)
+    while True:  # cutting may leave what looks like an address again; each turn replaces or shortens
+        escaped = _escaped(text)
+        cleaned = _cut(escaped if _raw.get() else _without_identities(escaped, kept), limit)
+        if cleaned == text:
+            return cleaned
+        text = cleaned
 
 
-def _without_identities(text: str, keep: Collection[str]) -> str:
-    text = _EMAIL.sub("<user>", text)
-    text = _GUID.sub("<guid>", text)
-    text = _IPV4.sub(lambda match: _address(match[0], keep), text)
-    return _IPV6.sub(lambda match: _address(match[0], keep), text)
+def _escaped(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(character) for character in text)
 
 
-def _escaped(character: str) -> str:
-    """Controls, bidirectional and zero-width marks, and lone surrogates, made visible."""
+def _escape(character: str) -> str:
     if character == "\t":
         return " "
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp"):
-        number = ord(character)
-        return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
-    return character
+    if unicodedata.category(character) not in _UNSEEN_CATEGORIES:
+        return character
+    number = ord(character)
+    if number < 0x100:
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def _address(text: str, keep: Collection[str]) -> str:
+def _without_identities(text: str, kept: frozenset[_Address]) -> str:
+    def address_or_mark(match: re.Match[str]) -> str:
+        address = _address(match[0])
+        if address is None:
+            return match[0]
+        return match[0] if address in kept or address.is_unspecified else "<ip>"
+
+    text = _MAIL.sub("<user>", text)
+    text = _MAIL_IN_URL.sub("<user>", text)
+    text = _GUID.sub("<guid>", text)
+    text = _IPV6.sub(address_or_mark, text)
+    return _IPV4.sub(address_or_mark, text)
+
+
+def _address(text: str) -> _Address | None:
     try:
-        address = ipaddress.ip_address(text)
+        return ipaddress.ip_address(text.strip("[]").partition("%")[0])
     except ValueError:
-        return text
-    return text if str(address) in keep or text in keep or address.is_unspecified else "<ip>"
+        return None
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: max(limit - 1, 0)] + _CUT[:limit]

@@ -5,12 +5,11 @@ Headers are (name, value) pairs, names lower-cased.
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
-from exporter.protocols.sasl import http_scheme
+from exporter.protocols.dates import parse_date
 from exporter.vocabulary import OfferedMechanism
 
 #: Names under which Microsoft answers, mail, sign-in and the pages it redirects to.
@@ -22,16 +21,31 @@ MICROSOFT_DOMAINS = (
     "msocsp.com", "digicert.com", "globalsign.com", "outlookmobile.com", "acompli.net", "azure.com",
 )  # fmt: skip
 
-#: Headers that Microsoft's front ends set and no gateway's page has. Restrict-Access-Confirm proves nothing alone.
+#: Headers that only Microsoft's front ends set, with any x-ms-*. Server: Microsoft-IIS is no sign (a gateway may run
+#: it), and Restrict-Access-Confirm proves nothing alone.
 _MARKERS = (
-    "x-ms-request-id", "x-ms-ests-server", "x-ms-srs", "x-ms-clitelem", "x-ms-diagnostics", "x-ms-location",
-    "x-ms-ags-diagnostic", "x-ms-route-info", "x-ms-version", "x-ms-correlation-id", "x-feserver", "x-beserver",
-    "x-calculatedfetarget", "x-calculatedbetarget", "x-feproxyinfo", "x-feefzinfo", "x-firsthopcafeefz",
-    "x-rum-validated", "x-diaginfo", "x-owa-version", "ms-server-activesync", "ms-asprotocolversions", "ppserver",
-    "ms-cv", "x-msedge-ref", "x-azure-ref", "x-azure-ref-originshield",
+    "x-feserver", "x-beserver", "x-calculatedfetarget", "x-calculatedbetarget", "x-feproxyinfo", "x-feefzinfo",
+    "x-firsthopcafeefz", "x-rum-validated", "x-diaginfo", "x-owa-version", "ms-server-activesync",
+    "ms-asprotocolversions", "ppserver", "ms-cv", "x-msedge-ref",
 )  # fmt: skip
-_ESTS_COOKIES = re.compile(r"(?:fpc|esctx[^=]*|stsservicecookie|x-ms-gateway-slice|buid|MSPRequ|MSPOK|uaid|OParams)=")
+#: Azure's front door stands before anyone's sites: a sign only where it is known to be, at the sign-in page's files.
+_FRONT_DOOR_MARKERS = ("x-azure-ref", "x-azure-ref-originshield")
+_FRONT_DOOR_DOMAINS = ("msftauth.net", "msauth.net", "msftauthimages.net", "msauthimages.net")
+_SIGN_IN_COOKIES = re.compile(
+    r"(?:fpc|esctx[^=]{0,64}|stsservicecookie|x-ms-gateway-slice|buid|ESTSAUTH[A-Z]{0,16}|MSPRequ|MSPOK|uaid|OParams)="
+)
 _ESTS_P3P = "DSP CUR OTPi IND OTRi ONL FIN"
+_GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+_SCHEMES = {
+    "basic": OfferedMechanism.BASIC,
+    "bearer": OfferedMechanism.BEARER,
+    "negotiate": OfferedMechanism.NEGOTIATE,
+    "ntlm": OfferedMechanism.NTLM,
+}
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
+_SCHEME = re.compile(r"(?:^|,)\s*+([A-Za-z][A-Za-z0-9-]{0,63})(?=\s++[A-Za-z]|\s*+(?:,|$))")
+#: Seconds of Retry-After that are believed, at most.
+MAX_RETRY_AFTER = 3600.0
 _ISSUER = re.compile(
     r"https://(?:login\.microsoftonline\.(?:com|us)|login\.partner\.microsoftonline\.cn|sts\.windows\.net"
     r"|login\.live\.com)(?:/[^\s]{0,200})?"
@@ -42,21 +56,26 @@ Headers = Sequence[tuple[str, str]]
 
 def is_microsoft(headers: Headers, host: str) -> str | None:
     """Which header shows that Microsoft answered, or None. A sign, not a proof: an intercepting proxy passes it on."""
-    names = {name: value for name, value in headers}
-    for marker in _MARKERS:
-        if marker in names:
-            return marker
-    if "request-id" in names and ("client-request-id" in names or "www-authenticate" in names or "x-ms" in str(names)):
-        return "request-id"
-    if _ESTS_P3P in names.get("p3p", ""):
-        return "p3p"
-    return next(("set-cookie" for name, value in headers if name == "set-cookie" and _ESTS_COOKIES.match(value)), None)
+    for name, value in headers:
+        if name in _MARKERS or name.startswith("x-ms-"):
+            return name
+        if name in _FRONT_DOOR_MARKERS and _lies_under(host, _FRONT_DOOR_DOMAINS):
+            return name
+        if name == "request-id" and _GUID.fullmatch(value.strip()):
+            return name
+        if (name == "p3p" and _ESTS_P3P in value) or (name == "set-cookie" and _SIGN_IN_COOKIES.match(value)):
+            return name
+    return None
 
 
 def is_microsoft_host(host: str) -> bool:
     """Whether a name lies under one of Microsoft's domains (or of the CAs whose revocation hosts we probe)."""
+    return _lies_under(host, MICROSOFT_DOMAINS)
+
+
+def _lies_under(host: str, domains: tuple[str, ...]) -> bool:
     name = host.lower().rstrip(".")
-    return any(name == domain or name.endswith(f".{domain}") for domain in MICROSOFT_DOMAINS)
+    return any(name == domain or name.endswith(f".{domain}") for domain in domains)
 
 
 def is_issuer(issuer: str) -> bool:
@@ -78,13 +97,7 @@ def redirect_host(headers: Headers) -> str | None:
 def date_of(headers: Headers) -> datetime | None:
     """The server's clock (RFC 9110 6.6.1), resolution one second."""
     value = next((value for name, value in headers if name == "date"), None)
-    if value is None:
-        return None
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return date if date.tzinfo is not None else None
+    return None if value is None else parse_date(value)
 
 
 def challenges(headers: Headers) -> tuple[OfferedMechanism, ...]:
@@ -92,19 +105,16 @@ def challenges(headers: Headers) -> tuple[OfferedMechanism, ...]:
     found: set[OfferedMechanism] = set()
     for name, value in headers:
         if name == "www-authenticate":
-            found.update(http_scheme(scheme) for scheme in _schemes(value))
+            schemes = _SCHEME.findall(_QUOTED.sub('""', value))
+            found.update(_SCHEMES.get(scheme.lower(), OfferedMechanism.OTHER) for scheme in schemes)
     return tuple(sorted(found))
 
 
-def _schemes(value: str) -> Iterable[str]:
-    """Scheme names: a token at the start or behind a comma that isn't followed by "=" (auth-param)."""
-    return re.findall(r"(?:^|,)\s*([A-Za-z][A-Za-z0-9-]*)(?=\s+[A-Za-z]|\s*(?:,|$))", re.sub(r'"[^"]*"', '""', value))
-
-
 def retry_after(headers: Headers) -> float | None:
-    """Seconds of Retry-After (RFC 9110 10.2.3); a date or nonsense is None. Capped at an hour."""
-    value = next((value for name, value in headers if name == "retry-after"), "")
-    return min(float(value), 3600.0) if value.strip().isdigit() and len(value) < 10 else None
+    """Seconds of Retry-After (RFC 9110 10.2.3), MAX_RETRY_AFTER at most; a date or nonsense is None."""
+    value = next((value for name, value in headers if name == "retry-after"), "").strip()
+    digits = value.isascii() and value.isdigit() and len(value) < 10
+    return min(float(value), MAX_RETRY_AFTER) if digits else None
 
 
 def oauth_error(body: bytes) -> str | None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from exporter.protocols import sasl
-from exporter.protocols.lines import MAX_REPLY, LineBuffer, text_of, violation
+from exporter.protocols.lines import MAX_REPLY, LineBuffer, refusal, text_of
 from exporter.vocabulary import OfferedMechanism
 
 _STATUSES = frozenset({"OK", "NO", "BAD", "BYE", "PREAUTH"})
@@ -91,7 +91,7 @@ class ImapReader:
         tag, _, rest = line.partition(b" ")
         status = _status(rest) if tag != b"+" else None
         if not _plausible(tag, status):
-            self._lines.violate(violation("an IMAP response", line).detail)
+            self._lines.violate(refusal("an IMAP response", line))
         text = rest if status is None else rest[len(status) :].removeprefix(b" ")
         return ImapResponse(tag=tag.decode("ascii"), status=status, text=text_of(text), line=text_of(line))
 

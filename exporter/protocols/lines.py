@@ -32,9 +32,9 @@ def text_of(line: bytes) -> str:
     return line.decode("utf-8", "backslashreplace")
 
 
-def violation(expected: str, line: bytes) -> ProtocolViolation:
-    """For a whole line that isn't `expected`; quotes its beginning."""
-    return ProtocolViolation(f"not {expected}: {text_of(line[:MAX_QUOTED])}")
+def refusal(expected: str, line: bytes) -> str:
+    """A violation's detail for a whole line that isn't `expected`; quotes its beginning."""
+    return f"not {expected}: {text_of(line[:MAX_QUOTED])}"
 
 
 class LineBuffer:
@@ -55,8 +55,7 @@ class LineBuffer:
         room = MAX_REPLY - len(self._buffer)
         if len(data) > room:
             self._overflowed = True
-        if not self._overflowed or room > 0:
-            self._buffer += data[:room]
+        self._buffer += data[:room]
 
     @property
     def pending(self) -> bytes:

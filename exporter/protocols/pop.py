@@ -7,10 +7,11 @@ import re
 from dataclasses import dataclass
 
 from exporter.protocols import sasl
-from exporter.protocols.lines import MAX_REPLY, MAX_REPLY_LINES, LineBuffer, text_of, violation
+from exporter.protocols.lines import MAX_REPLY, MAX_REPLY_LINES, LineBuffer, refusal, text_of
 from exporter.vocabulary import OfferedMechanism
 
 _STATUS = re.compile(rb"(\+OK|-ERR|\+)(?: (.*))?", re.IGNORECASE | re.DOTALL)
+_MEANT: dict[bytes, bool | None] = {b"+OK": True, b"-ERR": False, b"+": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,8 @@ class PopReader:
             return None
         match = _STATUS.fullmatch(line)
         if match is None:
-            self._lines.violate(violation("a POP status", line).detail)
-        ok = {b"+": None, b"-": False}.get(match[1][:1] if len(match[1]) != 3 else b"", True)
-        return PopStatus(ok=ok, text=text_of(match[2] or b""), line=text_of(line))
+            self._lines.violate(refusal("a POP status", line))
+        return PopStatus(ok=_MEANT[match[1].upper()], text=text_of(match[2] or b""), line=text_of(line))
 
     def next_listing(self) -> tuple[str, ...] | None:
         """The body after a +OK (of CAPA), dots unstuffed, without the final "."; None when more bytes are needed."""

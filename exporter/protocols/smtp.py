@@ -9,7 +9,7 @@ from datetime import datetime
 
 from exporter.protocols import sasl
 from exporter.protocols.dates import DATE_PATTERN, parse_date
-from exporter.protocols.lines import MAX_REPLY, MAX_REPLY_LINES, LineBuffer, text_of, violation
+from exporter.protocols.lines import MAX_REPLY, MAX_REPLY_LINES, LineBuffer, refusal, text_of
 from exporter.vocabulary import OfferedMechanism
 
 _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])(.*))?", re.DOTALL)  # RFC 5321, 4.2
@@ -56,9 +56,9 @@ class SmtpReader:
         while (line := self._lines.next_line()) is not None:
             match = _REPLY_LINE.fullmatch(line)
             if match is None:
-                self._lines.violate(violation("an SMTP reply", line).detail)
+                self._lines.violate(refusal("an SMTP reply", line))
             elif self._collected and self._collected[0][:3] != match[1]:
-                self._lines.violate(violation(f"the reply {text_of(self._collected[0][:3])} continued", line).detail)
+                self._lines.violate(refusal(f"the reply {text_of(self._collected[0][:3])} continued", line))
             elif match[2] == b"-":
                 self._collect(line)
             else:
