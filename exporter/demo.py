@@ -84,6 +84,7 @@ class LabThread:
             self._error = error
         finally:
             self._ready.set()
+            self._loop.close()
 
     async def _live(self) -> None:
         self._stop = asyncio.Event()

@@ -26,7 +26,9 @@ def replay(line: dict) -> tuple[list, list]:
         starttls=described["starttls"],
         path=described["path"],
     )
-    recorded = [(p["phase"], p["outcome"]) for p in line["phases"] if p["phase"] not in BELOW and p["outcome"] != "skipped"]
+    recorded = [
+        (p["phase"], p["outcome"]) for p in line["phases"] if p["phase"] not in BELOW and p["outcome"] != "skipped"
+    ]
     script = [said["text"].encode() for said in line["said"] if said["from"] == "server" and said["text"]]
     canary = any(phase in ("auth", "token") for phase, _ in recorded)
     told = asyncio.run(hear(target, *script, genuine=line["signatures"], canary=canary))

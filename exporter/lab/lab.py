@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from exporter.catalogue import TARGETS
+from exporter.catalogue import TARGETS, Target
 from exporter.lab.dns_server import DnsServer, Names
 from exporter.lab.faults import FAULTS
 from exporter.lab.gateway import Gateway
 from exporter.lab.outlook import Outlook, places
 from exporter.lab.pki import Pki
+from exporter.vocabulary import Protocol
 
 _OUTSIDE, _INSIDE = "127.60.0.", "127.61.0."
 #: Ports tried for the catalogue's, shifted, until all are free.
@@ -68,14 +69,7 @@ class Lab:
         """What makes the product probe this lab: two vantages, the catalogue at the lab's ports."""
         return {
             "probe": {
-                "custom": [
-                    {
-                        "name": name,
-                        "port": target.port + self.shift,
-                        "tls": "starttls" if target.starttls else "implicit",
-                    }
-                    for name, target in TARGETS.items()
-                ],
+                "custom": [_custom(target, self.shift) for target in TARGETS.values()],
                 "private_networks": ["127.0.0.0/8"],
             },
             "vantages": [
@@ -88,6 +82,14 @@ class Lab:
     def trust_store(self) -> Path:
         """What SSL_CERT_FILE should name: this machine's trust, which lacks the root under `root_not_trusted`."""
         return self.pki.other_roots_file if self.fault == "root_not_trusted" else self.pki.roots_file
+
+
+def _custom(target: Target, shift: int) -> dict[str, Any]:
+    """A catalogue target at the lab's port; mail ports are no longer those by which STARTTLS is told."""
+    entry: dict[str, Any] = {"name": target.name, "port": target.port + shift}
+    if target.protocol in (Protocol.IMAP, Protocol.POP, Protocol.SMTP):
+        entry["tls"] = "starttls" if target.starttls else "implicit"
+    return entry
 
 
 def _free_shift(addresses: list[str]) -> int:

@@ -51,9 +51,11 @@ def test_healthy_one_an_interval_each():
 
 
 @pytest.mark.parametrize("told", [answered, failed, throttled])
-@pytest.mark.parametrize("per_hour", [1, 10, 120])
+@pytest.mark.parametrize("per_hour", [0.25, 1, 10, 120])
 def test_never_more_than_the_budget(told, per_hour):
-    assert most_in_an_hour(simulate(1, told, per_hour=per_hour)) <= per_hour
+    presented = simulate(1, told, per_hour=per_hour)
+    assert most_in_an_hour(presented) <= max(per_hour, 1)
+    assert len(presented) <= 24 * per_hour + 1
 
 
 def test_a_path_that_flaps_each_round_stays_in_the_budget():
