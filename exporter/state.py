@@ -1,204 +1,235 @@
-"""What pages and metrics show: the latest of everything, and what was counted.
+"""The current state: what the prober's thread writes and the web's thread reads.
 
-The prober's thread writes, the web server's thread reads; a lock is held for microseconds.
+Writers replace frozen values under a lock; a reader takes a snapshot and needs none.
 """
 
+import platform
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
+from exporter import __version__
 from exporter.catalogue import Target
-from exporter.metrics.catalogue import FAST_BUCKETS, SLOW_BUCKETS
-from exporter.observations import Probe
-from exporter.vocabulary import Mechanism, Outcome, Phase
+from exporter.metrics.labels import FewValues
+from exporter.metrics.tally import NetworkLabels, Tally, changed, counted, fresh
+from exporter.observations import Probe, TlsResult
+from exporter.vocabulary import Outcome, Phase
 
-Key = tuple[str, str]  # target, vantage
-Labels = tuple[str, ...]
+#: Changes of outcome kept for the page.
+RECENT_CHANGES = 30
+#: Tasks and budgets that may be reported; they are named by our own code, so more is a mistake there.
+MAX_NAMES = 64
 
-#: Phases whose durations are collected in a histogram, with its buckets.
-MEASURED = {Phase.CONNECT: FAST_BUCKETS, Phase.TLS: FAST_BUCKETS, Phase.AUTH: SLOW_BUCKETS, Phase.TOKEN: SLOW_BUCKETS}
+#: The event loop's worst delay is that of so many seconds.
+DELAY_WINDOW = 60.0
 
-#: Changes of outcome that are remembered for the page.
-MAX_CHANGES = 200
+SUCCESSFUL = "ok"
 
-
-@dataclass(slots=True)
-class Durations:
-    """A histogram: counts by upper bound, cumulative only when exposed."""
-
-    bounds: tuple[float, ...]
-    counts: list[int] = field(default_factory=list)
-    total: float = 0.0
-
-    def add(self, seconds: float) -> None:
-        if not self.counts:
-            self.counts = [0] * (len(self.bounds) + 1)
-        index = next((i for i, bound in enumerate(self.bounds) if seconds <= bound), len(self.bounds))
-        self.counts[index] += 1
-        self.total += seconds
+_GENUINE = {True: "true", False: "false", None: "unknown"}
 
 
-@dataclass(frozen=True, slots=True)
+class VantageLike(Protocol):
+    """What of a vantage matters here."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def proxy(self) -> object | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The outcome of a target at a vantage changed."""
+    """An outcome that is another than in the round before. `before` is None at the first round."""
 
     time: datetime
     target: str
     vantage: str
     before: Outcome | None
+    before_phase: Phase | None
     after: Outcome
-    failed_phase: Phase | None
+    after_phase: Phase | None
     detail: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
-    """A target at a vantage over time."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Build:
+    """What is running."""
 
-    probe: Probe
-    since: datetime
-    last_success: datetime | None
+    version: str = __version__
+    revision: str = ""
+    python: str = platform.python_version()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A consistent copy of the state."""
+    """Everything at one moment. Tallies are in the order of the configuration: targets, then vantages."""
 
-    courses: dict[Key, Course]
-    changes: list[Change]
-    counters: dict[str, dict[Labels, float]]
-    histograms: dict[Labels, Durations]
-    last_seconds: dict[Labels, float]
-    offered: dict[Key, frozenset[str]]
-    gauges: dict[str, dict[Labels, float]]
+    tallies: tuple[Tally, ...]
+    vantages: tuple[str, ...]
+    changes: tuple[Change, ...]
+    client_side_covered: bool
+    build: Build
+    loop_delay: float | None
+    reload_successful: bool
+    reload_success_time: float
+    task_runs: Mapping[tuple[str, str], int]
+    task_last_success: Mapping[str, float]
+    budgets: Mapping[str, float]
 
 
 class State:
-    """See the module. Times come from observations, or from `now`."""
+    """Thread-safe. `now` gives Unix seconds."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, build: Build | None = None, now: Callable[[], float] = time.time) -> None:
+        self.client_side_covered = False
+        self._build = build or Build()
         self._now = now
         self._lock = threading.Lock()
-        self._courses: dict[Key, Course] = {}
-        self._changes: list[Change] = []
-        self._counters: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
-        self._histograms: dict[Labels, Durations] = {}
-        self._last_seconds: dict[Labels, float] = {}
-        self._offered: dict[Key, frozenset[str]] = {}
-        self._gauges: dict[str, dict[Labels, float]] = defaultdict(dict)
+        self._configured: dict[tuple[str, str], tuple[Target, bool]] | None = None
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._few_values = FewValues()
+        self._changes: deque[Change] = deque(maxlen=RECENT_CHANGES)
+        self._loop_delays: deque[tuple[float, float]] = deque()  # falling delays, so the worst stands first
+        self._reload_successful = True
+        self._reload_success_time = now()
+        self._task_runs: dict[tuple[str, str], int] = {}
+        self._task_last_success: dict[str, float] = {}
+        self._budgets: dict[str, float] = {}
 
-    def expect(self, target: Target, vantage: str, phases: Iterable[Phase]) -> None:
-        """Counters that will be needed start at 0, so that a rate sees the first event."""
+    def configure(self, targets: Iterable[Target], vantages: Iterable[VantageLike]) -> None:
+        """Say what is probed, at the start and at each reload. What isn't any more is forgotten;
+        a target that became another one under its old name begins anew."""
+        vantages = tuple(vantages)
+        wanted = {
+            (target.name, vantage.name): (target, vantage.proxy is not None)
+            for target in targets
+            for vantage in vantages
+        }
         with self._lock:
-            results = self._counters["outlook_probe_results_total"]
-            for phase in phases:
-                for outcome in (Outcome.OK, Outcome.TIMEOUT):
-                    results[target.name, vantage, phase, outcome] += 0.0
+            before, self._configured = self._configured or {}, wanted
+            self._tallies = {
+                key: self._tallies[key]
+                if before.get(key) == wanted[key] and key in self._tallies
+                else fresh(target, key[1], proxied=proxied)
+                for key, (target, proxied) in wanted.items()
+            }
+            kept = [change for change in self._changes if (change.target, change.vantage) in wanted]
+            self._changes = deque(kept, maxlen=RECENT_CHANGES)
 
     def record_probe(self, probe: Probe) -> Change | None:
-        """Takes a probe over; the change of outcome, where it is one."""
+        """Count a probe and make it the latest. Returns the change of outcome, if it is one.
+
+        A probe of a target or vantage that isn't configured any more leaves no trace.
+        """
         key = (probe.target, probe.vantage)
         with self._lock:
-            before = self._courses.get(key)
-            same = before is not None and (before.probe.outcome, before.probe.failed_phase) == (
-                probe.outcome,
-                probe.failed_phase,
-            )
-            good = probe.outcome is Outcome.OK
-            self._courses[key] = Course(
-                probe=probe,
-                since=before.since if before is not None and same else probe.time,
-                last_success=probe.time if good else before.last_success if before else None,
-            )
-            self._count(key, probe)
-            if same:
+            if self._configured is not None and key not in self._configured:
                 return None
-            failed = next((result for result in probe.phases if result.phase is probe.failed_phase), None)
-            change = Change(
-                probe.time,
-                probe.target,
-                probe.vantage,
-                before.probe.outcome if before else None,
-                probe.outcome,
-                probe.failed_phase,
-                failed.detail if failed else None,
-            )
-            self._changes = [*self._changes[-MAX_CHANGES:], change]
+            before = self._tallies.get(key) or Tally(target=probe.target, vantage=probe.vantage)
+            after = self._tallies[key] = counted(before, probe, self._labels_of(probe))
+            if after.probe is not probe or not changed(before.probe, probe):
+                return None
+            change = _change(before.probe, probe)
+            if change.before is not None or change.after is not Outcome.OK:  # a healthy start is no news
+                self._changes.appendleft(change)
             return change
 
-    def _count(self, key: Key, probe: Probe) -> None:
-        for result in probe.phases:
-            if result.measured_at is not None:  # kept from an earlier round: counted then
-                continue
-            labels = (*key, result.phase)
-            self._counters["outlook_probe_results_total"][(*labels, result.outcome)] += 1
-            if result.seconds is not None and result.outcome is not Outcome.SKIPPED:
-                self._last_seconds[labels] = result.seconds
-                if result.phase in MEASURED:
-                    self._histograms.setdefault(labels, Durations(MEASURED[result.phase])).add(result.seconds)
-        canary = next((r for r in probe.phases if r.phase in (Phase.AUTH, Phase.TOKEN)), None)
-        if canary is not None and canary.measured_at is None and probe.auth.outcome is not None:
-            if canary.outcome is not Outcome.SKIPPED:
-                mechanism = probe.auth.mechanism or Mechanism.TOKEN
-                self._counters["outlook_probe_auth_results_total"][(*key, mechanism, probe.auth.outcome)] += 1
-        if probe.auth.offered is not None:
-            self._offered[key] = frozenset(probe.auth.offered)
+    def _labels_of(self, probe: Probe) -> NetworkLabels:
+        if probe.tls is None:
+            return NetworkLabels()
+        day = probe.time.date()
 
-    def keep_only(self, keys: set[Key]) -> None:
-        """Forgets targets and vantages that aren't configured any more."""
-        with self._lock:
-            self._courses = {key: course for key, course in self._courses.items() if key in keys}
-            self._offered = {key: names for key, names in self._offered.items() if key in keys}
-            self._histograms = {labels: d for labels, d in self._histograms.items() if labels[:2] in keys}
-            self._last_seconds = {labels: s for labels, s in self._last_seconds.items() if labels[:2] in keys}
-            for name in ("outlook_probe_results_total", "outlook_probe_auth_results_total"):
-                counted = self._counters[name]
-                for labels in [labels for labels in counted if labels[:2] not in keys]:
-                    del counted[labels]
+        def few(**labels: str | None) -> tuple[tuple[str, str], ...]:
+            return tuple((name, self._few_values.value(name, text, day)) for name, text in labels.items())
+
+        return _network_labels(probe.tls, few)
 
     def record_task(self, task: str, outcome: str) -> None:
-        """A scheduled task ended: `ok`, `error`, or `missed`."""
+        """Count a scheduled task that ended; `ok` is success."""
         with self._lock:
-            self._counters["outlook_exporter_task_runs_total"][task, outcome] += 1
-            if outcome == "ok":
-                last = self._gauges["outlook_exporter_task_last_success_timestamp_seconds"]
-                last[(task,)] = self._now().timestamp()
+            key = (task, outcome)
+            if key not in self._task_runs and len(self._task_runs) >= MAX_NAMES:
+                return
+            self._task_runs[key] = self._task_runs.get(key, 0) + 1
+            if outcome == SUCCESSFUL:
+                self._task_last_success[task] = self._now()
 
-    def set_gauge(self, name: str, value: float, *labels: str) -> None:
-        """A gauge of the exporter about itself."""
+    def set_budget(self, name: str, remaining: float) -> None:
+        """What is left of a budget now."""
         with self._lock:
-            self._gauges[name][labels] = value
+            if name in self._budgets or len(self._budgets) < MAX_NAMES:
+                self._budgets[name] = remaining
 
-    def record_reload(self, *, successful: bool) -> None:
-        """A configuration was taken over, or refused."""
-        self.set_gauge("outlook_exporter_config_last_reload_successful", float(successful))
-        if successful:
-            name = "outlook_exporter_config_last_reload_success_timestamp_seconds"
-            self.set_gauge(name, self._now().timestamp())
-
-    def latest(self) -> list[Probe]:
-        """The latest probe of each target at each vantage."""
+    def observe_loop_delay(self, seconds: float) -> None:
+        """How late the prober's event loop woke. The worst of the last minute is shown."""
+        now = self._now()
         with self._lock:
-            return [course.probe for course in self._courses.values()]
+            while self._loop_delays and self._loop_delays[-1][1] <= seconds:
+                self._loop_delays.pop()
+            while len(self._loop_delays) >= MAX_NAMES or (
+                self._loop_delays and self._loop_delays[0][0] < now - DELAY_WINDOW
+            ):
+                self._loop_delays.popleft()
+            self._loop_delays.append((now, seconds))
+
+    def record_reload(self, ok: bool) -> None:
+        """A reload ended; where not ok, the old configuration is still running."""
+        with self._lock:
+            self._reload_successful = ok
+            if ok:
+                self._reload_success_time = self._now()
+
+    def latest(self) -> tuple[Probe, ...]:
+        """The latest probe of each target and vantage, in the order of the configuration."""
+        return tuple(tally.probe for tally in self.snapshot().tallies if tally.probe is not None)
 
     def snapshot(self) -> Snapshot:
-        """A consistent copy for a page or a scrape."""
+        """Everything as it is now."""
         with self._lock:
+            tallies = tuple(self._tallies.values())
             return Snapshot(
-                courses=dict(self._courses),
-                changes=list(self._changes),
-                counters={name: dict(values) for name, values in self._counters.items()},
-                histograms={labels: replace(d, counts=list(d.counts)) for labels, d in self._histograms.items()},
-                last_seconds=dict(self._last_seconds),
-                offered=dict(self._offered),
-                gauges={name: dict(values) for name, values in self._gauges.items()},
+                tallies=tallies,
+                vantages=tuple(dict.fromkeys(tally.vantage for tally in tallies)),
+                changes=tuple(self._changes),
+                client_side_covered=self.client_side_covered,
+                build=self._build,
+                loop_delay=self._loop_delays[0][1] if self._loop_delays else None,
+                reload_successful=self._reload_successful,
+                reload_success_time=self._reload_success_time,
+                task_runs=dict(self._task_runs),
+                task_last_success=dict(self._task_last_success),
+                budgets=dict(self._budgets),
             )
 
 
-def snapshot_of(probe: Probe, now: Callable[[], datetime]) -> Snapshot:
-    """A snapshot that holds just this probe: a fresh registry for `/probe`."""
-    state = State(now)
-    state.record_probe(probe)
-    return state.snapshot()
+def _network_labels(tls: TlsResult, few: Callable[..., tuple[tuple[str, str], ...]]) -> NetworkLabels:
+    handshake = None
+    if tls.version is not None:
+        handshake = few(version=tls.version, cipher=tls.cipher, group=tls.group, alpn=tls.alpn or "none")
+    certificate = None
+    if tls.issuer_organization or tls.issuer_common_name or tls.chain:
+        certificate = few(
+            issuer_organization=tls.issuer_organization,
+            issuer_common_name=tls.issuer_common_name,
+            genuine=_GENUINE[tls.genuine],
+        )
+    return NetworkLabels(handshake, certificate)
+
+
+def _change(before: Probe | None, after: Probe) -> Change:
+    failed = after.phase(after.failed_phase) if after.failed_phase else None
+    return Change(
+        time=after.time,
+        target=after.target,
+        vantage=after.vantage,
+        before=before.outcome if before else None,
+        before_phase=before.failed_phase if before else None,
+        after=after.outcome,
+        after_phase=after.failed_phase,
+        detail=failed.detail if failed else None,
+    )

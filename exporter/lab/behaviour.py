@@ -1,12 +1,18 @@
-"""Switches of the embedded Outlook.com, and what reached it."""
+"""Switches of the embedded Outlook.com, what it accepts, and what reached it."""
 
 import base64
 import binascii
-from collections import Counter
+import dataclasses
+from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from exporter.lab.era import ERAS, Era
+
+#: Credentials and requests remembered, at most; older ones are forgotten.
+MAX_SEEN = 10_000
 
 
 class Then(StrEnum):
@@ -26,36 +32,157 @@ class Reply:
     delay: float = 0.0
 
 
-@dataclass(slots=True)
-class Behaviour:
-    """How the servers behave; may be changed at any time.
+class Verdict(StrEnum):
+    """What becomes of an XOAUTH2 initial response."""
 
-    `split`: replies are written so many bytes at a time (0: whole). Delays are seconds.
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    MALFORMED = "malformed"
+
+
+#: Owner of an application's own token, which opens every mailbox of its tenant.
+ANY_USER = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """An access token given out: whose (lower case), and until when."""
+
+    owner: str
+    expires: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A credential that reached the lab: where, what kind (token, password, bearer), whose, and what."""
+
+    place: str
+    kind: str
+    user: str
+    secret: str
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What reached the lab. `counts` has each kind alone and with its place: `token` and `token HOST:PORT`.
+
+    Kinds: connection, handshake, token, password, bearer, token_request, request. The port is the catalogue's.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    credentials: deque[Seen] = field(default_factory=lambda: deque(maxlen=MAX_SEEN))
+
+    def count(self, kind: str, place: str) -> None:
+        self.counts[kind] += 1
+        if place:
+            self.counts[f"{kind} {place}"] += 1
+
+    def credential(self, seen: Seen) -> None:
+        self.count(seen.kind, seen.place)
+        self.credentials.append(seen)
+
+
+@dataclass(slots=True, kw_only=True)
+class Behaviour:
+    """How the servers behave; may be changed at any time, for connections that begin afterwards.
+
+    Delays are seconds. `split`: replies are written so many bytes at a time (0: whole). `smtp_refusal` and
+    `token_error` replace the refusal of a token by a sentence of `era.SMTP_REFUSALS` or an AADSTS number.
     """
 
     year: str = "2026"
     greeting_delay: float = 0.0
     auth_delay: float = 0.0
     token_delay: float = 0.0
+    http_delay: float = 0.0
+    tarpit: float = 5.0  # before a refused EHLO name (facts 2.2)
+    idle_timeout: float = 1_800.0
+    split: int = 0
     outage: bool = False
     throttled: bool = False
-    retry_after: int = 30
+    retry_after: int | None = 30
+    backoff_ms: int = 299_961
+    tls_too_old: bool = False
     not_connected: bool = False
-    split: int = 0
-    valid_tokens: set[str] = field(default_factory=set)
+    front_end_hidden: bool = False
+    smtp_refusal: str | None = None
     token_error: int | None = None
-    counts: Counter[str] = field(default_factory=Counter)
+    tenant_restricted: bool = False
+    clock_offset: float = 0.0
+    certificate: str = "genuine"
+    place: str = ""  # "HOST:PORT" of the catalogue, in a view made by `at`
+
+    #: Tokens that are accepted, whatever the mailbox.
+    valid_tokens: set[str] = field(default_factory=set)
+    #: Tokens that open some mailboxes only.
+    mailboxes: dict[str, frozenset[str]] = field(default_factory=dict)
+    #: Tokens given out by the sign-in hosts.
+    issued: dict[str, "Issued"] = field(default_factory=dict)
+    #: Shared mailboxes: whose tokens open them besides the mailbox's own.
+    delegates: dict[str, frozenset[str]] = field(default_factory=dict)
+    #: Users whose mailbox can't be reached though their token is good.
+    unreachable_users: set[str] = field(default_factory=set)
+    #: Passwords of work accounts whose tenant still allows SMTP AUTH; nothing else ever takes a password (facts 8).
+    smtp_passwords: dict[str, str] = field(default_factory=dict)
+    traffic: Traffic = field(default_factory=Traffic)
+    #: What a fault changes, by place; see `at`.
+    overlay: dict[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
     def era(self) -> Era:
         return ERAS[self.year]
 
-    def accepts(self, initial_response: str) -> bool:
-        """Whether an XOAUTH2 initial response holds a valid token (facts 3); counts the attempt."""
-        self.counts["token"] += 1
-        try:
-            text = base64.b64decode(initial_response, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+    @property
+    def counts(self) -> Counter[str]:
+        return self.traffic.counts
+
+    def at(self, place: str) -> "Behaviour":
+        """As it is now at one place: the switches, changed by a fault; tokens and counts are shared."""
+        return dataclasses.replace(self, **{**self.overlay.get(place, {}), "place": place})  # type: ignore[arg-type]
+
+    def now(self) -> datetime:
+        """The servers' clock."""
+        return datetime.now(UTC) + timedelta(seconds=self.clock_offset)
+
+    def opens(self, token: str, user: str) -> bool:
+        """Whether a token opens a mailbox, now."""
+        user = user.lower()
+        if token in self.valid_tokens or user in self.mailboxes.get(token, ()):
+            return True
+        issued = self.issued.get(token)
+        if issued is None or issued.expires <= self.now():
             return False
-        _, _, rest = text.partition("\x01auth=Bearer ")
-        return rest.removesuffix("\x01\x01") in self.valid_tokens
+        return issued.owner in (ANY_USER, user) or issued.owner in self.delegates.get(user, ())
+
+    def is_valid(self, token: str) -> bool:
+        """Whether a token is good for HTTP, where it alone says whose mailbox is meant."""
+        issued = self.issued.get(token)
+        known = token in self.valid_tokens or token in self.mailboxes
+        return known or (issued is not None and issued.expires > self.now())
+
+    def is_connected(self, user: str) -> bool:
+        """Whether what follows a sign-in works; else "User is authenticated but not connected"."""
+        return not self.not_connected and user.lower() not in self.unreachable_users
+
+    def judge(self, initial_response: str) -> tuple[Verdict, str]:
+        """What becomes of an XOAUTH2 initial response (facts 3), and whose it is; remembers the attempt."""
+        user, token = _xoauth2(initial_response)
+        self.traffic.credential(Seen(self.place, "token", user, token))
+        if not token:
+            return Verdict.MALFORMED, user
+        return Verdict.ACCEPTED if self.opens(token, user) else Verdict.REFUSED, user
+
+    def saw_password(self, user: str, password: str) -> None:
+        self.traffic.credential(Seen(self.place, "password", user, password))
+
+
+def _xoauth2(initial_response: str) -> tuple[str, str]:
+    """User and token of an initial response; ("", "") where it isn't one."""
+    try:
+        text = base64.b64decode(initial_response, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    user, separator, rest = text.partition("\x01auth=Bearer ")
+    if not separator or not user.startswith("user=") or not rest.endswith("\x01\x01"):
+        return "", ""
+    return user.removeprefix("user="), rest[:-2]

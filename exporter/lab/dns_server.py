@@ -1,8 +1,11 @@
-"""A DNS server for the lab, UDP and TCP on one loopback port: the catalogue's names, and the faults a filter causes."""
+"""A DNS server for the lab, UDP and TCP on one loopback port: the catalogue's names, and the lies of filters."""
 
 import asyncio
+import socket
 import struct
+from collections import deque
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import cast
 
 import dns.exception
@@ -12,44 +15,101 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+from exporter.lab.conduit import Conduit
+from exporter.lab.listener import Listener, Reach
+
+_TTL = 60
+#: Questions remembered, at most.
+_MAX_ASKED = 10_000
+#: Ports tried until one is free for UDP and TCP alike.
+_TRIES = 20
+_MAX_QUERY = 65_535
+#: A TCP client that says nothing is left after so many seconds.
+_PATIENCE = 5.0
+
+#: Names under which the real hosts' addresses are found (facts 1); the lab's lead to the same address.
+ALIASES = {
+    "login.microsoftonline.com": ("login.mso.msidentity.com", "ak.privatelink.msidentity.com"),
+    "outlook.office365.com": ("outlook.ha.office365.com", "outlook.ms-acdc.office.com"),
+}
+
+
+class Lie(StrEnum):
+    """What a filter or a broken resolver does to a name."""
+
+    NXDOMAIN = "nxdomain"
+    SERVFAIL = "servfail"
+    REFUSED = "refused"
+    EMPTY = "empty"
+    SILENCE = "silence"
+    SINKHOLE = "sinkhole"
+    DEAD_IPV6 = "dead_ipv6"
+    TRUNCATED = "truncated"
+
 
 @dataclass(slots=True)
 class Names:
-    """What the server knows and does. `fault`: None, nxdomain, servfail, empty, silence, sinkhole or truncated."""
+    """What the server knows, and to which names it lies. `asked`: the names of questions, the latest ones."""
 
-    addresses: dict[str, list[str]]
-    fault: str | None = None
-    faulty: frozenset[str] = frozenset()
+    addresses: dict[str, tuple[str, ...]]
+    lie: Lie | None = None
+    lied_about: frozenset[str] = frozenset()
     sinkhole: str = "0.0.0.0"  # noqa: S104 - what filters answer, never bound
-    asked: list[str] = field(default_factory=list)
+    dead_ipv6: str = "::1"  # where the lab never listens
+    asked: deque[str] = field(default_factory=lambda: deque(maxlen=_MAX_ASKED))
+
+    def found(self, name: str, lie: Lie | None) -> list[str]:
+        """The addresses answered for a name."""
+        match lie:
+            case Lie.EMPTY:
+                return []
+            case Lie.SINKHOLE:
+                return [self.sinkhole]
+            case Lie.DEAD_IPV6:
+                return [*self.addresses[name], self.dead_ipv6]
+            case _:
+                return list(self.addresses[name])
+
+
+_REFUSALS = {Lie.NXDOMAIN: dns.rcode.NXDOMAIN, Lie.SERVFAIL: dns.rcode.SERVFAIL, Lie.REFUSED: dns.rcode.REFUSED}
 
 
 def answer(names: Names, wire: bytes, *, tcp: bool = False) -> bytes | None:
-    """The reply to one query, or None where it stays silent."""
+    """The reply to one query; None where it stays silent, or where it isn't a query."""
     try:
         query = dns.message.from_wire(wire)
         question = query.question[0]
     except (dns.exception.DNSException, IndexError):
         return None
     name = question.name.to_text(omit_final_dot=True).lower()
-    if len(names.asked) < 10_000:
-        names.asked.append(name)
-    reply = dns.message.make_response(query)
-    reply.flags |= dns.flags.RA
-    fault = names.fault if name in names.faulty or not names.faulty else None
-    if fault == "silence":
+    names.asked.append(name)
+    lie = names.lie if name in names.lied_about else None
+    if lie is Lie.SILENCE:
         return None
-    if fault in ("nxdomain", "servfail") or name not in names.addresses:
-        reply.set_rcode(dns.rcode.SERVFAIL if fault == "servfail" else dns.rcode.NXDOMAIN)
-        return reply.to_wire()
-    if fault == "truncated" and not tcp:
+    reply = dns.message.make_response(query, recursion_available=True)
+    if lie is Lie.TRUNCATED and not tcp:
         reply.flags |= dns.flags.TC
-        return reply.to_wire()
-    known = [] if fault == "empty" else [names.sinkhole] if fault == "sinkhole" else names.addresses[name]
-    wanted = [address for address in known if (":" in address) == (question.rdtype == dns.rdatatype.AAAA)]
-    if wanted and question.rdtype in (dns.rdatatype.A, dns.rdatatype.AAAA):
-        reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", question.rdtype, *wanted))
+    elif lie in _REFUSALS:
+        reply.set_rcode(_REFUSALS[lie])
+    elif name not in names.addresses:
+        reply.set_rcode(dns.rcode.NXDOMAIN)
+    else:
+        _answer_addresses(reply, question, name, names.found(name, lie), aliased=lie is not Lie.SINKHOLE)
     return reply.to_wire()
+
+
+def _answer_addresses(
+    reply: dns.message.Message, question: dns.rrset.RRset, name: str, found: list[str], *, aliased: bool
+) -> None:
+    """CNAMEs, and behind them the addresses of the family asked for; none is NOERROR without any."""
+    owner = question.name.to_text()
+    for alias in ALIASES.get(name, ()) if aliased else ():
+        reply.answer.append(dns.rrset.from_text(owner, _TTL, "IN", "CNAME", f"{alias}."))
+        owner = f"{alias}."
+    family = {dns.rdatatype.A: False, dns.rdatatype.AAAA: True}.get(question.rdtype)
+    wanted = [address for address in found if (":" in address) is family]
+    if wanted:
+        reply.answer.append(dns.rrset.from_text(owner, _TTL, "IN", question.rdtype, *wanted))
 
 
 class _Udp(asyncio.DatagramProtocol):
@@ -67,40 +127,50 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 class DnsServer:
-    """Serves `names` on one address and port, UDP and TCP."""
+    """Serves `names` on one address, UDP and TCP on the same free port."""
 
     def __init__(self, names: Names, address: str = "127.0.0.1") -> None:
         self.names = names
-        self._address = address
-        self.port = 0
+        self.address, self.port = address, 0
         self._udp: asyncio.BaseTransport | None = None
-        self._tcp: asyncio.Server | None = None
+        self._tcp: Listener | None = None
 
     async def start(self) -> None:
-        """Listens on a free port."""
-        self._tcp = await asyncio.start_server(self._handle, self._address, 0)
-        self.port = self._tcp.sockets[0].getsockname()[1]
-        loop = asyncio.get_running_loop()
-        self._udp, _ = await loop.create_datagram_endpoint(
-            lambda: _Udp(self.names), local_addr=(self._address, self.port)
-        )
+        """Raises OSError where no port is free for both."""
+        for attempt in range(_TRIES):
+            udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                lambda: _Udp(self.names), local_addr=(self.address, 0)
+            )
+            self.port = udp.get_extra_info("sockname")[1]
+            tcp = Listener(self.address, self.port, self._handle)
+            try:
+                tcp.switch(Reach.OPEN)
+            except OSError:
+                udp.close()
+                if attempt == _TRIES - 1:
+                    raise
+                continue
+            self._udp, self._tcp = udp, tcp
+            return
 
     async def stop(self) -> None:
         """Closes both."""
         if self._udp is not None:
             self._udp.close()
         if self._tcp is not None:
-            self._tcp.close()
+            await self._tcp.stop()
 
-    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _handle(self, sock: socket.socket) -> None:
+        conduit, data = Conduit(sock), b""
         try:
-            async with asyncio.timeout(5):
-                (length,) = struct.unpack(">H", await reader.readexactly(2))
-                reply = answer(self.names, await reader.readexactly(length), tcp=True)
-                if reply is not None:
-                    writer.write(struct.pack(">H", len(reply)) + reply)
-                    await writer.drain()
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+            async with asyncio.timeout(_PATIENCE):
+                while chunk := await conduit.receive():
+                    data += chunk
+                    while len(data) >= 2 and len(data) >= 2 + int.from_bytes(data[:2]):
+                        length = 2 + int.from_bytes(data[:2])
+                        query, data = data[2:length], data[length:]
+                        reply = answer(self.names, query, tcp=True)
+                        if reply is not None:
+                            await conduit.send(struct.pack(">H", len(reply)) + reply)
+        except (OSError, TimeoutError):
             pass
-        finally:
-            writer.close()

@@ -1,90 +1,99 @@
-"""IMAP as Exchange Online speaks it (facts 2.1): lines in, replies out, no I/O."""
+"""IMAP as Exchange Online speaks it (facts 2.1): bytes in, replies out, no I/O."""
 
-from exporter.lab.behaviour import Behaviour, Reply, Then
-from exporter.lab.era import FRONT_END
+from exporter.lab.behaviour import Reply, Then, Verdict
+from exporter.lab.era import CLEAR_CAPABILITY, FRONT_END_BASE64
+from exporter.lab.mail_server import MailServer
+
+_SIGNING_OFF = "* BYE Microsoft Exchange Server IMAP4 server signing off."
 
 
-class ImapServer:
-    """One connection. `receive` takes a line without its CRLF."""
+class ImapServer(MailServer):
+    """One connection, behind TLS or with STARTTLS."""
 
-    def __init__(self, behaviour: Behaviour, *, starttls: bool = False) -> None:
-        self._behaviour = behaviour
-        self._clear = starttls
-        self._awaiting: str | None = None
-        self._authenticated = False
+    farewell = b"* BYE Connection is closed. 13\r\n"
+    _awaiting: tuple[str, str] | None = None  # tag and mechanism of an AUTHENTICATE that waits for its response
+    _user: str | None = None  # signed in
+    _disconnected = 0  # commands refused since
 
     def greeting(self) -> Reply:
-        delay = self._behaviour.greeting_delay
-        if self._behaviour.outage:
-            return Reply(b"* BYE Server Unavailable. 15\r\n", Then.CLOSE, delay)
-        return Reply(f"* OK The Microsoft Exchange IMAP4 service is ready. [{FRONT_END}]\r\n".encode(), delay=delay)
+        front_end = "" if self.behaviour.front_end_hidden else FRONT_END_BASE64
+        text = f"* OK The Microsoft Exchange IMAP4 service is ready. [{front_end}]"
+        return self.say(text, delay=self.behaviour.greeting_delay)
 
-    def receive(self, line: str) -> Reply:
+    def answer(self, line: str) -> Reply:
         if self._awaiting is not None:
-            tag, self._awaiting = self._awaiting, None
-            return self._token(tag, line)
+            (tag, mechanism), self._awaiting = self._awaiting, None
+            return self._credential(tag, mechanism, line)
         tag, _, rest = line.partition(" ")
         command, _, argument = rest.partition(" ")
         match command.upper():
             case "CAPABILITY":
-                return self._say(f"* CAPABILITY {self._capabilities()}", f"{tag} OK CAPABILITY completed.")
-            case "STARTTLS" if self._clear:
-                self._clear = False
-                return Reply(f"{tag} OK Begin TLS negotiation now.\r\n".encode(), Then.START_TLS)
+                return self.say(f"* CAPABILITY {self._capabilities()}", f"{tag} OK CAPABILITY completed.")
+            case "LOGOUT":
+                return self.say(_SIGNING_OFF, f"{tag} OK LOGOUT completed.", then=Then.CLOSE)
+            case "STARTTLS" if self.clear:
+                return self.say(f"{tag} OK Begin TLS negotiation now.", then=Then.START_TLS)
+            case _ if self._user is not None:
+                return self._session(tag, command.upper())
             case "ID":
                 name = '* ID ("name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.20")'
-                return self._say(name, f"{tag} OK ID completed.")
+                return self.say(name, f"{tag} OK ID completed.")
             case "NOOP":
-                return self._say(f"{tag} OK NOOP completed.")
-            case "LOGIN":
-                self._behaviour.counts["password"] += 1
-                return self._refuse(tag, self._behaviour.era.imap_login_refused)
-            case "AUTHENTICATE":
+                return self.say(f"{tag} OK NOOP completed.")
+            case "LOGIN" if not self.clear:
+                return self._login(tag, argument)
+            case "AUTHENTICATE" if not self.clear:
                 return self._authenticate(tag, argument)
-            case "LOGOUT":
-                bye = "* BYE Microsoft Exchange Server IMAP4 server signing off."
-                return Reply(f"{bye}\r\n{tag} OK LOGOUT completed.\r\n".encode(), Then.CLOSE)
-            case _ if self._authenticated:
-                return self._session(tag, command)
             case _:
-                return self._say(f"{tag} BAD Command received in Invalid state.")
+                return self._malformed(tag)
 
     def _capabilities(self) -> str:
-        if self._clear:
-            return "IMAP4 IMAP4rev1 LOGINDISABLED STARTTLS SASL-IR UIDPLUS MOVE ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+"
-        return self._behaviour.era.imap_capability
+        if self.clear:
+            return CLEAR_CAPABILITY
+        era = self.behaviour.era
+        return era.imap_capability if self._user is None else era.imap_capability_signed_in
+
+    def _login(self, tag: str, argument: str) -> Reply:
+        user, _, password = argument.partition(" ")
+        self.behaviour.saw_password(user.strip('"'), password.strip('"'))
+        return self._refused(tag, self.behaviour.era.imap_login_refused)
 
     def _authenticate(self, tag: str, argument: str) -> Reply:
         mechanism, _, initial = argument.partition(" ")
-        if mechanism.upper() == "XOAUTH2":
-            if initial:
-                return self._token(tag, initial)
-            self._awaiting = tag
-            return self._say("+ ")
-        if mechanism.upper() == "PLAIN":
-            self._behaviour.counts["password"] += 1
-            old = self._behaviour.year < "2026"
-            return self._refuse(tag, "NO AUTHENTICATE failed." if old else "NO Basic authentication is disabled.")
-        return self._say(f"{tag} BAD Command Argument Error. 12")
+        if mechanism.upper() not in ("XOAUTH2", "PLAIN"):
+            return self._malformed(tag)
+        if initial:
+            return self._credential(tag, mechanism.upper(), initial)
+        self._awaiting = tag, mechanism.upper()
+        return self.say("+ ")
 
-    def _token(self, tag: str, initial: str) -> Reply:
-        accepted = self._behaviour.accepts(initial)
-        if self._behaviour.throttled:
-            text = f"{tag} BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds\r\n"
-            return Reply(f"{text}* BYE Connection closed. 14\r\n".encode(), Then.CLOSE, self._behaviour.auth_delay)
-        if accepted:
-            self._authenticated = True
-            return Reply(f"{tag} OK AUTHENTICATE completed.\r\n".encode(), delay=self._behaviour.auth_delay)
-        return self._refuse(tag, "NO AUTHENTICATE failed.")
+    def _credential(self, tag: str, mechanism: str, response: str) -> Reply:
+        if mechanism == "PLAIN":
+            self.behaviour.saw_password("", response)
+            return self._refused(tag, self.behaviour.era.imap_plain_refused)
+        verdict, user = self.behaviour.judge(response)
+        if self.behaviour.outage:
+            return self._refused(tag, "NO Server Unavailable. 15")
+        if self.behaviour.throttled:
+            text = f"{tag} BAD Request is throttled. Suggested Backoff Time: {self.behaviour.backoff_ms} milliseconds"
+            return self.say(text, "* BYE Connection closed. 14", then=Then.CLOSE, delay=self.behaviour.auth_delay)
+        if verdict is Verdict.MALFORMED:
+            return self._malformed(tag)
+        if verdict is Verdict.REFUSED:
+            return self._refused(tag, "NO AUTHENTICATE failed.")
+        self._user = user
+        return self.say(f"{tag} OK AUTHENTICATE completed.", delay=self.behaviour.auth_delay)
 
     def _session(self, tag: str, command: str) -> Reply:
-        if self._behaviour.not_connected:
-            text = f"{tag} BAD User is authenticated but not connected.\r\n* BYE Connection closed. 14\r\n"
-            return Reply(text.encode(), Then.CLOSE)
-        return self._say(f"{tag} OK {command.upper()} completed.")
+        if self.behaviour.is_connected(self._user or ""):
+            return self.say(f"{tag} OK {command} completed.")
+        self._disconnected += 1
+        if self._disconnected == 1:
+            return self.say(f"{tag} BAD User is authenticated but not connected.")
+        return self.say("* BYE Connection closed. 14", then=Then.CLOSE)
 
-    def _refuse(self, tag: str, words: str) -> Reply:
-        return Reply(f"{tag} {words}\r\n".encode(), delay=self._behaviour.auth_delay)
+    def _refused(self, tag: str, words: str) -> Reply:
+        return self.say(f"{tag} {words}", delay=self.behaviour.auth_delay)
 
-    def _say(self, *lines: str) -> Reply:
-        return Reply("".join(f"{line}\r\n" for line in lines).encode())
+    def _malformed(self, tag: str) -> Reply:
+        return self.say(f"{tag} BAD Command Argument Error. 12")

@@ -1,7 +1,9 @@
 """The whole lab: embedded Outlook.com, gateway, two resolvers; and the configuration that points the product at it."""
 
+import asyncio
 import random
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,68 +11,113 @@ from typing import Any
 
 from exporter.catalogue import TARGETS, Target
 from exporter.lab.dns_server import DnsServer, Names
-from exporter.lab.faults import FAULTS
-from exporter.lab.gateway import Gateway
-from exporter.lab.outlook import Outlook, places
+from exporter.lab.faults import Fault, fault_named
+from exporter.lab.gateway import Choose, Gateway, behaves
+from exporter.lab.listener import Reach
+from exporter.lab.outlook import Addresses, Outlook, Place, places
 from exporter.lab.pki import Pki
+from exporter.lab.treatments import Treatment
 from exporter.vocabulary import Protocol
 
-_OUTSIDE, _INSIDE = "127.60.0.", "127.61.0."
-#: Ports tried for the catalogue's, shifted, until all are free.
-_SHIFTS = range(10_000, 50_000, 1_000)
+#: Addresses of hosts: network.INDEX.NUMBER, as seen behind the gateway and from outside.
+_OUTSIDE, _INSIDE = "127.60", "127.61"
+#: Shifts of the catalogue's ports; each lab takes one. Below the ports that systems give to clients.
+_SHIFTS = range(10_000, 32_000, 1_000)
 
 
 class Lab:
-    """Started by `Lab.start`; its faults are switched by name."""
+    """Started by `Lab.start`. `host_addresses`: how many each host has, side by side."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, era: str, host_addresses: int, claim: socket.socket) -> None:
         hosts = sorted({place.host for place in places()})
-        self.outside = {host: f"{_OUTSIDE}{number}" for number, host in enumerate(hosts, 1)}
-        self.inside = {host: f"{_INSIDE}{number}" for number, host in enumerate(hosts, 1)}
+        self.outside = _addresses(_OUTSIDE, hosts, host_addresses)
+        self.inside = _addresses(_INSIDE, hosts, host_addresses)
+        self.shift: int = claim.getsockname()[1]
         self.pki = Pki(directory)
-        self.shift = _free_shift([*self.outside.values(), *self.inside.values()])
         self.outlook = Outlook(self.pki, self.outside, self.shift)
+        self.outlook.behaviour.year = era
         self.gateway = Gateway(self.pki, self.inside, self.outside, self.shift)
-        self.clients_dns = DnsServer(Names({host: [address] for host, address in self.inside.items()}))
-        self.wan_dns = DnsServer(Names({host: [address] for host, address in self.outside.items()}))
+        self.clients_dns = DnsServer(Names(dict(self.inside)))
+        self.wan_dns = DnsServer(Names(dict(self.outside)))
         self.fault: str | None = None
+        self._claim = claim
 
     @classmethod
     @asynccontextmanager
-    async def start(cls, directory: Path) -> AsyncIterator["Lab"]:
-        """Runs the lab on this event loop; files go into `directory`."""
-        lab = cls(directory)
+    async def start(cls, directory: Path, *, era: str = "2026", host_addresses: int = 2) -> AsyncIterator["Lab"]:
+        """Runs the lab on this event loop; certificates and keys go into `directory`. `era`: 2023, 2024 or 2026.
+
+        Raises OSError where loopback has no free range of ports.
+        """
+        lab = await cls._started(directory, era, host_addresses)
         try:
-            for part in (lab.outlook, lab.gateway, lab.clients_dns, lab.wan_dns):
-                await part.start()
             yield lab
         finally:
-            for part in (lab.gateway, lab.outlook, lab.clients_dns, lab.wan_dns):
-                await part.stop()
+            await lab._stop()
+
+    @classmethod
+    async def _started(cls, directory: Path, era: str, host_addresses: int) -> "Lab":
+        shifts = list(_SHIFTS)
+        random.shuffle(shifts)
+        for shift in shifts:
+            claim = _claim(shift)
+            if claim is None:
+                continue
+            lab = cls(directory, era=era, host_addresses=host_addresses, claim=claim)
+            try:
+                for part in lab._parts():
+                    await part.start()
+            except OSError:  # somebody else listens in this range
+                await lab._stop()
+                continue
+            return lab
+        raise OSError("no free range of ports on loopback for the lab")
+
+    def _parts(self) -> tuple[Outlook | Gateway | DnsServer, ...]:
+        return self.outlook, self.gateway, self.clients_dns, self.wan_dns
+
+    async def _stop(self) -> None:
+        await asyncio.gather(*(part.stop() for part in self._parts()))
+        self._claim.close()
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What reached the embedded Outlook.com; see `behaviour.Traffic`."""
+        return self.outlook.behaviour.counts
 
     async def set_fault(self, name: str | None) -> None:
-        """Switches to a fault of `FAULTS`, or to health. Raises KeyError for a name that is none."""
-        fault = FAULTS[name] if name is not None else None
+        """Switches to a fault or variant of `faults`, or to health, for connections that begin from now on.
+
+        Switches that were set by hand stay as they are. Raises KeyError for a name that is none, changing nothing.
+        """
+        fault = fault_named(name) if name is not None else None
         self.fault = name
-        behaviour = self.outlook.behaviour
-        behaviour.outage = behaviour.throttled = False
-        behaviour.greeting_delay = behaviour.auth_delay = behaviour.token_delay = 0.0
-        self.outlook.certificate_kinds = {}
-        self.clients_dns.names.fault = fault.dns if fault else None
-        self.clients_dns.names.faulty = fault.hosts if fault else frozenset()
-        if fault is not None and fault.certificate not in (None, "other"):
-            self.outlook.certificate_kinds = dict.fromkeys(fault.hosts or self.outside, str(fault.certificate))
-        if fault is not None:
-            for switch, value in (fault.behaviour or {}).items():
-                setattr(behaviour, switch, value)
-        await self.gateway.set_fault(fault)
+        self._lie(fault)
+        self._reach(fault)
+        self.gateway.choose = _treats(fault)
+        changes = fault.outlook if fault is not None else {}
+        concerned = fault.places if fault is not None else ()
+        self.outlook.behaviour.overlay = dict.fromkeys(concerned, changes)
+        await asyncio.sleep(0)
+
+    def _lie(self, fault: Fault | None) -> None:
+        self.clients_dns.names.lie = fault.lie if fault is not None else None
+        self.clients_dns.names.lied_about = fault.hosts if fault is not None else frozenset()
+
+    def _reach(self, fault: Fault | None) -> None:
+        sides: dict[str, Gateway | Outlook] = {"inside": self.gateway, "outside": self.outlook}
+        for name, side in sides.items():
+            if fault is not None and fault.reach is not None and name in fault.sides:
+                side.reach(fault.places, fault.reach, fault.address)
+            else:
+                side.reach(frozenset(), Reach.OPEN)
 
     def configuration(self) -> dict[str, Any]:
         """What makes the product probe this lab: two vantages, the catalogue at the lab's ports."""
         return {
             "probe": {
-                "custom": [_custom(target, self.shift) for target in TARGETS.values()],
-                "private_networks": ["127.0.0.0/8"],
+                "custom": [self._custom(name) for name in TARGETS],
+                "private_networks": ["127.0.0.0/8", "::1/128"],
             },
             "vantages": [
                 {"name": "clients", "resolver": f"127.0.0.1:{self.clients_dns.port}"},
@@ -79,35 +126,46 @@ class Lab:
             "identity": {"roots_file": str(self.pki.roots_file)},
         }
 
+    def _custom(self, name: str) -> dict[str, Any]:
+        target = TARGETS[name]
+        entry: dict[str, Any] = {"name": name, "port": target.port + self.shift}
+        if target.protocol in (Protocol.IMAP, Protocol.POP, Protocol.SMTP):
+            entry["tls"] = "starttls" if target.starttls else "implicit"
+        return entry
+
+    def environment(self) -> dict[str, str]:
+        """Environment variables for the product: this lab's trust store stands for the machine's."""
+        return {"SSL_CERT_FILE": str(self.trust_store())}
+
     def trust_store(self) -> Path:
-        """What SSL_CERT_FILE should name: this machine's trust, which lacks the root under `root_not_trusted`."""
-        return self.pki.other_roots_file if self.fault == "root_not_trusted" else self.pki.roots_file
+        """What SSL_CERT_FILE should name; it doesn't change with the fault."""
+        return self.pki.trust_file
 
 
-def _custom(target: Target, shift: int) -> dict[str, Any]:
-    """A catalogue target at the lab's port; mail ports are no longer those by which STARTTLS is told."""
-    entry: dict[str, Any] = {"name": target.name, "port": target.port + shift}
-    if target.protocol in (Protocol.IMAP, Protocol.POP, Protocol.SMTP):
-        entry["tls"] = "starttls" if target.starttls else "implicit"
-    return entry
+def _treats(fault: Fault | None) -> Choose:
+    """What the gateway does to connections under a fault."""
+
+    def choose(place: Place) -> Treatment:
+        if fault is None or fault.treatment is None or place.name not in fault.places:
+            return behaves(place)
+        return fault.treatment()
+
+    return choose
 
 
-def _free_shift(addresses: list[str]) -> int:
-    """A shift by which every port is free on every address; several labs may run side by side."""
-    ports = sorted({place.port for place in places()})
-    shifts = list(_SHIFTS)
-    random.shuffle(shifts)
-    for shift in shifts:
-        if all(_free(addresses[0], port + shift) for port in ports):
-            return shift
-    raise OSError("no free range of ports on loopback")
+def _addresses(network: str, hosts: list[str], each: int) -> Addresses:
+    return {
+        host: tuple(f"{network}.{index}.{number}" for index in range(each))
+        for number, host in enumerate(hosts, start=1)
+    }
 
 
-def _free(address: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-    return True
+def _claim(shift: int) -> socket.socket | None:
+    """Reserves a shift for one lab, so that several can run side by side; None where another has it."""
+    sock = socket.socket()
+    try:
+        sock.bind((f"{_OUTSIDE}.0.1", shift))
+    except OSError:
+        sock.close()
+        return None
+    return sock

@@ -1,178 +1,165 @@
-"""The embedded Outlook.com: every host of the catalogue on a loopback address of its own, the catalogue's ports shifted."""
+"""The embedded Outlook.com: every host of the catalogue on loopback addresses of its own, the ports shifted."""
 
 import asyncio
-import contextlib
+import socket
 import ssl
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import h11
-
 from exporter.catalogue import TARGETS
+from exporter.lab import web_pages
 from exporter.lab.behaviour import Behaviour, Reply, Then
+from exporter.lab.conduit import Conduit
+from exporter.lab.http_server import Answer, HttpServer, Request
 from exporter.lab.imap_server import ImapServer
+from exporter.lab.listener import Listener, Reach
 from exporter.lab.pki import Pki
 from exporter.lab.pop_server import PopServer
+from exporter.lab.sign_in import SignIn
 from exporter.lab.smtp_server import SmtpServer
-from exporter.lab.web_pages import Answer, Request, WebPages
 from exporter.vocabulary import Protocol
 
-#: A connection that says nothing is closed after so many seconds.
-IDLE = 120.0
-MAX_LINE = 65_536
+#: What a connection may fail with without being news: a client that left, or that doesn't speak TLS.
+GONE = (OSError, EOFError, ssl.SSLError)
 
-MailServer = ImapServer | SmtpServer | PopServer
+Server = ImapServer | SmtpServer | PopServer | HttpServer
+Addresses = dict[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One listener: a host's address, and what is spoken there."""
+    """A host's port, and what is spoken there. Its name is `HOST:PORT`, with the catalogue's port."""
 
     host: str
     port: int
     protocol: Protocol
     starttls: bool
 
+    @property
+    def name(self) -> str:
+        return f"{self.host}:{self.port}"
+
 
 def places() -> list[Place]:
-    """What the catalogue wants served, once each."""
+    """What the catalogue wants served, once each, and the mail ports that begin in clear."""
     found = {
         (host, target.port): Place(host, target.port, target.protocol, target.starttls)
         for target in TARGETS.values()
         for host in target.hosts
     }
+    for place in list(found.values()):
+        clear = {Protocol.IMAP: 143, Protocol.POP: 110}.get(place.protocol)
+        if clear is not None:
+            found[place.host, clear] = Place(place.host, clear, place.protocol, True)
     return list(found.values())
 
 
 class Outlook:
-    """All servers. `addresses` maps a host to its loopback address; ports are shifted by `port_shift`."""
+    """All servers. `addresses` maps a host to its loopback addresses; ports are shifted by `shift`."""
 
-    def __init__(self, pki: Pki, addresses: dict[str, str], port_shift: int) -> None:
+    def __init__(self, pki: Pki, addresses: Addresses, shift: int) -> None:
         self.behaviour = Behaviour()
-        self.pages = WebPages(self.behaviour)
-        self.certificate_kinds: dict[str, str] = {}
-        self._pki, self._addresses, self._shift = pki, addresses, port_shift
-        self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.sign_in = SignIn()
+        self._pki = pki
+        self._listeners = {
+            (place, index): Listener(address, place.port + shift, self._handler(place))
+            for place in places()
+            for index, address in enumerate(addresses[place.host])
+        }
 
     async def start(self) -> None:
         """Listens everywhere. Raises OSError where a port is taken."""
-        for place in places():
-            address = self._addresses[place.host]
-            handler = self._handler(place)
-            server = await asyncio.start_server(handler, address, place.port + self._shift, limit=MAX_LINE)
-            self._servers.append(server)
+        for listener in self._listeners.values():
+            listener.switch(Reach.OPEN)
 
     async def stop(self) -> None:
         """Closes every listener and connection."""
-        for server in self._servers:
-            server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
 
-    def context(self, host: str) -> ssl.SSLContext:
-        return self._pki.context(host, self.certificate_kinds.get(host, "genuine"))
+    def reach(self, places_of: frozenset[str], reach: Reach, index: int | None = None) -> None:
+        """How SYNs fare at those places (by name), at one address of each or all; everywhere else they are answered."""
+        switch_reach(self._listeners, places_of, reach, index)
 
-    def _handler(self, place: Place) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            self._tasks.add(task)
-            self.behaviour.counts["connection"] += 1
-            try:
-                async with asyncio.timeout(IDLE):
-                    await self._serve(place, reader, writer)
-            except (OSError, TimeoutError, asyncio.IncompleteReadError, ValueError, h11.ProtocolError):
-                pass  # a client that left, or that isn't one
-            finally:
-                self._tasks.discard(task)
-                writer.close()
-                with contextlib.suppress(OSError, ssl.SSLError):
-                    await writer.wait_closed()
+    def drop_connections(self) -> None:
+        """Ends every connection under way, as a restart does."""
+        for listener in self._listeners.values():
+            listener.drop_connections()
 
-        return handle
+    def _handler(self, place: Place) -> "_Handler":
+        return _Handler(self, place, self._pki)
 
-    async def _serve(self, place: Place, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if place.protocol is not Protocol.HTTP and not place.starttls:
-            await writer.start_tls(self.context(place.host))
-        match place.protocol:
+
+def switch_reach(
+    listeners: dict[tuple[Place, int], Listener], places_of: frozenset[str], reach: Reach, index: int | None = None
+) -> None:
+    """See `Outlook.reach`."""
+    for (place, number), listener in listeners.items():
+        concerned = place.name in places_of and index in (None, number)
+        listener.switch(reach if concerned else Reach.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class _Handler:
+    """Serves the connections of one place."""
+
+    outlook: Outlook
+    place: Place
+    pki: Pki
+
+    async def __call__(self, sock: socket.socket) -> None:
+        conduit = Conduit(sock)
+        behaviour = self.outlook.behaviour.at(self.place.name)
+        behaviour.traffic.count("connection", self.place.name)
+        try:
+            if self.place.protocol is not Protocol.HTTP and not self.place.starttls:
+                await self._secure(conduit, behaviour)
+            await self._talk(conduit, behaviour, self._server(conduit, behaviour))
+            await conduit.end()
+        except GONE:
+            pass
+        finally:
+            conduit.close()
+
+    def _server(self, conduit: Conduit, behaviour: Behaviour) -> Server:
+        match self.place.protocol:
             case Protocol.IMAP:
-                await self._talk(place, ImapServer(self.behaviour, starttls=place.starttls), reader, writer)
+                return ImapServer(behaviour, starttls=self.place.starttls)
             case Protocol.SMTP:
-                await self._talk(place, SmtpServer(self.behaviour, starttls=place.starttls), reader, writer)
+                return SmtpServer(behaviour, starttls=self.place.starttls, client_address=conduit.peer)
             case Protocol.POP:
-                await self._talk(place, PopServer(self.behaviour, starttls=place.starttls), reader, writer)
+                return PopServer(behaviour, starttls=self.place.starttls)
             case _:
-                await serve_http(self.pages.answer, reader, writer, self.behaviour.split)
+                return HttpServer(lambda request: self._page(request))
 
-    async def _talk(
-        self, place: Place, server: MailServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        reply = server.greeting()
+    def _page(self, request: Request) -> Answer:
+        """Each request of a connection sees the switches anew."""
+        return web_pages.answer(request, self.outlook.behaviour.at(self.place.name), self.outlook.sign_in)
+
+    async def _secure(self, conduit: Conduit, behaviour: Behaviour) -> None:
+        conduit.begin_tls(self.pki.context(self.place.host, behaviour.certificate, self.place.protocol))
+        await conduit.handshake()
+        behaviour.traffic.count("handshake", self.place.name)
+
+    async def _talk(self, conduit: Conduit, behaviour: Behaviour, server: Server) -> None:
+        if not await self._say(conduit, behaviour, server.greeting()):
+            return
         while True:
-            await self._write(reply, writer)
-            if reply.then is Then.CLOSE:
+            try:
+                async with asyncio.timeout(behaviour.idle_timeout):
+                    data = await conduit.receive()
+            except TimeoutError:
+                await conduit.send(server.farewell)
                 return
-            if reply.then is Then.START_TLS:
-                await writer.start_tls(self.context(place.host))
-            line = await reader.readline()
-            if not line:
+            if not data:
                 return
-            reply = server.receive(line.decode("utf-8", "replace").rstrip("\r\n"))
+            for reply in server.receive(data):
+                if not await self._say(conduit, behaviour, reply):
+                    return
 
-    async def _write(self, reply: Reply, writer: asyncio.StreamWriter) -> None:
+    async def _say(self, conduit: Conduit, behaviour: Behaviour, reply: Reply) -> bool:
+        """Writes a reply; False when the conversation is over."""
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        size = self.behaviour.split or len(reply.data)
-        for start in range(0, len(reply.data), size):
-            writer.write(reply.data[start : start + size])
-            if reply.then is not Then.START_TLS:
-                # Nothing may be awaited between the go-ahead and start_tls: the ClientHello would be read as plain.
-                await writer.drain()
-                if self.behaviour.split:
-                    await asyncio.sleep(0.001)
-
-
-async def serve_http(
-    answer: Callable[[Request], Answer], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, split: int = 0
-) -> None:
-    """HTTP/1.1 with keep-alive, by h11."""
-    connection = h11.Connection(h11.SERVER)
-    while True:
-        request, body = None, b""
-        while True:
-            event = connection.next_event()
-            if event is h11.NEED_DATA:
-                connection.receive_data(await reader.read(65_536))
-            elif isinstance(event, h11.Request):
-                request = event
-            elif isinstance(event, h11.Data) and len(body) < MAX_LINE:
-                body += event.data
-            elif isinstance(event, h11.EndOfMessage):
-                break
-            elif isinstance(event, h11.ConnectionClosed) or event is h11.PAUSED:
-                return
-        assert request is not None
-        headers = {name.decode(): value.decode("latin-1") for name, value in request.headers}
-        path = request.target.decode("latin-1")
-        reply = answer(Request(request.method.decode(), headers.get("host", ""), path, headers, body))
-        await asyncio.sleep(reply.delay)
-        await _send(connection, reply, writer, split)
-        if connection.our_state is not h11.DONE:
-            return
-        connection.start_next_cycle()
-
-
-async def _send(connection: h11.Connection, reply: Answer, writer: asyncio.StreamWriter, split: int) -> None:
-    headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
-    data = connection.send(h11.Response(status_code=reply.status, headers=headers)) or b""
-    if reply.body:
-        data += connection.send(h11.Data(data=reply.body)) or b""
-    data += connection.send(h11.EndOfMessage()) or b""
-    size = split or len(data)
-    for start in range(0, len(data), size):
-        writer.write(data[start : start + size])
-        await writer.drain()
-        if split:
-            await asyncio.sleep(0.001)
+        await conduit.send(reply.data, behaviour.split)
+        if reply.then is Then.START_TLS:
+            await self._secure(conduit, behaviour)
+        return reply.then is not Then.CLOSE

@@ -1,63 +1,79 @@
-"""POP3 as Exchange Online speaks it (facts 2.3): lines in, replies out, no I/O."""
+"""POP3 as Exchange Online speaks it (facts 2.3): bytes in, replies out, no I/O."""
 
-from exporter.lab.behaviour import Behaviour, Reply, Then
-from exporter.lab.era import FRONT_END
+from exporter.lab.behaviour import Reply, Then, Verdict
+from exporter.lab.era import FRONT_END_BASE64
+from exporter.lab.mail_server import MailServer
+
+#: Said when the back end is away or asks for patience; recalled, the facts have no words for POP.
+_UNAVAILABLE = "-ERR [SYS/TEMP] Server Unavailable. 14"
 
 
-class PopServer:
-    """One connection. `receive` takes a line without its CRLF."""
+class PopServer(MailServer):
+    """One connection, behind TLS or with STLS."""
 
-    def __init__(self, behaviour: Behaviour, *, starttls: bool = False) -> None:
-        self._behaviour = behaviour
-        self._clear = starttls
-        self._awaiting = False
-        self._authenticated = False
+    _awaiting = False
+    _user: str | None = None  # signed in
+    _named = ""  # by USER
 
     def greeting(self) -> Reply:
-        delay = self._behaviour.greeting_delay
-        if self._behaviour.outage:
-            return Reply(b"-ERR [SYS/TEMP] Server Unavailable. 14\r\n", Then.CLOSE, delay)
-        return Reply(f"+OK The Microsoft Exchange POP3 service is ready. [{FRONT_END}]\r\n".encode(), delay=delay)
+        delay = self.behaviour.greeting_delay
+        if self.behaviour.outage:
+            return self.say(_UNAVAILABLE, then=Then.CLOSE, delay=delay)
+        front_end = "" if self.behaviour.front_end_hidden else FRONT_END_BASE64
+        return self.say(f"+OK The Microsoft Exchange POP3 service is ready. [{front_end}]", delay=delay)
 
-    def receive(self, line: str) -> Reply:
+    def answer(self, line: str) -> Reply:
         if self._awaiting:
             self._awaiting = False
             return self._token(line)
         command, _, argument = line.partition(" ")
         match command.upper():
             case "CAPA":
-                stls = ("STLS",) if self._clear else ()
-                return self._say("+OK", "TOP", "UIDL", f"SASL {self._behaviour.era.pop_sasl}", "USER", *stls, ".")
-            case "STLS" if self._clear:
-                self._clear = False
-                return Reply(b"+OK Begin TLS negotiation.\r\n", Then.START_TLS)
-            case "USER":
-                return self._say("+OK")
-            case "PASS":
-                self._behaviour.counts["password"] += 1
-                words = self._behaviour.era.pop_pass_refused
-                return Reply(f"{words}\r\n".encode(), delay=self._behaviour.auth_delay)
-            case "AUTH" if argument.upper() == "XOAUTH2":
-                self._awaiting = True
-                return self._say("+ ")
-            case "AUTH":
-                return Reply(b"-ERR Protocol error. Connection is closed. 10\r\n", Then.CLOSE)
+                return self.say("+OK", *self._capabilities(), ".")
             case "QUIT":
-                return Reply(b"+OK Microsoft Exchange Server POP3 server signing off.\r\n", Then.CLOSE)
-            case "STAT" | "NOOP" if self._authenticated:
-                return self._say("+OK 0 0")
+                return self.say("+OK Microsoft Exchange Server POP3 server signing off.", then=Then.CLOSE)
+            case "STLS" if self.clear:
+                return self.say("+OK Begin TLS negotiation.", then=Then.START_TLS)
+            case "USER" if self._user is None and not self.clear:
+                self._named = argument
+                return self.say("+OK")
+            case "PASS" if self._user is None and not self.clear:
+                self.behaviour.saw_password(self._named, argument)
+                return self.say(self.behaviour.era.pop_pass_refused, delay=self.behaviour.auth_delay)
+            case "AUTH" if self._user is None and not self.clear:
+                return self._auth(argument)
+            case "STAT" | "NOOP" | "LIST" | "UIDL" if self._user is not None:
+                return self._session(command.upper())
             case _:
-                return self._say("-ERR Command is not valid in this state.")
+                return self.say("-ERR Command is not valid in this state.")
+
+    def _capabilities(self) -> tuple[str, ...]:
+        if self.clear:
+            return "TOP", "UIDL", "STLS"
+        return "TOP", "UIDL", f"SASL {self.behaviour.era.pop_sasl}", "USER"
+
+    def _auth(self, argument: str) -> Reply:
+        """Two steps only: the one-line form is a protocol error."""
+        if argument.upper() != "XOAUTH2":
+            return self.say("-ERR Protocol error. Connection is closed. 10", then=Then.CLOSE)
+        self._awaiting = True
+        return self.say("+ ")
 
     def _token(self, line: str) -> Reply:
-        delay = self._behaviour.auth_delay
-        accepted = self._behaviour.accepts(line)
-        if self._behaviour.throttled:
-            return Reply(b"-ERR [SYS/TEMP] Server Unavailable. 14\r\n", delay=delay)
-        if accepted:
-            self._authenticated = True
-            return Reply(b"+OK User successfully authenticated.\r\n", delay=delay)
-        return Reply(b"-ERR Authentication failure: unknown user name or bad password.\r\n", delay=delay)
+        delay = self.behaviour.auth_delay
+        verdict, user = self.behaviour.judge(line)
+        if self.behaviour.throttled:
+            return self.say(_UNAVAILABLE, delay=delay)
+        if verdict is Verdict.MALFORMED:
+            return self.say("-ERR Protocol error. 19", delay=delay)
+        if verdict is Verdict.REFUSED:
+            return self.say("-ERR Authentication failure: unknown user name or bad password.", delay=delay)
+        self._user = user
+        return self.say("+OK User successfully authenticated.", delay=delay)
 
-    def _say(self, *lines: str) -> Reply:
-        return Reply("".join(f"{line}\r\n" for line in lines).encode())
+    def _session(self, command: str) -> Reply:
+        if not self.behaviour.is_connected(self._user or ""):
+            return self.say(_UNAVAILABLE, then=Then.CLOSE)
+        if command in ("LIST", "UIDL"):
+            return self.say("+OK", ".")
+        return self.say("+OK 0 0" if command == "STAT" else "+OK")

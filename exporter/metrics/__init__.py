@@ -1,1 +1,1 @@
-"""Prometheus metrics: the catalogue as data, and its exposition from the current state."""
+"""What is counted and shown of observations: the catalogue, what is accumulated, and the two text formats."""

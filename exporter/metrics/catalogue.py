@@ -1,121 +1,183 @@
-# ruff: noqa: E501 - a metric is a row
-"""Every metric of the contract, once: name, type, labels, help. The `metrics` command prints this."""
+"""Every metric of the contract, as data. The exposition and the documentation are made from this list alone.
+
+A part's metrics appear once something of that part was seen; a piece that adds some adds its rows here
+and yields samples with these names.
+"""
 
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
 
-Kind = Literal["gauge", "counter", "histogram"]
+#: Buckets, seconds: from a neighbour on the same network to a SYN sent three times.
+REACH_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+#: Buckets, seconds: Microsoft delays refusals by up to 18 s, so that slow is not filtered.
+SIGN_IN_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
 
-#: Upper bounds of histograms, seconds.
-FAST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-SLOW_BUCKETS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
+
+class Kind(StrEnum):
+    """Types of OpenMetrics that are used here."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
+
+
+class Part(StrEnum):
+    """Which piece of the exporter yields a metric."""
+
+    PROBER = "prober"
+    EXPORTER = "exporter"
+    ACCOUNTS = "accounts"
+    INSPECTOR = "inspector"
+    VERDICT = "verdict"
+
+
+TITLES = {
+    Part.PROBER: "The prober",
+    Part.EXPORTER: "The exporter about itself",
+    Part.ACCOUNTS: "Accounts (once one is configured)",
+    Part.INSPECTOR: "The inspector (once something was seen)",
+    Part.VERDICT: "Verdicts",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric family. `part`: which piece of the product fills it."""
+    """One metric: its full name (counters with `_total`), and what a reader must know."""
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     help: str
-    part: str
+    part: Part
 
 
-def _metrics(part: str, *rows: tuple[str, Kind, str, str]) -> list[Metric]:
-    return [Metric(name, kind, tuple(labels.split()), text, part) for name, kind, labels, text in rows]
+_GAUGE, _COUNTER, _HISTOGRAM = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
+_Row = tuple[str, Kind, str, str]
 
+_PROBER: tuple[_Row, ...] = (
+    ("auth_method_usable", _GAUGE, "target vantage mechanism",
+     "Whether a client could sign in this way, as of the last run. token: 1 when every phase is ok and the canary was "
+     "refused in Microsoft's own words, or an account accepted; 0 when a phase failed. password: 1 only where an app "
+     "password was accepted; 0 is Outlook.com's normal state."),
+    ("journey_usable", _GAUGE, "journey vantage",
+     "Whether all that a person's journey needs worked in the last run."),
+    ("probe_success", _GAUGE, "target vantage", "Whether every phase of the last run was ok."),
+    ("probe_outcome", _GAUGE, "target vantage phase outcome", "1 for the outcome of each phase in the last run."),
+    ("probe_results_total", _COUNTER, "target vantage phase outcome",
+     "Phases ended, by outcome, up to the last run."),
+    ("probe_phase_seconds", _HISTOGRAM, "target vantage phase", "How long phases took, up to the last run."),
+    ("probe_phase_last_seconds", _GAUGE, "target vantage phase",
+     "How long each phase took in the last run (auth and token: in the last run that presented the canary)."),
+    ("probe_last_run_timestamp_seconds", _GAUGE, "target vantage", "When the last run began."),
+    ("probe_last_success_timestamp_seconds", _GAUGE, "target vantage",
+     "When the last run began in which every phase was ok."),
+    ("probe_auth_offered", _GAUGE, "target vantage mechanism",
+     "Whether the server offered this way to sign in, in the last run that got so far."),
+    ("probe_auth_results_total", _COUNTER, "target vantage mechanism outcome",
+     "Canaries presented, by what became of them, up to the last run."),
+    ("probe_addresses", _GAUGE, "target vantage ip_version outcome",
+     "Addresses of the name, by how TCP to them ended in the last run."),
+    ("probe_tls_info", _GAUGE, "target vantage version cipher group alpn", "1, with what the last run negotiated."),
+    ("probe_certificate_info", _GAUGE, "target vantage issuer_organization issuer_common_name genuine",
+     "1, with who issued the certificate presented in the last run; genuine by signatures up to a root of "
+     "Microsoft's, not by names."),
+    ("probe_certificate_expiry_timestamp_seconds", _GAUGE, "target vantage",
+     "When the first certificate of the chain presented in the last run expires."),
+    ("probe_tls_intercepted", _GAUGE, "target vantage",
+     "Whether somebody else's chain was presented in the last run, trusted here or not; absent where that can't be "
+     "told."),
+    ("clock_skew_seconds", _GAUGE, "source",
+     "How far this machine's clock was ahead of a target's Date in the last run, and the median of all; resolution "
+     "1 s."),
+)  # fmt: skip
+
+_EXPORTER: tuple[_Row, ...] = (
+    ("exporter_build_info", _GAUGE, "version revision python", "1, with what runs (not of the last run: of now)."),
+    ("exporter_client_side_covered", _GAUGE, "",
+     "Whether a vantage lies on the clients' side or an inside interface is inspected, as of the last run; from the "
+     "gateway itself alone a path proves little."),
+    ("exporter_inspector_up", _GAUGE, "", "Whether the inspector answered when last asked."),
+    ("exporter_event_loop_delay_seconds", _GAUGE, "",
+     "How late the prober's event loop woke at worst in the last minute: what that may add to measured times."),
+    ("exporter_config_last_reload_successful", _GAUGE, "",
+     "Whether the configuration of the last reload was taken; 1 from the start."),
+    ("exporter_config_last_reload_success_timestamp_seconds", _GAUGE, "", "When a configuration was last taken."),
+    ("exporter_task_runs_total", _COUNTER, "task outcome", "Scheduled tasks ended, by outcome, up to the last run."),
+    ("exporter_task_last_success_timestamp_seconds", _GAUGE, "task", "When the last successful run of a task ended."),
+    ("exporter_budget_remaining", _GAUGE, "budget", "What was left of this hour's budget at the last run."),
+)  # fmt: skip
+
+_ACCOUNTS: tuple[_Row, ...] = (
+    ("account_auth_success", _GAUGE, "account target vantage mechanism",
+     "Whether the account was accepted in the last run."),
+    ("account_auth_results_total", _COUNTER, "account target vantage mechanism outcome",
+     "Sign-ins of accounts, by outcome, up to the last run."),
+    ("account_auth_seconds", _HISTOGRAM, "account target vantage",
+     "From the credential's last byte to the final status line, up to the last run."),
+    ("token_requests_total", _COUNTER, "account vantage grant outcome", "Token requests, up to the last run."),
+    ("token_errors_total", _COUNTER, "account vantage error",
+     "Token requests refused, by number of our table, else other, up to the last run."),
+    ("token_request_seconds", _HISTOGRAM, "account vantage grant",
+     "Token requests that reached the identity provider, up to the last run."),
+    ("token_expiry_timestamp_seconds", _GAUGE, "account", "When the access token of the last run expires."),
+    ("token_last_success_timestamp_seconds", _GAUGE, "account", "When the last run was that got a token."),
+    ("account_credential_expiry_timestamp_seconds", _GAUGE, "account",
+     "When the secret or certificate expires, as of the last run."),
+)  # fmt: skip
+
+_INSPECTOR: tuple[_Row, ...] = (
+    ("wire_connections_total", _COUNTER, "target interface outcome",
+     "Clients' connections, counted when their outcome is known."),
+    ("wire_connections_open", _GAUGE, "target interface", "Clients' connections open when last looked."),
+    ("wire_tcp_handshake_seconds", _HISTOGRAM, "target interface", "First SYN to SYN-ACK."),
+    ("wire_tls_handshake_seconds", _HISTOGRAM, "target interface",
+     "First ClientHello byte to the client's Finished flight."),
+    ("wire_first_reply_seconds", _HISTOGRAM, "target interface",
+     "End of the handshake to the server's first record of data."),
+    ("wire_token_response_seconds", _HISTOGRAM, "target interface", "A token request to its response."),
+    ("wire_auth_seconds", _HISTOGRAM, "target interface mechanism", "A credential to the server's answer."),
+    ("wire_auth_attempts_total", _COUNTER, "target interface mechanism outcome",
+     "Clients' sign-ins, as the records' lengths and directions tell."),
+    ("wire_alerts_total", _COUNTER, "target interface alert from", "TLS alerts, by who sent them."),
+    ("wire_retransmissions_total", _COUNTER, "target interface", "Segments sent again."),
+    ("wire_client_family_total", _COUNTER, "target family", "Connections, by the client's TLS stack."),
+    ("wire_clients", _GAUGE, "target state", "Distinct clients in the window, by state, when last looked."),
+    ("wire_tampering_total", _COUNTER, "target kind", "What the gateway did to connections seen on both its sides."),
+    ("wire_packets_total", _COUNTER, "interface", "Packets that passed the kernel's filter."),
+    ("wire_packets_dropped_total", _COUNTER, "interface", "Packets the kernel dropped for want of room."),
+    ("wire_connections_tracked", _GAUGE, "interface", "Connections in the table when last looked."),
+    ("wire_connections_evicted_total", _COUNTER, "interface", "Connections pushed out of a full table."),
+)  # fmt: skip
+
+_VERDICT: tuple[_Row, ...] = (
+    ("diagnosis", _GAUGE, "target vantage account cause responsible",
+     "Confidence of the current verdict, as of the last run."),
+)  # fmt: skip
+
+_PARTS = {
+    Part.PROBER: _PROBER,
+    Part.EXPORTER: _EXPORTER,
+    Part.ACCOUNTS: _ACCOUNTS,
+    Part.INSPECTOR: _INSPECTOR,
+    Part.VERDICT: _VERDICT,
+}
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in [
-        *_metrics(
-            "prober",
-            ("outlook_auth_method_usable", "gauge", "target vantage mechanism", "Whether this way of signing in works, as of the last run: token 1 when every phase is ok and the canary was refused in Microsoft's own words; password 0 is Outlook.com's normal state."),
-            ("outlook_probe_success", "gauge", "target vantage", "Whether every phase of the last run was ok."),
-            ("outlook_probe_outcome", "gauge", "target vantage phase outcome", "1 for the outcome of each phase in the last run."),
-            ("outlook_probe_results_total", "counter", "target vantage phase outcome", "Phases measured, by outcome."),
-            ("outlook_probe_phase_seconds", "histogram", "target vantage phase", "Duration of phases, of every run."),
-            ("outlook_probe_phase_last_seconds", "gauge", "target vantage phase", "Duration of each phase in the last run that measured it."),
-            ("outlook_probe_last_run_timestamp_seconds", "gauge", "target vantage", "When the last run began."),
-            ("outlook_probe_last_success_timestamp_seconds", "gauge", "target vantage", "When the last run began in which every phase was ok."),
-            ("outlook_probe_auth_offered", "gauge", "target vantage mechanism", "Whether the server offered this mechanism in the last run that read its capabilities."),
-            ("outlook_probe_auth_results_total", "counter", "target vantage mechanism outcome", "What became of the canary, of every run that presented it."),
-            ("outlook_probe_addresses", "gauge", "target vantage ip_version outcome", "How many addresses of the name ended TCP so in the last run."),
-            ("outlook_probe_tls_info", "gauge", "target vantage version cipher group alpn", "What the last completed handshake negotiated."),
-            ("outlook_probe_certificate_info", "gauge", "target vantage issuer_organization issuer_common_name genuine", "Who issued the certificate seen last; genuine by its signatures, not by names."),
-            ("outlook_probe_certificate_expiry_timestamp_seconds", "gauge", "target vantage", "When the first certificate of the chain seen last expires."),
-            ("outlook_probe_tls_intercepted", "gauge", "target vantage", "Whether the chain seen last isn't signed up to a root of Microsoft's; absent where it can't be told."),
-            ("outlook_clock_skew_seconds", "gauge", "source", "How far this machine's clock is ahead of that source's Date, as of the last run; Date has a resolution of one second."),
-        ),
-        *_metrics(
-            "verdict",
-            ("outlook_journey_usable", "gauge", "journey vantage", "Whether every target of what a person wants to do worked in the last run."),
-            ("outlook_diagnosis", "gauge", "target vantage account cause responsible", "Confidence of the current verdict, as of the last run."),
-            ("outlook_wire_tampering_total", "counter", "target kind", "What the gateway changed on its way through, by both sides."),
-        ),
-        *_metrics(
-            "accounts",
-            ("outlook_account_auth_success", "gauge", "account target vantage mechanism", "Whether the account's credential was accepted in the last run."),
-            ("outlook_account_auth_results_total", "counter", "account target vantage mechanism outcome", "Attempts of configured accounts."),
-            ("outlook_account_auth_seconds", "histogram", "account target vantage", "From the credential's last byte to the final line."),
-            ("outlook_token_requests_total", "counter", "account vantage grant outcome", "Token requests, by grant."),
-            ("outlook_token_errors_total", "counter", "account vantage error", "Token errors by AADSTS number, else other."),
-            ("outlook_token_request_seconds", "histogram", "account vantage grant", "Token requests that reached the identity provider."),
-            ("outlook_token_expiry_timestamp_seconds", "gauge", "account", "When the access token of the last run expires."),
-            ("outlook_token_last_success_timestamp_seconds", "gauge", "account", "When a token was last got."),
-            ("outlook_account_credential_expiry_timestamp_seconds", "gauge", "account", "When the secret, certificate or refresh token ends, as of the last run."),
-        ),
-        *_metrics(
-            "inspector",
-            ("outlook_wire_connections_total", "counter", "target interface outcome", "Clients' connections, counted when their outcome is known."),
-            ("outlook_wire_connections_open", "gauge", "target interface", "Clients' connections under way."),
-            ("outlook_wire_tcp_handshake_seconds", "histogram", "target interface", "First SYN to SYN-ACK."),
-            ("outlook_wire_tls_handshake_seconds", "histogram", "target interface", "ClientHello to the client's Finished."),
-            ("outlook_wire_first_reply_seconds", "histogram", "target interface", "End of handshake to the server's first record."),
-            ("outlook_wire_token_response_seconds", "histogram", "target interface", "A token request to the first reply."),
-            ("outlook_wire_auth_seconds", "histogram", "target interface mechanism", "A credential to the server's answer."),
-            ("outlook_wire_auth_attempts_total", "counter", "target interface mechanism outcome", "Sign-ins inferred from record lengths."),
-            ("outlook_wire_alerts_total", "counter", "target interface alert from", "TLS alerts seen, by who sent them."),
-            ("outlook_wire_retransmissions_total", "counter", "target interface", "Segments sent again."),
-            ("outlook_wire_client_family_total", "counter", "target family", "Connections by the family of the client's TLS stack."),
-            ("outlook_wire_clients", "gauge", "target state", "Distinct clients in the window, by state."),
-            ("outlook_wire_packets_total", "counter", "interface", "Packets that passed the kernel's filter."),
-            ("outlook_wire_packets_dropped_total", "counter", "interface", "Packets the kernel dropped for want of room."),
-            ("outlook_wire_connections_tracked", "gauge", "interface", "Connections in the table."),
-            ("outlook_wire_connections_evicted_total", "counter", "interface", "Connections pushed out of the table."),
-        ),
-        *_metrics(
-            "prober",
-            ("outlook_exporter_build_info", "gauge", "version python", "1, labelled with what runs."),
-            ("outlook_exporter_client_side_covered", "gauge", "", "Whether a vantage lies on the clients' side or an inside interface is inspected; from the gateway itself alone a path proves little."),
-            ("outlook_exporter_inspector_up", "gauge", "", "Whether the inspector answers."),
-            ("outlook_exporter_event_loop_delay_seconds", "gauge", "", "How late the prober's event loop woke, at worst in the last minute."),
-            ("outlook_exporter_config_last_reload_successful", "gauge", "", "Whether the last configuration was taken over."),
-            ("outlook_exporter_config_last_reload_success_timestamp_seconds", "gauge", "", "When a configuration was last taken over."),
-            ("outlook_exporter_task_runs_total", "counter", "task outcome", "Scheduled tasks, by outcome; missed: it was late or the one before still ran."),
-            ("outlook_exporter_task_last_success_timestamp_seconds", "gauge", "task", "When a task last ended well."),
-            ("outlook_exporter_budget_remaining", "gauge", "budget", "What is left of this hour's budget."),
-        ),
-    ]
-}  # fmt: skip
-
-PARTS = {
-    "prober": "The prober and the exporter itself",
-    "accounts": "Accounts (appear once accounts are probed)",
-    "inspector": "The inspector (appear once seen)",
-    "verdict": "Journeys and verdicts",
+    f"outlook_{name}": Metric(f"outlook_{name}", kind, tuple(labels.split()), text, part)
+    for part, rows in _PARTS.items()
+    for name, kind, labels, text in rows
 }
 
 
 def as_markdown() -> str:
     """The catalogue as a Markdown page."""
-    lines = ["# Metrics", ""]
-    for part, title in PARTS.items():
-        lines += [f"## {title}", "", "| metric | type | labels | meaning |", "|---|---|---|---|"]
-        for metric in METRICS.values():
-            if metric.part == part:
-                labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
-                lines.append(f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |")
-        lines.append("")
+    lines = ["# Metrics"]
+    for part, title in TITLES.items():
+        lines += ["", f"## {title}", "", "| metric | type | labels | meaning |", "|---|---|---|---|"]
+        lines += [_row(metric) for metric in METRICS.values() if metric.part is part]
     return "\n".join(lines)
+
+
+def _row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
+    return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.help} |"

@@ -17,14 +17,15 @@ def printable(text: str) -> str:
 
 
 class FewValues:
-    """Lets each label have MAX_VALUES values a day. The oldest stay, so that a flood of names hides nothing known."""
+    """Lets each label have MAX_VALUES values a day. The first stay, so that a flood of names hides nothing known."""
 
     def __init__(self) -> None:
         self._day = date.min
         self._seen: dict[str, set[str]] = {}
 
     def value(self, label: str, text: str | None, day: date) -> str:
-        if day != self._day:
+        """What to show for that text on that day."""
+        if day > self._day:
             self._day, self._seen = day, {}
         value = printable(text or "") or UNKNOWN
         seen = self._seen.setdefault(label, set())

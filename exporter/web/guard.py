@@ -1,110 +1,192 @@
-"""Who may ask what: the Host check against DNS rebinding, authentication, state changes, and the headers of every reply."""
+"""Who may ask what: names served, loopback, same origin, authentication, and the size and rate of requests.
+
+Pure functions of a request's headers and addresses, and the middleware that applies them.
+"""
 
 import ipaddress
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from exporter.web.web_config import WebAccess
+from exporter.web.basic_auth import Users
+from exporter.web.control import Control
+from exporter.web.web_config import WebConfig
 
-#: Pages that show no more than metrics do: a scraper needs no more than what web_config asks of everybody.
-_OPEN = frozenset({"/-/healthy", "/-/ready"})
-#: Bytes of a request's body that are read.
+log = structlog.get_logger(__name__)
+
+#: Largest body of a request, bytes. None of our pages reads one.
 MAX_BODY = 65_536
 
-_HEADERS = {
-    "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
+#: Pages that tell nothing but whether we live; an orchestrator asks them without a password.
+OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
-class Guard:
-    """Stands before every page."""
+def is_loopback(host: str) -> bool:
+    """Whether a name or address, without port and brackets, is this machine's own."""
+    host = host.rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback
 
-    def __init__(self, app: ASGIApp, *, access: WebAccess, on_loopback: bool, allowed_hosts: Collection[str]) -> None:
-        self._app = app
-        self._access = access
-        self._on_loopback = on_loopback
-        self._allowed = frozenset(name.lower() for name in allowed_hosts)
+
+def host_of(header: str) -> str | None:
+    """The name in a Host header, without its port; None where it isn't one."""
+    try:
+        split = urlsplit(f"//{header}")
+        _ = split.port  # raises where it isn't a number
+    except ValueError:
+        return None
+    if split.username is not None or split.path or split.query or split.fragment:
+        return None
+    return split.hostname
+
+
+def host_is_served(header: str | None, listen_host: str, allowed: Collection[str]) -> bool:
+    """On loopback only its names and the allowed ones are served, so that no DNS rebinding reaches us."""
+    if not is_loopback(listen_host):
+        return True
+    host = host_of(header or "")
+    if host is None:
+        return False
+    return is_loopback(host) or host.rstrip(".") in {name.lower().rstrip(".") for name in allowed}
+
+
+def is_same_origin(headers: Headers, scheme: str) -> bool:
+    """Whether a browser says that our own page asks. Programs that aren't browsers say nothing."""
+    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+        return False
+    origin = headers.get("origin")
+    return origin is None or origin == f"{scheme}://{headers.get('host', '')}"
+
+
+def from_loopback(connection: HTTPConnection) -> bool:
+    """Whether the request comes from this machine itself, and not through a proxy that runs on it."""
+    if any(name in connection.headers for name in ("forwarded", "x-forwarded-for", "x-real-ip", "via")):
+        return False
+    return connection.client is not None and is_loopback(connection.client.host)
+
+
+def is_trusted(connection: HTTPConnection) -> bool:
+    """Authenticated, or from loopback."""
+    return bool(connection.scope.get("authenticated")) or from_loopback(connection)
+
+
+class TokenBucket:
+    """exporter-toolkit's rate limit: one request each `interval` seconds, `burst` at once."""
+
+    def __init__(self, interval: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval, self._burst, self._clock = interval, burst, clock
+        self._tokens, self._since = float(burst), clock()
+
+    def take(self) -> bool:
+        """Whether a request may pass now."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._since) / self._interval)
+        self._since = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class Guard:
+    """Outermost: refuses what may not pass, adds the headers of safety, and never lets a traceback out."""
+
+    def __init__(
+        self, app: ASGIApp, control: Control, web_config: WebConfig | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._app, self._control, self._web_config = app, control, web_config
+        self._users = Users()
+        self._clock = clock
+        self._bucket: tuple[tuple[float, int], TokenBucket] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        self._access.refresh()
-        headers = Headers(scope=scope)
-        extra = _HEADERS | {
-            name.lower(): value for name, value in self._access.config.http_server_config.headers.items()
-        }
-        refusal = await self._refusal(scope, headers)
-
-        async def send_guarded(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                present = {name for name, _ in message["headers"]}
-                added = [(n.encode(), v.encode("latin-1")) for n, v in extra.items() if n.encode() not in present]
-                message = {**message, "headers": [*message["headers"], *added]}
-            await send(message)
-
-        await (refusal or self._app)(scope, receive, send_guarded)
-
-    async def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
-        if not self._host_is_ours(headers.get("host", "")):
-            return PlainTextResponse("unknown Host; add it to allowed_hosts\n", 421)
-        if (
-            int(
-                headers.get("content-length") or "0"
-                if (headers.get("content-length") or "0").isdigit()
-                else MAX_BODY + 1
-            )
-            > MAX_BODY
-        ):
-            return PlainTextResponse("the request is too large\n", 413)
-        authenticated = False
-        if self._access.has_users and scope["path"] not in _OPEN:
-            authenticated = await self._access.allows(headers.get("authorization"))
-            if not authenticated:
-                return PlainTextResponse(
-                    "Unauthorized\n", 401, {"WWW-Authenticate": 'Basic realm="outlook-auth-exporter"'}
-                )
-        scope["trusted"] = authenticated or from_loopback(scope)
-        if scope["method"] not in ("GET", "HEAD") and not self._may_change(scope, headers, authenticated=authenticated):
-            return PlainTextResponse("needs authentication, or a request from this machine and origin\n", 403)
-        return None
-
-    def _host_is_ours(self, host: str) -> bool:
-        """Listening on loopback, only its names are served: a page elsewhere can't rebind its own name to us."""
-        if not self._on_loopback:
-            return True
-        name = urlsplit(f"//{host}").hostname if host else None
-        if name is None:
-            return False
-        if name == "localhost" or name in self._allowed:
-            return True
+        answer = _Answer(send, self._web_config)
         try:
-            return ipaddress.ip_address(name).is_loopback
-        except ValueError:
-            return False
+            refusal = await self._refusal(HTTPConnection(scope))
+            await (refusal or self._app)(scope, receive, answer)
+        except Exception:
+            log.exception("a page failed", path=scope["path"][:200])
+            if not answer.begun:
+                await PlainTextResponse("internal error; the log tells more\n", 500)(scope, receive, answer)
 
-    def _may_change(self, scope: Scope, headers: Headers, *, authenticated: bool) -> bool:
-        site = headers.get("sec-fetch-site")
-        origin = headers.get("origin")
-        same = origin is None or urlsplit(origin).netloc == headers.get("host")
-        if site not in (None, "same-origin", "none") or not same:
-            return False
-        return authenticated or from_loopback(scope)
+    async def _refusal(self, request: HTTPConnection) -> Response | None:
+        if not self._rate_allows():
+            return PlainTextResponse("too many requests\n", 429)
+        listen_host = self._control.listen.rpartition(":")[0].strip("[]")
+        if not host_is_served(request.headers.get("host"), listen_host, self._control.allowed_hosts):
+            return PlainTextResponse(
+                "this Host isn't served here; allowed_hosts in the configuration names more\n", 403
+            )
+        if _body_length(request.headers) > MAX_BODY:
+            return PlainTextResponse("the body is too large\n", 413)
+        return await self._unauthenticated(request)
+
+    def _rate_allows(self) -> bool:
+        limit = self._web_config.current().rate_limit if self._web_config else None
+        if limit is None or limit.interval <= 0:
+            return True
+        wanted = (limit.interval, limit.burst)
+        if self._bucket is None or self._bucket[0] != wanted:
+            self._bucket = (wanted, TokenBucket(*wanted, self._clock))
+        return self._bucket[1].take()
+
+    async def _unauthenticated(self, request: HTTPConnection) -> Response | None:
+        users = self._web_config.current().basic_auth_users if self._web_config else {}
+        if not users or request.url.path in OPEN_PATHS:
+            return None
+        if await self._users.accept(users, request.headers.get("authorization", "")):
+            request.scope["authenticated"] = True
+            return None
+        return PlainTextResponse("unauthorized\n", 401, {"WWW-Authenticate": 'Basic realm="outlook-auth-exporter"'})
 
 
-def from_loopback(scope: Scope) -> bool:
-    """Whether the request comes from this machine."""
-    client = scope.get("client")
-    try:
-        return client is not None and ipaddress.ip_address(client[0]).is_loopback
-    except ValueError:
-        return False
+class _Answer:
+    """Passes a reply on, with the headers that every reply has."""
+
+    def __init__(self, send: Send, web_config: WebConfig | None) -> None:
+        self._send, self._web_config = send, web_config
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = MutableHeaders(scope=message)
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Cache-Control", "no-store")
+            configured = self._web_config.current().headers if self._web_config else {}
+            for name, value in configured.items():
+                headers[name] = value
+        await self._send(message)
+
+
+def _body_length(headers: Headers) -> int:
+    length = headers.get("content-length", "0")
+    return int(length) if length.isdecimal() and len(length) < 20 else MAX_BODY + 1

@@ -1,0 +1,35 @@
+"""What the web side asks of the service, and nothing more."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from exporter.catalogue import Target
+from exporter.observations import Probe
+
+
+class Control(Protocol):
+    """Implemented by the service. Called on the web server's event loop, so it must hand over to the prober's."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first round has ended."""
+
+    @property
+    def listen(self) -> str:
+        """ADDR:PORT, as configured."""
+
+    @property
+    def allowed_hosts(self) -> Collection[str]:
+        """Names served besides the loopback's, when listening on loopback."""
+
+    def targets(self) -> Mapping[str, Target]:
+        """What may be probed, by name."""
+
+    def vantages(self) -> Sequence[str]:
+        """Names of the vantages; the first is the default."""
+
+    async def probe_now(self, target: str, vantage: str, deadline_seconds: float) -> Probe:
+        """Walk there now. What the deadline cuts is `skipped`."""
+
+    async def reload(self) -> list[str]:
+        """Take the configuration anew; problems, if it was refused. Records the reload in the state."""

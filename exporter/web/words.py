@@ -1,0 +1,102 @@
+"""What the vocabulary's words are called on the page."""
+
+from datetime import datetime
+
+from exporter.vocabulary import AuthOutcome, OfferedMechanism, Outcome, Phase
+
+PHASES = {
+    Phase.DNS: "name lookup",
+    Phase.CONNECT: "TCP connection",
+    Phase.PROXY: "proxy",
+    Phase.GREETING: "greeting",
+    Phase.STARTTLS: "STARTTLS",
+    Phase.TLS: "TLS",
+    Phase.CAPABILITY: "capabilities",
+    Phase.HTTP: "HTTP answer",
+    Phase.TOKEN: "sign-in service",
+    Phase.AUTH: "token sign-in",
+    Phase.SESSION: "mailbox",
+}
+
+OUTCOMES = {
+    Outcome.OK: "ok",
+    Outcome.TIMEOUT: "no answer in time",
+    Outcome.REFUSED: "connection refused",
+    Outcome.RESET: "connection reset",
+    Outcome.CLOSED: "connection closed",
+    Outcome.UNREACHABLE: "unreachable",
+    Outcome.NAME_NOT_FOUND: "name doesn't exist",
+    Outcome.SERVER_FAILURE: "DNS server failed",
+    Outcome.ADDRESS_SUSPICIOUS: "suspicious address",
+    Outcome.ALERT: "refused by a TLS alert",
+    Outcome.CERTIFICATE_UNTRUSTED: "certificate not trusted",
+    Outcome.CERTIFICATE_EXPIRED: "certificate expired",
+    Outcome.CERTIFICATE_NOT_YET_VALID: "certificate not valid yet",
+    Outcome.CERTIFICATE_NAME_MISMATCH: "certificate for another name",
+    Outcome.CERTIFICATE_CHAIN_INCOMPLETE: "certificate chain incomplete",
+    Outcome.PROTOCOL_VERSION_REFUSED: "TLS version refused",
+    Outcome.NOT_OFFERED: "not offered",
+    Outcome.REJECTED: "rejected",
+    Outcome.THROTTLED: "throttled",
+    Outcome.UNAVAILABLE: "service unavailable",
+    Outcome.UNEXPECTED_CONTENT: "unexpected content",
+    Outcome.UNRECOGNIZED: "answer not recognized",
+    Outcome.SKIPPED: "not reached",
+}
+
+CANARY = {
+    AuthOutcome.ACCEPTED: "accepted, which a worthless token never should be",
+    AuthOutcome.REFUSED: "refused, but not in words known as Microsoft's",
+    AuthOutcome.EXPECTED_REFUSAL: "refused in Microsoft's own words: sign-in with a token gets through",
+    AuthOutcome.ABANDONED: "the conversation ended before an answer",
+    AuthOutcome.THROTTLED: "throttled: too many sign-ins from this address",
+    AuthOutcome.UNKNOWN: "the answer couldn't be judged",
+}
+
+JOURNEYS = {
+    "apple_outlook_account": ("Outlook account on a phone", "the phone's own Outlook.com or Exchange account"),
+    "imap_oauth": ("IMAP with the sign-in page", "Thunderbird, Apple Mail"),
+    "imap_password": ("IMAP with a password", "set up by hand"),
+    "outlook_app": ("Outlook app", "phone or computer"),
+    "web": ("Outlook in the browser", "outlook.live.com"),
+    "device_smtp": ("Scripts and printers", "that send mail by SMTP"),
+}
+
+NEVER_WORKS = "never works: Microsoft ended passwords in 2024"
+
+_BY_PASSWORD = {
+    OfferedMechanism.PLAIN,
+    OfferedMechanism.LOGIN,
+    OfferedMechanism.LOGIN_COMMAND,
+    OfferedMechanism.BASIC,
+}
+
+
+def failure(phase: Phase | None, outcome: Outcome) -> str:
+    """ "TLS: connection reset"."""
+    words = OUTCOMES[outcome]
+    return words if phase is None else f"{PHASES[phase]}: {words}"
+
+
+def password_offered(offered: tuple[OfferedMechanism, ...]) -> str:
+    """Whether a password could be sent; none ever is."""
+    names = [name for name in offered if name in _BY_PASSWORD]
+    return f"still offered ({', '.join(names)}), never tried" if names else "not offered"
+
+
+def seconds(value: float | None) -> str:
+    """ "84 ms", "1.2 s"; empty where not known."""
+    if value is None:
+        return ""
+    if value < 0.001:
+        return f"{value * 1000:.2f} ms"
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """ "12 s ago", "3 min ago", "5 h ago", "2 d ago"."""
+    passed = max((now - then).total_seconds(), 0.0)
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if passed >= 2 * length:
+            return f"{passed / length:.0f} {unit} ago"
+    return f"{passed:.0f} s ago"
