@@ -5,7 +5,7 @@ Reads pcap files with nanoseconds, Ethernet, IPv4 (draft-ietf-opsawg-pcap; RFC 7
 
 import signal
 import struct
-import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,86 +18,90 @@ from benchmarks.network import Namespaces
 #: Nanosecond pcap in this machine's byte order.
 _MAGIC = 0xA1B23C4D
 _SNAPLEN = 2048
-_SYN, _ACK = 0x02, 0x10
+_SYN = 0x02
 _APPLICATION_DATA = 23
+
+
+#: tcpdump hands over a batch of packets at the latest after a second.
+_BATCH_SECONDS = 1.3
 
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """Seconds of one connection on the wire: SYN → SYN-ACK; ClientHello's first byte → client's Finished flight."""
+    """One connection: client's port, Unix time of its SYN; seconds of SYN → SYN-ACK and ClientHello → Finished.
 
+    `own`: the client's share of the latter, from the server's last segment before Finished.
+    """
+
+    port: int
+    began: float
     connect: float
     tls: float
+    own: float
 
 
 @dataclass(slots=True)
 class _Connection:
-    """Times in nanoseconds. `sent`: the client's segments as (sequence number, payload, time)."""
+    """Times in nanoseconds. `first`: the SYN's sequence number; `sent`: the client's segments, by offset from it."""
 
-    syn: int = 0
+    syn: int
+    first: int
     syn_ack: int = 0
-    first: int = 0
-    sent: list[tuple[int, bytes, int]] = field(default_factory=list)
+    sent: dict[int, tuple[bytes, int]] = field(default_factory=dict)
+    received: list[int] = field(default_factory=list)
 
-    def wire(self) -> Wire | None:
+    def wire(self, port: int) -> Wire | None:
         """None where the handshake wasn't seen whole."""
         finished = self._finished()
-        if not (self.syn and self.syn_ack and self.sent and finished):
+        if not self.syn_ack or finished is None:
             return None
-        return Wire((self.syn_ack - self.syn) / 1e9, (finished - self.sent[0][2]) / 1e9)
+        hello = self.sent[1][1]
+        answered = max((when for when in self.received if when <= finished), default=hello)
+        nanoseconds = (self.syn_ack - self.syn, finished - hello, finished - answered)
+        return Wire(port, self.syn / 1e9, *(count / 1e9 for count in nanoseconds))
 
     def _finished(self) -> int | None:
         """When the client's Finished left: in TLS 1.3 its first record of type application_data."""
         ends: list[tuple[int, int]] = []
         data = b""
-        for number, payload, time in sorted(self.sent):
-            offset = (number - self.first - 1) & 0xFFFFFFFF
-            if offset == len(data):  # neither sent again nor lost to the capture
-                data += payload
-                ends.append((len(data), time))
+        while (segment := self.sent.get(len(data) + 1)) is not None:
+            data += segment[0]
+            ends.append((len(data), segment[1]))
         place = 0
         while place + 5 <= len(data):
             kind, _, length = struct.unpack_from(">BHH", data, place)
             place += 5 + length
             if kind == _APPLICATION_DATA:
-                return next((time for end_, time in ends if end_ >= place), None)
+                return next((time for reached, time in ends if reached >= place), None)
         return None
 
 
 @contextmanager
-def captured(spaces: Namespaces, port: int, directory: Path) -> Iterator[dict[int, Wire]]:
-    """tcpdump on the client's interface while the block runs; then connections to `port`, by the client's port."""
-    found: dict[int, Wire] = {}
+def captured(spaces: Namespaces, port: int, directory: Path) -> Iterator[list[Wire]]:
+    """tcpdump on the client's interface while the block runs; behind it, the connections to `port` seen whole."""
+    found: list[Wire] = []
     file, log = directory / "wire.pcap", directory / "tcpdump.log"
-    file.unlink(missing_ok=True)
     tcpdump = [program("tcpdump", "tcpdump"), "-i", spaces.device, "-n", "-p", "-U", "-Z", "root", "-B", "16384"]
     tcpdump += ["-s", str(_SNAPLEN), "--time-stamp-precision=nano", "-w", str(file), "tcp", "port", str(port)]
     with running([*spaces.command(spaces.client), *tcpdump], log) as child:
         await_words(child, log, "listening on")
         yield found
-        _drain(child, file)
-    found.update(read(file, port))
+        time.sleep(_BATCH_SECONDS)
+        end(child, signal.SIGINT)
+    if " 0 packets dropped by kernel" not in f" {log.read_text()}".replace("\n", " "):
+        raise NotPossible(f"tcpdump lost packets: {log.read_text()[-300:]}")
+    found.extend(read(file, port))
 
 
-def _drain(child: subprocess.Popen[bytes], file: Path) -> None:
-    """Until nothing more is written: tcpdump reads its ring in batches."""
-    size = -1
-    while file.stat().st_size != size:
-        size = file.stat().st_size
-        try:
-            child.wait(0.3)
-        except subprocess.TimeoutExpired:
-            continue
-        raise NotPossible("tcpdump ended by itself")
-    end(child, signal.SIGINT)
-
-
-def read(file: Path, port: int) -> dict[int, Wire]:
-    """Connections to `port` seen whole, by the client's port. Raises NotPossible for another kind of file."""
-    connections: dict[int, _Connection] = {}
-    for time, frame in _frames(file.read_bytes()):
-        _take(frame, time, port, connections)
-    return {number: wire for number, connection in connections.items() if (wire := connection.wire()) is not None}
+def read(file: Path, port: int) -> list[Wire]:
+    """Connections to `port` seen whole, in order. Raises NotPossible for another kind of file."""
+    current: dict[int, _Connection] = {}
+    connections: list[tuple[int, _Connection]] = []
+    for when, frame in _frames(file.read_bytes()):
+        begun = _take(frame, when, port, current)
+        if begun is not None:
+            connections.append((begun, current[begun]))
+    return [wire for number, connection in connections if (wire := connection.wire(number)) is not None]
 
 
 def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
@@ -110,17 +114,24 @@ def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
         place += 16 + length
 
 
-def _take(frame: bytes, time: int, port: int, connections: dict[int, _Connection]) -> None:
+def _take(frame: bytes, when: int, port: int, current: dict[int, _Connection]) -> int | None:
+    """Adds a frame to its port's connection; the port, where the frame begins one."""
     head = 14 + (frame[14] & 0x0F) * 4
     source, target, number = struct.unpack_from(">HHI", frame, head)
     flags = frame[head + 13]
-    total = struct.unpack_from(">H", frame, 16)[0]
+    if target == port and flags & _SYN:
+        if source in current and current[source].first == number:  # sent again: the client's wait goes on
+            return None
+        current[source] = _Connection(when, number)
+        return int(source)
+    (total,) = struct.unpack_from(">H", frame, 16)
     payload = frame[head + (frame[head + 12] >> 4) * 4 : 14 + total]
-    if target == port:
-        connection = connections.setdefault(source, _Connection())
-        if flags & _SYN and not connection.syn:
-            connection.syn, connection.first = time, number
+    if target == port and source in current and payload:
+        offset = (number - current[source].first) & 0xFFFFFFFF
+        current[source].sent.setdefault(offset, (payload, when))
+    elif source == port and target in current:
+        if flags & _SYN:
+            current[target].syn_ack = current[target].syn_ack or when
         elif payload:
-            connection.sent.append((number, payload, time))
-    elif flags & (_SYN | _ACK) == _SYN | _ACK and target in connections and not connections[target].syn_ack:
-        connections[target].syn_ack = time
+            current[target].received.append(when)
+    return None

@@ -19,6 +19,8 @@ from benchmarks.machine import NotPossible
 
 #: RFC 2544's network for benchmarks.
 CLIENT, SERVER = "198.18.0.1", "198.18.0.2"
+#: Where nginx listens there.
+PORT = 443
 
 #: linux/sockios.h and ethtool.h: SIOCETHTOOL; set rx and tx checksums, scatter-gather, TSO, GSO, GRO.
 _SIOCETHTOOL = 0x8946

@@ -15,7 +15,7 @@ import click
 import yaml
 from rich.console import Console
 
-from exporter.lab.faults import FAULTS
+from exporter.lab.faults import FAULTS, VARIANTS, fault_named
 from exporter.lab.lab import Lab
 from exporter.logs import configure_logs
 from exporter.observations import as_json as to_json
@@ -116,7 +116,7 @@ class Story:
 
     def _print(self, walked: list[Walked]) -> None:
         fault = self._lab.lab.fault if self._lab.lab else None
-        doing = FAULTS[fault].sentence if fault else "The gateway behaves."
+        doing = fault_named(fault).shows if fault else "The gateway behaves."
         bad = [each.probe for each in walked if each.probe.outcome is not Outcome.OK]
         self._console.print(f"\n[bold]{datetime.now(UTC):%H:%M:%S}[/bold] {doing} ({fault or 'healthy'})")
         if bad:
@@ -126,10 +126,11 @@ class Story:
 
 def run_demo(*, listen: str, once: bool, fault: str | None, as_json: bool) -> int:
     """The `demo` command: 0, or 1 with --once where something wasn't ok."""
-    if fault is not None and fault not in FAULTS:
-        raise ConfigurationError([f"--fault: {fault}: no such fault{nearest(fault, FAULTS)}"])
+    known = [*FAULTS, *VARIANTS]
+    if fault is not None and fault not in known:
+        raise ConfigurationError([f"--fault: {fault}: no such fault{nearest(fault, known)}"])
     try:
-        address = parse_listen(listen)
+        parse_listen(listen)
     except ValueError as error:
         raise ConfigurationError([f"--listen: {error}"]) from error
     configure_logs()
@@ -139,14 +140,14 @@ def run_demo(*, listen: str, once: bool, fault: str | None, as_json: bool) -> in
         stack.callback(thread.stop)
         if fault is not None:
             thread.set_fault(fault)
-        return _serve(thread, lab, Path(directory), address, once=once, fault=fault, as_json=as_json)
+        return _serve(thread, lab, Path(directory), listen, once=once, fault=fault, as_json=as_json)
 
 
 def _serve(
     thread: LabThread,
     lab: Lab,
     directory: Path,
-    address: tuple[str, int],
+    listen: str,
     *,
     once: bool,
     fault: str | None,
@@ -164,8 +165,8 @@ def _serve(
         seen[:] = walked
         story.tell(walked)
 
-    service = Service(config, os.environ, on_round=on_round)
-    serve(service, address, rounds=1 if once else None, announce=_announcer(as_json=as_json))
+    service = Service(config, os.environ, listen=listen, on_round=on_round)
+    serve(service, rounds=1 if once else None, announce=_announcer(as_json=as_json))
     return 1 if once and any(each.probe.outcome is not Outcome.OK for each in seen) else 0
 
 

@@ -55,20 +55,10 @@ class Schedule:
         self._ended(event.job_id, _OUTCOMES[event.code])  # type: ignore[attr-defined]
 
 
-class LoopDelay:
-    """How late the event loop wakes, at worst of the last minute: what it adds to a phase's clock."""
-
-    PERIOD, KEPT = 0.5, 120
-
-    def __init__(self, report: Callable[[float], None]) -> None:
-        self._report = report
-        self._delays: list[float] = []
-
-    async def watch(self) -> None:
-        """Measures until cancelled."""
-        loop = asyncio.get_running_loop()
-        while True:
-            due = loop.time() + self.PERIOD
-            await asyncio.sleep(self.PERIOD)
-            self._delays = [*self._delays[-self.KEPT + 1 :], max(loop.time() - due, 0.0)]
-            self._report(max(self._delays))
+async def watch_loop_delay(report: Callable[[float], None], period: float = 0.5) -> None:
+    """Reports how late the event loop wakes, in seconds, each `period`: what it adds to a phase's clock."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + period
+        await asyncio.sleep(period)
+        report(max(loop.time() - due, 0.0))

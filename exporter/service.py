@@ -1,17 +1,16 @@
 """`run`: rounds on a schedule, the state they fill, and the web server that shows it.
 
-The prober's event loop is the main thread's; the web server has a thread of its own. The service holds no capability and
-needs not be root: what needs a right (entering a network namespace) is done by vantage processes, forked first.
+The prober's event loop is the main thread's; the web server has a thread of its own. The service holds no capability
+and needs not be root: what needs a right (entering a network namespace) is done by vantage processes, forked first.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
@@ -22,10 +21,10 @@ from exporter.logs import configure_logs
 from exporter.observations import Probe
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe.canary_policy import CanaryPolicy
-from exporter.probe.round import ROUND_SECONDS, Prober, Walked, phases_for
+from exporter.probe.round import ROUND_SECONDS, Prober, Walked
 from exporter.probe.walk import Vantage
 from exporter.probe.way import Deadline
-from exporter.schedule import LoopDelay, Schedule
+from exporter.schedule import Schedule, watch_loop_delay
 from exporter.settings import Settings, parse_listen
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
@@ -33,16 +32,10 @@ from exporter.state import State
 from exporter.vocabulary import AuthOutcome, Outcome
 from exporter.web.app import create_app
 from exporter.web.server import WebServer
-from exporter.web.web_config import WebAccess
+from exporter.web.web_config import WebConfig
 
 #: How long another thread may hold the interpreter while a phase's clock runs, seconds.
 SWITCH_INTERVAL = 0.0005
-
-NOT_COVERED = (
-    "The clients' side isn't covered: no vantage lies there and no inside interface is inspected. This machine's own "
-    "packets pass other rules than a client's, so that what works here may still fail for clients. "
-    "Make a client's view with: outlook-auth-exporter vantage create NAME --inside IF"
-)
 
 
 @dataclass(slots=True)
@@ -63,49 +56,51 @@ class Service:
         config: Path | None,
         env: Mapping[str, str],
         *,
-        settings: Settings | None = None,
+        listen: str | None = None,
         on_round: Callable[[list[Walked]], None] | None = None,
     ) -> None:
         self._config, self._env = config, env
         self._processes = VantageProcesses()
         self._on_round = on_round
         self._log = structlog.get_logger()
-        self.state = State(lambda: datetime.now(UTC))
-        self.plan = self._make_plan(settings or load(config, env))
+        self._listen = listen
+        self.state = State()
+        self.plan = self._make_plan(load(config, env))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rounds = 0
+        self._round_ended = asyncio.Event()
         self._schedule = Schedule(self.state.record_task)
 
     def _make_plan(self, settings: Settings) -> Plan:
         vantages = make_vantages(settings, self._env, self._processes)
         plan = Plan(settings, settings.targets(), vantages, make_prober(settings, once=False))
-        for target in plan.targets.values():
-            for vantage in vantages:
-                self.state.expect(target, vantage.name, phases_for(target, vantage))
-        covered = client_side_covered(settings)
-        self.state.set_gauge("outlook_exporter_client_side_covered", float(covered))
-        self.state.set_gauge("outlook_exporter_inspector_up", 0.0)
-        self.state.record_reload(successful=True)
+        self.state.configure(plan.targets.values(), vantages)
+        self.state.client_side_covered = client_side_covered(settings)
+        self.state.record_reload(True)
         return plan
 
     async def run(self, *, rounds: int | None = None) -> None:
         """Probes until cancelled, or for so many rounds."""
         self._loop = asyncio.get_running_loop()
         sys.setswitchinterval(SWITCH_INTERVAL)
-        delay = LoopDelay(lambda seconds: self.state.set_gauge("outlook_exporter_event_loop_delay_seconds", seconds))
-        watch = asyncio.create_task(delay.watch())
+        watch = asyncio.create_task(watch_loop_delay(self.state.observe_loop_delay))
         try:
             if not client_side_covered(self.plan.settings):
                 self._log.warning("clients' side not covered", hint="vantage create NAME --inside IF")
             await self.round()
             self._schedule.every("probe", self.plan.settings.probe.interval, self.round)
             self._schedule.start()
-            while rounds is None or self._rounds < rounds:
-                await asyncio.sleep(0.1 if rounds is not None else 3600)
+            await self._enough(rounds)
         finally:
             watch.cancel()
             with suppress(Exception):
                 self._schedule.stop()
+
+    async def _enough(self, rounds: int | None) -> None:
+        """Returns after so many rounds; never, where that is not limited."""
+        while rounds is None or self._rounds < rounds:
+            self._round_ended.clear()
+            await self._round_ended.wait()
 
     async def round(self) -> None:
         """One round of everything, into the state."""
@@ -116,6 +111,7 @@ class Service:
             self.take(walked, plan)
             walked_all.append(walked)
         self._rounds += 1
+        self._round_ended.set()
         if self._on_round is not None:
             self._on_round(walked_all)
 
@@ -133,7 +129,7 @@ class Service:
                 vantage=change.vantage,
                 before=change.before,
                 after=change.after,
-                phase=change.failed_phase,
+                phase=change.after_phase,
                 detail=change.detail,
             )
         self._tell_policy(walked, plan)
@@ -154,12 +150,12 @@ class Service:
                     policy.failed(key, now)
         elif walked.probe.outcome is Outcome.THROTTLED:
             policy.throttled(key, now, walked.probe.retry_after_seconds)
-        self.state.set_gauge("outlook_exporter_budget_remaining", float(policy.remaining(now)), "canaries")
+        self.state.set_budget("canaries", policy.remaining(now))
 
     # What the web pages ask of us, on their own thread.
 
     async def probe_now(self, target: str, vantage: str, deadline: float) -> Probe:
-        """See web.app.Control."""
+        """See web.control.Control."""
         assert self._loop is not None
         future = asyncio.run_coroutine_threadsafe(self._probe_now(target, vantage, deadline), self._loop)
         return await asyncio.wrap_future(future)
@@ -173,7 +169,7 @@ class Service:
         return walked.probe
 
     async def reload(self) -> list[str]:
-        """See web.app.Control."""
+        """See web.control.Control."""
         assert self._loop is not None
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.take_over_configuration(), self._loop))
 
@@ -183,32 +179,37 @@ class Service:
             settings = load(self._config, self._env)
             plan = self._make_plan(settings)
         except ConfigurationError as error:
-            self.state.record_reload(successful=False)
+            self.state.record_reload(False)
             for problem in error.problems:
                 self._log.error("configuration refused", problem=problem)
             return error.problems
         self.plan = plan
-        self.state.keep_only({(name, vantage.name) for name in plan.targets for vantage in plan.vantages})
         self._schedule.every("probe", settings.probe.interval, self.round)
         self._log.info("configuration taken over", targets=len(plan.targets), vantages=len(plan.vantages))
         return []
 
-    def targets(self) -> Collection[str]:
-        """See web.app.Control."""
-        return list(self.plan.targets)
+    def targets(self) -> Mapping[str, Target]:
+        """See web.control.Control."""
+        return self.plan.targets
 
-    def vantages(self) -> Collection[str]:
-        """See web.app.Control."""
+    def vantages(self) -> Sequence[str]:
+        """See web.control.Control."""
         return [vantage.name for vantage in self.plan.vantages]
 
+    @property
     def ready(self) -> bool:
         """Whether the first round has ended."""
         return self._rounds > 0
 
-    def notices(self) -> list[str]:
-        """See web.app.Control."""
-        notices = [] if client_side_covered(self.plan.settings) else [NOT_COVERED]
-        return [*notices, *self.plan.settings.warnings()]
+    @property
+    def listen(self) -> str:
+        """ADDRESS:PORT in force; `--listen` wins over the configuration."""
+        return self._listen or self.plan.settings.listen
+
+    @property
+    def allowed_hosts(self) -> Collection[str]:
+        """See web.control.Control."""
+        return self.plan.settings.allowed_hosts
 
     def close(self) -> None:
         """Ends the vantage processes."""
@@ -226,49 +227,45 @@ def run_service(config: Path | None, env: Mapping[str, str], *, listen: str | No
     if only == "inspector":
         raise ConfigurationError(["--only inspector: the inspector is not part of this version yet"])
     configure_logs()
-    service = Service(config, env)
+    service = Service(config, env, listen=_checked(listen))
     if os.geteuid() == 0:
         drop_capabilities()
     forbid_core_dumps()
     for warning in service.plan.settings.warnings():
         structlog.get_logger().warning(warning)
-    return serve(service, _listen(service.plan.settings, listen))
+    return serve(service)
 
 
-def _listen(settings: Settings, listen: str | None) -> tuple[str, int]:
-    if listen is None:
-        return settings.listen_address()
+def _checked(listen: str | None) -> str | None:
+    """The option's value. Raises ConfigurationError where it is no address."""
     try:
-        return parse_listen(listen)
+        if listen is not None:
+            parse_listen(listen)
     except ValueError as error:
         raise ConfigurationError([f"--listen: {error}"]) from error
+    return listen
 
 
-def serve(
-    service: Service,
-    address: tuple[str, int],
-    *,
-    rounds: int | None = None,
-    announce: Callable[[str], None] | None = None,
-) -> int:
-    """Web server and rounds until a signal; 0."""
-    settings = service.plan.settings
-    access = WebAccess(settings.web_config)
-    host = address[0]
-    on_loopback = host == "localhost" or host.startswith("127.") or host == "::1"
-    app = create_app(service.state, service, access, on_loopback=on_loopback, allowed_hosts=settings.allowed_hosts)
+def serve(service: Service, *, rounds: int | None = None, announce: Callable[[str], None] | None = None) -> int:
+    """Web server and rounds until a signal, or for so many rounds; 0. Raises ConfigurationError."""
+    path = service.plan.settings.web_config
+    web_config = WebConfig(path) if path is not None else None
+    web = WebServer(create_app(service.state, service, web_config=web_config), service.listen, web_config)
     try:
-        web = WebServer(app, address, access)
+        url = web.start()
     except OSError as error:
-        raise ConfigurationError([f"listen: {host}:{address[1]}: {error.strerror}"]) from error
-    web.start()
-    (announce or (lambda url: structlog.get_logger().info("listening", url=url)))(web.url)
+        raise ConfigurationError([f"listen: {service.listen}: {error.strerror or error}"]) from error
+    (announce or _log_address)(url)
     try:
         asyncio.run(_until_signal(service, rounds))
     finally:
         web.stop()
         service.close()
     return 0
+
+
+def _log_address(url: str) -> None:
+    structlog.get_logger().info("listening", url=url)
 
 
 async def _until_signal(service: Service, rounds: int | None) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from exporter.catalogue import TARGETS, Target
+from exporter.catalogue import TARGETS
 from exporter.lab.dns_server import DnsServer, Names
 from exporter.lab.faults import Fault, fault_named
 from exporter.lab.gateway import Choose, Gateway, behaves

@@ -1,7 +1,8 @@
 """`probe --record`: a cleaned transcript of each conversation, to be sent in and replayed as a test.
 
 The file is JSON Lines: a header, then one object a walk with the probe's result and the exchange as text. Our canary is
-written `<canary>`, identities are overwritten in their own length; what a replay must give again is the phases' outcomes.
+written `<canary>`, identities are overwritten in their own length; what a replay must
+give again is the phases' outcomes.
 """
 
 import json

@@ -1,1 +1,1 @@
-"""Metrics, pages and API over HTTP, on a thread of their own."""
+"""The web side: metrics, pages and JSON, on a thread of its own."""

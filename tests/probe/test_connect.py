@@ -7,7 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.lab.gateway import _FullBacklog
+from exporter.lab.listener import Listener, Reach
 from exporter.probe.connect import Connecting, in_order
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.vantage import LocalSockets
@@ -20,6 +20,16 @@ def listener(address: str, port: int = 0) -> socket.socket:
     sock.bind((address, port))
     sock.listen()
     return sock
+
+
+async def nobody(_sock: socket.socket) -> None:
+    raise AssertionError("a dropped SYN is not accepted")
+
+
+def full_backlog(address: str, port: int) -> Listener:
+    dead = Listener(address, port, nobody)
+    dead.switch(Reach.DROPS)
+    return dead
 
 
 async def connect(addresses: list[str], port: int, timeout: float = 0.5, sockets: LocalSockets | None = None):
@@ -54,11 +64,11 @@ async def test_a_closed_port_is_refused():
 async def test_a_dropped_syn_times_out_and_the_other_address_is_talked_over():
     with listener("127.9.0.2") as server:
         port = server.getsockname()[1]
-        dead = _FullBacklog("127.9.0.1", port)
+        dead = full_backlog("127.9.0.1", port)
         try:
             (address, _), results = await connect(["127.9.0.1", "127.9.0.2"], port)
         finally:
-            dead.close()
+            await dead.stop()
     assert address == "127.9.0.2"
     assert (
         results["127.9.0.1"].outcome is Outcome.TIMEOUT
@@ -76,7 +86,7 @@ async def test_a_family_without_a_route_is_skipped():
 async def test_nothing_left_open_when_cancelled():
     with listener("127.9.0.3") as server:
         port = server.getsockname()[1]
-    dead = _FullBacklog("127.9.0.3", port)
+    dead = full_backlog("127.9.0.3", port)
     try:
         connecting = Connecting(["127.9.0.3"], port, LocalSockets(), time.monotonic, 5)
         task = asyncio.create_task(connecting.first())
@@ -86,7 +96,7 @@ async def test_nothing_left_open_when_cancelled():
         connecting.close()
         await connecting.results()
     finally:
-        dead.close()
+        await dead.stop()
 
 
 def test_ipv6_first_and_the_start_rotates():

@@ -6,24 +6,34 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from cryptography.x509.oid import NameOID
+
 from exporter.lab.pki import Authority, authority, leaf
 from exporter.probe.identity import Roots, RootsFileError, identify, parse_chain, trust_reasons
 from exporter.vocabulary import Outcome
 
 HOST = "imap-mail.outlook.com"
 NOW = datetime.now(UTC)
-ROOT = authority("DigiCert Inc", "DigiCert Global Root G2")
-CA = authority("DigiCert Inc", "DigiCert Cloud Services CA-1", ROOT)
+
+
+def named(organization: str, common_name: str):
+    return ((NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, common_name))
+
+
+ROOT = authority(named("DigiCert Inc", "DigiCert Global Root G2"))
+CA = authority(named("DigiCert Inc", "DigiCert Cloud Services CA-1"), ROOT)
 ROOTS = Roots([ROOT.certificate])
 
-FORGED_ROOT = authority("DigiCert Inc", "DigiCert Global Root G2")
-FORGED_CA = authority("DigiCert Inc", "DigiCert Cloud Services CA-1", FORGED_ROOT)
-INSPECTION = authority("Fortinet", "FGT60E")
+FORGED_ROOT = authority(named("DigiCert Inc", "DigiCert Global Root G2"))
+FORGED_CA = authority(named("DigiCert Inc", "DigiCert Cloud Services CA-1"), FORGED_ROOT)
+INSPECTION = authority(named("Fortinet", "FGT60E"))
 
 
 def chain(directory, issuer: Authority, *with_it: Authority, names=(HOST,), **kwargs) -> list[x509.Certificate]:
-    made = leaf(directory, names, issuer, chain=with_it, **kwargs)
-    blocks = made.file.read_bytes().split(b"-----BEGIN PRIVATE KEY")[0]
+    made = leaf(
+        directory / "leaf.pem", names, named("Microsoft Corporation", names[0]), issuer, chain=with_it, **kwargs
+    )
+    blocks = made.read_bytes().split(b"-----BEGIN PRIVATE KEY")[0]
     der = [c.public_bytes(serialization.Encoding.DER) for c in x509.load_pem_x509_certificates(blocks)]
     return parse_chain(der)
 
@@ -52,8 +62,7 @@ def test_microsofts_own_chain_behind_a_foreign_leaf(tmp_path):
 
 def test_a_genuine_leaf_is_no_authority(tmp_path):
     """Whoever holds a Microsoft leaf's key must not be able to issue for Microsoft."""
-    genuine = leaf(tmp_path, (HOST,), CA, chain=(CA,))
-    pem = genuine.file.read_bytes()
+    pem = leaf(tmp_path / "genuine.pem", (HOST,), named("Microsoft Corporation", HOST), CA, chain=(CA,)).read_bytes()
     key = serialization.load_pem_private_key(pem, None)
     certificate = x509.load_pem_x509_certificates(pem)[0]
     abused = Authority(certificate, key)  # type: ignore[arg-type]

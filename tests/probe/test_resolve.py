@@ -4,19 +4,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from exporter.lab.dns_server import DnsServer, Names
+from exporter.lab.dns_server import DnsServer, Lie, Names
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.resolve import NameService, resolve, suspicion
 from exporter.probe.vantage import LocalSockets
 from exporter.vocabulary import Outcome
 
 HOST = "imap-mail.outlook.com"
-PUBLIC = {HOST: ["52.96.1.1", "52.96.1.2", "2603:1026::1"]}
+PUBLIC = {HOST: ("52.96.1.1", "52.96.1.2", "2603:1026::1")}
 
 
 @asynccontextmanager
 async def asking(addresses=None, fault=None, hosts=None, port=None):
-    server = DnsServer(Names(addresses if addresses is not None else PUBLIC, fault=fault))
+    server = DnsServer(Names(addresses if addresses is not None else PUBLIC, lie=fault and Lie(fault)))
     await server.start()
     try:
         resolvers = [("127.0.0.1", server.port if port is None else port)]
@@ -80,7 +80,7 @@ async def test_a_sinkhole_is_suspicious_and_goes_on():
 async def test_the_hosts_file_comes_first():
     async with asking(hosts={HOST: ["10.1.2.3"]}) as (service, server):
         found = await resolve(HOST.upper(), service, ip_version="any", public=True)
-        assert server.names.asked == []
+        assert not server.names.asked
     assert found.addresses == ("10.1.2.3",)
     assert found.outcome is Outcome.OK  # this machine's own configuration, not a redirection by the network
 
@@ -88,7 +88,7 @@ async def test_the_hosts_file_comes_first():
 async def test_an_address_is_no_question():
     async with asking() as (service, server):
         found = await resolve("192.0.2.7", service, ip_version="any", public=False)
-        assert server.names.asked == []
+        assert not server.names.asked
     assert found.addresses == ("192.0.2.7",)
 
 

@@ -57,8 +57,11 @@ async def test_all_is_well(lab):
     assert [result.phase for result in imap.phases] == ["dns", "connect", "tls", "greeting", "capability", "auth"]
     assert imap.auth.outcome is AuthOutcome.EXPECTED_REFUSAL
     assert imap.tls is not None
-    assert (imap.tls.trusted, imap.tls.genuine, imap.tls.version) == (True, True, "TLSv1.3")
-    assert imap.tls.group == "X25519MLKEM768" or imap.tls.group == "x25519"
+    assert (imap.tls.trusted, imap.tls.genuine, imap.tls.version) == (True, True, "TLSv1.2")
+    assert imap.tls.cipher == "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"
+    sign_in = probes["sign_in_work", "wan"].tls
+    assert sign_in is not None
+    assert (sign_in.version, sign_in.cipher, sign_in.group) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384", "secp384r1")
     assert len(imap.tls.chain) == 2
     smtp = probes["smtp", "wan"]
     assert [result.phase for result in smtp.phases][2:5] == ["greeting", "starttls", "tls"]
@@ -78,15 +81,23 @@ SYMPTOMS = {
     "tcp_reset": ("imap", "refused", "connect"),
     "sni_reset": ("sign_in_work", "reset", "tls"),
     "sni_dropped": ("sign_in_personal", "timeout", "tls"),
-    "tls_reset": ("graph", "reset", "tls"),
+    "tls_reset": ("imap", "reset", "tls"),
     "large_hello_dropped": ("imap", "timeout", "tls"),
     "tls_intercepted": ("activesync", "certificate_untrusted", "tls"),
     "tls_version_blocked": ("outlook_web", "protocol_version_refused", "tls"),
     "starttls_stripped": ("smtp", "not_offered", "starttls"),
-    "auth_mechanism_stripped": ("imap", "certificate_untrusted", "tls"),
-    "protocol_rewritten": ("smtp", "certificate_untrusted", "tls"),
-    "captive_portal": ("sign_in_work", "certificate_untrusted", "tls"),
-    "block_page": ("outlook_web", "certificate_untrusted", "tls"),
+    "mtu_blackhole": ("imap", "timeout", "tls"),
+    "auth_mechanism_stripped": ("imap", "not_offered", "capability"),
+    "protocol_rewritten": ("smtp", "unrecognized", "greeting"),
+    "captive_portal": ("sign_in_work", "unexpected_content", "token"),
+    "block_page": ("outlook_web", "unexpected_content", "http"),
+    "tenant_restricted": ("sign_in_work", "unrecognized", "token"),
+    "dns_failure.servfail": ("imap", "server_failure", "dns"),
+    "dns_failure.empty": ("imap", "name_not_found", "dns"),
+    "dns_failure.silence": ("imap", "timeout", "dns"),
+    "starttls_stripped.masked": ("smtp", "unrecognized", "greeting"),
+    "tls_version_blocked.all": ("imap", "protocol_version_refused", "tls"),
+    "auth_dropped.silent": ("imap", "timeout", "auth"),
     "auth_dropped": ("imap", "reset", "auth"),
 }
 
@@ -140,11 +151,8 @@ async def test_a_genuine_chain_that_this_machine_doesnt_trust(lab):
 
 
 async def test_a_trusted_interception_is_ok_but_not_genuine(lab):
-    await lab.set_fault("tls_intercepted")
+    await lab.set_fault("tls_intercepted.trusted")
     lap = Lap(lab)
-    trust = lab.pki.roots_file.with_name("trusts-the-gateway.pem")
-    trust.write_bytes(lab.pki.root.pem + lab.pki.inspection.pem)
-    lap.prober.tools = replace(lap.prober.tools, tls=TlsClient(trust))
     imap = (await lap.round("imap"))["imap", "clients"]
     assert imap.outcome is Outcome.OK
     assert imap.tls is not None
@@ -221,9 +229,10 @@ async def test_a_callers_deadline_is_never_a_fault(lab):
 
 
 async def test_one_dead_address_is_seen_and_another_talked_over(lab):
-    lab.wan_dns.names.addresses["imap-mail.outlook.com"].append("127.60.9.9")
+    lab.wan_dns.names.addresses["imap-mail.outlook.com"] += ("127.60.9.9",)
     imap = (await Lap(lab).round("imap"))["imap", "wan"]
     assert imap.outcome is Outcome.OK
+    assert [result.outcome for result in imap.addresses].count(Outcome.REFUSED) == 1
     assert {result.outcome for result in imap.addresses} == {Outcome.OK, Outcome.REFUSED}
 
 
