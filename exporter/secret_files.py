@@ -105,11 +105,12 @@ def access_problem(path: Path) -> str | None:
         descriptor = _open(path)
     except (OSError, ValueError):
         return None
-    with os.fdopen(descriptor, "rb") as file:
-        try:
-            _check(file.fileno())
-        except SecretFileError as problem:
-            return str(problem)
+    try:
+        _check(descriptor)
+    except SecretFileError as problem:
+        return str(problem)
+    finally:
+        os.close(descriptor)
     return None
 
 
@@ -120,9 +121,14 @@ def _open(path: Path) -> int:
 
 def _read(path: Path) -> bytes:
     try:
-        with os.fdopen(_open(path), "rb") as file:
-            _check(file.fileno())
-            content = file.read(MAX_SECRET + 1)
+        descriptor = _open(path)
+        try:
+            _check(descriptor)
+            # closefd: what isn't a file was refused above, before Python's own check could leave it open
+            with open(descriptor, "rb", closefd=False) as file:
+                content = file.read(MAX_SECRET + 1)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise SecretFileError(_words(error)) from None
     if len(content) > MAX_SECRET:

@@ -12,7 +12,7 @@ from typing import Any
 from exporter.catalogue import TARGETS
 from exporter.settings_account import FIELDS_OF_KIND, KIND_FIELDS, REQUIRED_FIELDS
 from exporter.settings_errors import Problem, nearest
-from exporter.settings_fields import split_words
+from exporter.settings_fields import parse_name, split_words
 from exporter.settings_probe import MAIL
 from exporter.settings_vantage import RESERVED_NAMES
 from exporter.vocabulary import AccountKind, Protocol
@@ -49,7 +49,15 @@ def _words(node: Any, *path: str) -> list[str]:
 
 
 def _names(settings: Any, *path: str) -> list[str]:
-    return [name if isinstance(name := _get(item, "name"), str) else "" for item in _items(settings, *path)]
+    """The names in a list; empty where one isn't valid, so that a message offers only what may be a label."""
+    return [_name(_get(item, "name")) for item in _items(settings, *path)]
+
+
+def _name(value: Any) -> str:
+    try:
+        return parse_name(value)
+    except ValueError:
+        return ""
 
 
 def _each(settings: Any, path: tuple[str, ...], check: Any) -> Iterator[Problem]:

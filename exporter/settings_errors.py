@@ -1,7 +1,7 @@
 """What is wrong with a configuration, in words: the place, what, and what to do.
 
 No message ever holds a value that was written, only keys and our own words: any value may be a secret in the
-wrong place.
+wrong place. Names are the exception, where one that exists is offered: they are labels, and public.
 """
 
 import difflib

@@ -107,7 +107,6 @@ class Behaviour:
     front_end_hidden: bool = False
     smtp_refusal: str | None = None
     token_error: int | None = None
-    tenant_restricted: bool = False
     clock_offset: float = 0.0
     certificate: str = "genuine"
     place: str = ""  # "HOST:PORT" of the catalogue, in a view made by `at`

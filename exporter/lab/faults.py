@@ -12,12 +12,14 @@ from exporter.catalogue import TARGETS
 from exporter.lab.dns_server import Lie
 from exporter.lab.http_server import Answer
 from exporter.lab.listener import Reach
+from exporter.lab.outlook import CLEAR_PORTS
 from exporter.lab.treatments import (
     DropLargeChunks,
     DropLongRecords,
     Forgetful,
     Inspect,
     Pages,
+    RestrictTenants,
     Rewrite,
     Slow,
     Step,
@@ -38,6 +40,8 @@ SMTP = tuple(name for name, target in TARGETS.items() if target.protocol is Prot
 SIGN_IN = ("sign_in_personal", "sign_in_work")
 WEB = tuple(name for name, target in TARGETS.items() if target.protocol in ("https", "activesync", "sign_in"))
 TLS = tuple(name for name, target in TARGETS.items() if target.protocol is not Protocol.HTTP)
+#: Microsoft's own: not the certificate authorities', not the CDN's.
+MICROSOFT = tuple(name for name in ALL if name not in ("revocation", "sign_in_assets"))
 #: Served as web pages under names that a category filter knows.
 PAGES = (*SIGN_IN, "outlook_web", "outlook_office365", "revocation")
 
@@ -47,7 +51,7 @@ BOTH_SIDES, INSIDE = ("inside", "outside"), ("inside",)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """`targets`: catalogue names that show it. `shows`: what a demo's viewer sees. Then one way in which it is made:
+    """`targets`: catalogue names it is meant for. `shows`: what a demo's viewer sees. Then one way in which it is made:
 
     `lie`: the clients' resolver. `reach`: how SYNs fare, at `address` (index) or all, on `sides`.
     `treatment`: makes what the gateway does to a connection. `outlook`: switches of `Behaviour`, at every vantage.
@@ -69,8 +73,24 @@ class Fault:
 
     @property
     def places(self) -> frozenset[str]:
-        """`HOST:PORT` of every target concerned."""
-        return frozenset(f"{host}:{TARGETS[name].port}" for name in self.targets for host in TARGETS[name].hosts)
+        """`HOST:PORT` of every target concerned, the ports on which the same mail protocol begins in clear included."""
+        return frozenset(
+            f"{host}:{port}"
+            for name in self.targets
+            for host in TARGETS[name].hosts
+            for port in (TARGETS[name].port, CLEAR_PORTS.get(TARGETS[name].protocol))
+            if port is not None
+        )
+
+    @property
+    def affected(self) -> frozenset[str]:
+        """Every target that shows it: those meant, and those that share a name (for a lie) or a place with one."""
+        return frozenset(
+            name
+            for name, target in TARGETS.items()
+            for host in target.hosts
+            if (host in self.hosts if self.lie is not None else f"{host}:{target.port}" in self.places)
+        )
 
 
 def hosts_of(targets: Iterable[str]) -> frozenset[str]:
@@ -159,21 +179,20 @@ _LIST = (
           shows="All goes well until the long token goes by: then the connection is reset without a reply."),
     Fault(cause=Cause.IDLE_CUT, targets=MAIL, treatment=lambda: Forgetful(IDLE),
           shows="A connection that was silent for ten seconds is forgotten: nothing passes any more."),
-    Fault(cause=Cause.TENANT_RESTRICTED, targets=("sign_in_work",), treatment=lambda: Inspect("inspected_trusted"),
-          outlook={"tenant_restricted": True},
+    Fault(cause=Cause.TENANT_RESTRICTED, targets=("sign_in_work",), treatment=RestrictTenants,
           shows="Sign-in is intercepted and answers AADSTS500021: a tenant restriction was put in."),
     # service
     Fault(cause=Cause.CLOCK_SKEW, targets=ALL, outlook={"clock_offset": 600.0},
           shows="Every server's Date is ten minutes ahead of this machine's clock."),
-    Fault(cause=Cause.THROTTLED, targets=ALL, outlook={"throttled": True},
+    Fault(cause=Cause.THROTTLED, targets=MICROSOFT, outlook={"throttled": True},
           shows="Microsoft asks for patience: 429 with Retry-After, BAD Request is throttled, 432."),
-    Fault(cause=Cause.SERVICE_OUTAGE, targets=ALL, outlook={"outage": True},
+    Fault(cause=Cause.SERVICE_OUTAGE, targets=MICROSOFT, outlook={"outage": True},
           shows="Microsoft is down at every vantage: 421, Server Unavailable, 503 with its own headers."),
     Fault(cause=Cause.PARTIAL_OUTAGE, targets=MAIL, reach=Reach.REFUSES, address=1, sides=BOTH_SIDES,
           shows="One of each mail host's addresses is dead; the others work."),
     Fault(cause=Cause.SLOW_SIGN_IN, targets=SIGN_IN, outlook={"token_delay": 4.0},
           shows="The token endpoint takes four seconds to answer, over a quick path."),
-    Fault(cause=Cause.SLOW_SERVICE, targets=ALL, outlook={"greeting_delay": 3.0, "http_delay": 3.0},
+    Fault(cause=Cause.SLOW_SERVICE, targets=MICROSOFT, outlook={"greeting_delay": 3.0, "http_delay": 3.0},
           shows="Servers greet and answer after three seconds, over a quick path."),
 )  # fmt: skip
 

@@ -21,6 +21,9 @@ from exporter.vocabulary import Protocol
 #: What a connection may fail with without being news: a client that left, or that doesn't speak TLS.
 GONE = (OSError, EOFError, ssl.SSLError)
 
+#: Where the same is spoken with STARTTLS.
+CLEAR_PORTS = {Protocol.IMAP: 143, Protocol.POP: 110}
+
 Server = ImapServer | SmtpServer | PopServer | HttpServer
 Addresses = dict[str, tuple[str, ...]]
 
@@ -47,7 +50,7 @@ def places() -> list[Place]:
         for host in target.hosts
     }
     for place in list(found.values()):
-        clear = {Protocol.IMAP: 143, Protocol.POP: 110}.get(place.protocol)
+        clear = CLEAR_PORTS.get(place.protocol)
         if clear is not None:
             found[place.host, clear] = Place(place.host, clear, place.protocol, True)
     return list(found.values())

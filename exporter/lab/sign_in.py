@@ -23,6 +23,8 @@ _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 Value = TypeVar("Value")
 
+#: Put in by a gateway that intercepts (facts 7.1).
+_RESTRICTION = "restrict-access-to-tenants"
 #: What texts of the table may want filled in, for errors that a switch asks for.
 _PLACEHOLDERS = ("tenant", "parameter", "client", "grant", "now", "begins", "ends")
 _ALIASES = ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"]
@@ -183,7 +185,7 @@ class _Exchange:
             return self._error(900561) if not self._personal else self._missing("grant_type")
         if self._behaviour.throttled:
             return self._throttled()
-        if self._behaviour.tenant_restricted:
+        if not self._personal and _RESTRICTION in self._request.headers:
             return self._error(500021)
         grant = self._form.get("grant_type")
         if grant is None:

@@ -224,6 +224,19 @@ class Inspect(Treatment):
         self.certificate = certificate
 
 
+class RestrictTenants(Inspect):
+    """Puts the header by which Microsoft keeps foreign tenants out into each request (facts 7.1)."""
+
+    _FIRST_LINE = re.compile(rb"^([A-Z]+ \S+ HTTP/1\.1\r\n)", re.MULTILINE)
+    _HEADERS = b"Restrict-Access-To-Tenants: contoso.example\r\nRestrict-Access-Context: contoso.example\r\n"
+
+    def __init__(self) -> None:
+        super().__init__("inspected_trusted")
+
+    def from_client(self, data: bytes) -> Steps:
+        yield Pass(self._FIRST_LINE.sub(rb"\1" + self._HEADERS, data))
+
+
 class Pages(Treatment):
     """Answers every HTTP request itself, behind TLS with a leaf of the company's own CA."""
 

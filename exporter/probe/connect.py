@@ -162,7 +162,7 @@ class Connecting:
             await writable(asyncio.get_running_loop(), sock)
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         seconds = self._clock() - began
-        if number:
+        if number and number != errno.ECONNRESET:  # that one only a connection has: a SYN's RST is ECONNREFUSED
             attempt.end(of_errno(number), seconds, _sender(sock) or _words(number))
             return False
         attempt.sock = sock

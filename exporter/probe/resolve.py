@@ -100,7 +100,7 @@ async def resolve(name: str, service: NameService, *, ip_version: str, public: b
     suspicious = [
         f"{address} ({what})" for address in addresses if (what := suspicion(address, service.private_networks))
     ]
-    if suspicious and public:
+    if suspicious and (public or any("sinkhole" in each for each in suspicious)):  # no server has 0.0.0.0
         detail = f"{', '.join(suspicious)}, answered by {answer.detail}"
         return Resolution(addresses=addresses, outcome=Outcome.ADDRESS_SUSPICIOUS, detail=detail)
     return Resolution(addresses=addresses, detail=answer.detail)

@@ -1,170 +1,256 @@
-"""The vantage process: lives in a network namespace and makes sockets there, nothing else.
+"""The service's end of a vantage process: sockets of another network namespace, without CAP_SYS_ADMIN.
 
-It is forked before privileges are given up (or started by systemd with NetworkNamespacePath=), holds no capability once
-inside, and answers each two-byte request (family, kind) with one byte and, where it is 0, a socket by SCM_RIGHTS
-(unix(7)). Sockets are unconnected: connecting them, and timing that, is the service's. So the service needs no
-CAP_SYS_ADMIN.
+The process lives in the namespace (`vantage_server`), and makes sockets there, nothing else. Sockets come unconnected:
+connecting them, and timing that, is the service's. Asking takes some 100 µs, so it is synchronous.
 """
 
 import array
-import contextlib
 import errno
 import os
+import re
 import signal
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
+from typing import Self
 
-from exporter.capabilities import die_with_parent, drop_capabilities, enter_network_namespace, forbid_core_dumps
+from exporter.probe import vantage_server
+from exporter.probe.vantage_protocol import GREETING, REPLY, Reply, Status, Step, read_greeting, read_reply, request
 
 #: Where `ip netns` keeps its namespaces.
 NETNS = Path("/run/netns")
-#: How long an answer may take, seconds; making a socket takes microseconds.
-TIMEOUT = 2.0
+#: How long an answer may take, seconds; the event loop waits for it. Making a socket takes microseconds.
+TIMEOUT = 1.0
+#: How long a new vantage process may take to greet, seconds.
+START_TIMEOUT = 5.0
 
-_FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
-_KINDS = {1: socket.SOCK_STREAM, 2: socket.SOCK_DGRAM}
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_PEER_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
+
+#: The type, where a method is named `socket`.
+Socket = socket.socket
 
 
 class VantageError(OSError):
-    """A vantage can't be used; the message says what is missing and how to grant it."""
+    """A vantage can't be used; the message is one line that says what is missing and how to grant it.
+
+    Its errno is EIO for what went wrong on this machine, so that nobody takes it for an answer of the network.
+    """
+
+    def __str__(self) -> str:
+        return self.strerror or ""
+
+
+class NamespaceMissing(VantageError):
+    """No network namespace of that name."""
+
+
+class NamespaceForbidden(VantageError):
+    """The right to enter the network namespace is missing."""
 
 
 class VantageProcess:
-    """The service's end: sockets of another network namespace."""
+    """Makes sockets of another network namespace. Safe to share between threads."""
 
-    def __init__(self, channel: socket.socket, pid: int | None = None) -> None:
-        self._channel = channel
+    def __init__(self, channel: Socket, name: str, *, pid: int | None = None, path: Path | None = None) -> None:
+        """`channel`: greeted already. `pid`: our child. `path`: where to connect again after a restart."""
+        self._channel: Socket | None = channel
+        self._name = name
         self._pid = pid
+        self._path = path
+        self._number = 0
         self._lock = threading.Lock()
-        channel.settimeout(TIMEOUT)
 
-    def socket(self, family: int, kind: int) -> socket.socket:
-        """A non-blocking, unconnected socket of the namespace. Raises OSError."""
-        request = bytes([6 if family == socket.AF_INET6 else 4, 2 if kind == socket.SOCK_DGRAM else 1])
-        with self._lock:
-            self._channel.send(request)
-            answer, descriptors, _, _ = socket.recv_fds(self._channel, 4, 1)
-        if not answer:
-            raise VantageError(errno.EPIPE, "the vantage process has ended")
-        (number,) = struct.unpack("=i", answer.ljust(4, b"\0"))
-        if number or not descriptors:
-            raise OSError(number or errno.EPROTO, os.strerror(number or errno.EPROTO))
-        sock = socket.socket(fileno=descriptors[0])
-        sock.setblocking(False)
-        return sock
+    @property
+    def pid(self) -> int | None:
+        """Of the forked process; None for one that systemd started, or that was closed."""
+        return self._pid
+
+    def socket(self, family: int, kind: int) -> Socket:
+        """A non-blocking, unconnected TCP or UDP socket of the namespace.
+
+        Raises OSError: the kernel's own where it made no socket, VantageError where the process doesn't answer.
+        """
+        if not self._lock.acquire(timeout=TIMEOUT):
+            raise VantageError(errno.EIO, f"{self._name} doesn't answer")
+        try:
+            reply, descriptors = self._ask(family, kind)
+        finally:
+            self._lock.release()
+        return self._socket_of(reply, descriptors, family, kind)
 
     def close(self) -> None:
-        """Ends the vantage process, where it is our child."""
-        self._channel.close()
+        """Ends the vantage process, where it is our child. It has nothing to save. Idempotent."""
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
         if self._pid is not None:
-            with contextlib.suppress(ChildProcessError, ProcessLookupError):
-                os.kill(self._pid, signal.SIGTERM)
-                os.waitpid(self._pid, 0)
-            self._pid = None
+            pid, self._pid = self._pid, None
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):  # ended; or we changed our uid, and its socket ends it
+                pass
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:  # someone else has waited for it
+                pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, family: int, kind: int) -> tuple[Reply, list[int]]:
+        """One question; once more where systemd has restarted the process since the last one."""
+        self._number = (self._number + 1) % 2**32
+        message = request(family, kind, self._number)
+        for last in (self._path is None, True):
+            if self._channel is None and self._path is not None:
+                self._channel = _connected(self._path)
+            if self._channel is None:
+                raise VantageError(errno.EIO, f"{self._name} was closed")
+            try:
+                return self._exchange(self._channel, message)
+            except TimeoutError as error:
+                raise VantageError(errno.EIO, f"{self._name} doesn't answer") from error
+            except OSError as error:
+                if last:
+                    raise VantageError(errno.EIO, f"{self._name} has ended; restart it") from error
+                self._channel.close()
+                self._channel = None
+        raise AssertionError("unreachable")
+
+    def _exchange(self, channel: Socket, message: bytes) -> tuple[Reply, list[int]]:
+        deadline = time.monotonic() + TIMEOUT
+        channel.settimeout(TIMEOUT)
+        channel.send(message)
+        while True:
+            channel.settimeout(max(deadline - time.monotonic(), 0.001))
+            data, descriptors = _received(channel)
+            reply = read_reply(data)
+            if reply is not None and reply.number == self._number:
+                return reply, descriptors
+            _close_all(descriptors)
+            if reply is None:  # the end, or another protocol
+                raise ConnectionResetError(errno.ECONNRESET, "no reply")
+            # else: the answer to a question that timed out
+
+    def _socket_of(self, reply: Reply, descriptors: list[int], family: int, kind: int) -> Socket:
+        if reply.status == Status.FAILED:
+            _close_all(descriptors)
+            raise OSError(reply.errno, os.strerror(reply.errno))
+        if reply.status != Status.OK or len(descriptors) != 1:
+            _close_all(descriptors)
+            raise VantageError(errno.EIO, f"{self._name} refuses the request: is it of the same version?")
+        made = socket.socket(fileno=descriptors[0])
+        made.setblocking(False)
+        if (made.family, made.type) != (family, kind & ~(socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)):
+            made.close()
+            raise VantageError(errno.EIO, f"{self._name} sent another socket than the one asked for")
+        return made
 
 
 def fork_vantage_process(namespace: str, netns: Path = NETNS) -> VantageProcess:
-    """Forks a vantage process into a namespace under /run/netns. Call before threads and event loops start.
+    """Forks a vantage process into a namespace of `ip netns`. Call as root, before threads and event loops start.
 
-    Raises VantageError: no such namespace, or no right to enter it.
+    Raises NamespaceMissing, NamespaceForbidden or VantageError, each with one line for the administrator.
     """
-    try:
-        descriptor = os.open(netns / namespace, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        what = f"network namespace {namespace}: {error.strerror}; make it with: outlook-auth-exporter vantage create"
-        raise VantageError(error.errno or 0, f"{what} {namespace} --inside IF") from error
+    what = f"network namespace {namespace}"
+    if not _NAME.fullmatch(namespace):
+        raise NamespaceMissing(errno.EIO, f"network namespace {namespace!r}: no name of one; `ip netns` names them")
+    if threading.active_count() > 1:
+        raise VantageError(errno.EIO, f"{what}: is entered when the program starts; restart it")
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        ours.close()
-        _live(descriptor, theirs)
+        vantage_server.live_in(netns / namespace, theirs, parent)
     theirs.close()
-    os.close(descriptor)
-    process = VantageProcess(ours, pid)
-    answer = ours.recv(4)
-    (number,) = struct.unpack("=i", answer) if answer else (errno.EPIPE,)
-    if number:
+    process = VantageProcess(ours, f"the vantage process of {what}", pid=pid)
+    try:
+        _check_greeting(ours, namespace)
+    except BaseException:
         process.close()
-        what = f"network namespace {namespace}: {os.strerror(number)}; entering it needs CAP_SYS_ADMIN:"
-        raise VantageError(number, f"{what} start as root, or let systemd run the vantage process (deploy/)")
+        raise
     return process
 
 
-def _live(namespace: int, channel: socket.socket) -> None:
-    """The child: enters, gives everything up, answers until the other end closes. Never returns."""
+def _check_greeting(channel: socket.socket, namespace: str) -> None:
+    what = f"network namespace {namespace}"
+    step, number = _greeting(channel, f"the vantage process of {what}")
+    if step == Step.OPEN and number in (errno.ENOENT, errno.ENOTDIR):
+        raise NamespaceMissing(
+            errno.EIO, f"{what}: doesn't exist; make it: outlook-auth-exporter vantage create {namespace} --inside IF"
+        )
+    if step == Step.ENTER and number == errno.EINVAL:
+        raise NamespaceMissing(errno.EIO, f"{what}: {NETNS}/{namespace} is a left-over file; `ip netns del` removes it")
+    if step != Step.READY and number in (errno.EPERM, errno.EACCES):
+        raise NamespaceForbidden(
+            errno.EIO,
+            f"{what}: entering it needs CAP_SYS_ADMIN; start as root, or have systemd start a vantage process in it "
+            "(NetworkNamespacePath=) and name its socket in vantage_socket",
+        )
+    if step != Step.READY:
+        raise VantageError(errno.EIO, f"{what}: {os.strerror(number)}")
+
+
+def _greeting(channel: socket.socket, who: str) -> tuple[int, int]:
+    channel.settimeout(START_TIMEOUT)
     try:
-        die_with_parent(signal.SIGKILL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        forbid_core_dumps()
-        try:
-            enter_network_namespace(namespace)
-            drop_capabilities()
-        except OSError as error:
-            channel.send(struct.pack("=i", error.errno or errno.EPERM))
-            os._exit(1)
-        keep = channel.detach()
-        os.dup2(keep, 3)
-        os.closerange(4, 4096)
-        channel = socket.socket(fileno=3)
-        channel.send(struct.pack("=i", 0))
-        answer_requests(channel)
-    finally:
-        os._exit(0)
-
-
-def answer_requests(channel: socket.socket) -> None:
-    """Answers requests for sockets until the other end closes; anything else is refused."""
-    while request := channel.recv(16):
-        try:
-            if len(request) != 2:
-                raise OSError(errno.EINVAL, "not a request")
-            family, kind = _FAMILIES.get(request[0]), _KINDS.get(request[1])
-            if family is None or kind is None:
-                raise OSError(errno.EINVAL, "not a request")
-            with socket.socket(family, kind) as sock:
-                _send_socket(channel, sock)
-        except OSError as error:
-            channel.send(struct.pack("=i", error.errno or errno.EINVAL))
-
-
-def _send_socket(channel: socket.socket, sock: socket.socket) -> None:
-    rights = array.array("i", [sock.fileno()])
-    channel.sendmsg([struct.pack("=i", 0)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
-
-
-def serve(path: Path) -> None:
-    """A vantage process that systemd started inside the namespace: answers one service at a time on a Unix socket.
-
-    Who may connect is a matter of the socket's mode and directory; it hands out nothing but plain sockets.
-    """
-    drop_capabilities()
-    forbid_core_dumps()
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(str(path))
-        path.chmod(0o660)
-        listener.listen(4)
-        while True:
-            channel, _ = listener.accept()
-            threading.Thread(target=_answer_and_close, args=(channel,), daemon=True).start()
-
-
-def _answer_and_close(channel: socket.socket) -> None:
-    with channel, contextlib.suppress(OSError):
-        answer_requests(channel)
+        greeting = read_greeting(channel.recv(GREETING.size + 1))
+    except OSError as error:
+        raise VantageError(errno.EIO, f"{who} doesn't answer: {error.strerror or error}") from error
+    if greeting is None:
+        raise VantageError(errno.EIO, f"{who} speaks another protocol: is it of the same version?")
+    return greeting
 
 
 def connect_vantage_process(path: Path) -> VantageProcess:
-    """Connects to a vantage process that systemd started. Raises VantageError."""
+    """A vantage process that systemd started inside its namespace; connected to again when it was restarted.
+
+    Raises VantageError: nobody listens there, or it is neither root's nor ours.
+    """
+    return VantageProcess(_connected(path), f"the vantage process at {path}", path=path)
+
+
+def _connected(path: Path) -> socket.socket:
+    who = f"the vantage process at {path}"
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         channel.settimeout(TIMEOUT)
         channel.connect(str(path))
+        _, uid, _ = _PEER_CREDENTIALS.unpack(
+            channel.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER_CREDENTIALS.size)
+        )
+        if uid not in (0, os.geteuid()):
+            raise VantageError(errno.EIO, f"{who} belongs to user {uid}: neither root nor this service's user")
+        if _greeting(channel, who)[0] != Step.READY:
+            raise VantageError(errno.EIO, f"{who} isn't ready")
+    except VantageError:
+        channel.close()
+        raise
     except OSError as error:
         channel.close()
-        raise VantageError(error.errno or 0, f"vantage process at {path}: {error.strerror}") from error
-    return VantageProcess(channel)
+        reason = f"{error.strerror or error}; is its unit started, and may this user reach the socket?"
+        raise VantageError(errno.EIO, f"{who}: {reason}") from error
+    return channel
+
+
+def _received(channel: socket.socket) -> tuple[bytes, list[int]]:
+    """A message and its descriptors, close-on-exec at once: socket.recv_fds drops its flags until Python 3.12."""
+    data, ancillary, _, _ = channel.recvmsg(
+        REPLY.size + 1, socket.CMSG_LEN(struct.calcsize("i")), socket.MSG_CMSG_CLOEXEC
+    )
+    descriptors = array.array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, list(descriptors)
+
+
+def _close_all(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)

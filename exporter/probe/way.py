@@ -90,6 +90,7 @@ class Way:
             self._end(running, Outcome.TIMEOUT, running.detail or f"nothing within {limit:g} s")
         except PhaseFailure as failure:
             self._end(running, failure.outcome, failure.detail)
+            raise WalkEnded from failure  # whoever raises has no result to go on with
         self._end(running, running.outcome, running.detail)
 
     def _end(self, running: RunningPhase, outcome: Outcome, detail: str | None, seconds: float | None = -1.0) -> None:

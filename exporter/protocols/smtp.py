@@ -68,7 +68,7 @@ class SmtpReader:
         return None
 
     def _collect(self, line: bytes) -> None:
-        self._collected_bytes += len(line)
+        self._collected_bytes += len(line) + 2
         if self._collected_bytes > MAX_REPLY or len(self._collected) >= MAX_REPLY_LINES:
             self._forget()
             self._lines.violate(f"a reply of more than {MAX_REPLY} bytes or {MAX_REPLY_LINES} lines")

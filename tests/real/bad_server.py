@@ -47,6 +47,66 @@ def answer(text: bytes) -> Script:
     return script
 
 
+def farewell(text: bytes) -> Script:
+    """Says this at once and closes in order."""
+
+    def script(peer: Peer, stop: threading.Event) -> None:
+        peer.sendall(text)
+        peer.shutdown(socket.SHUT_WR)
+        drain(peer, stop)
+
+    return script
+
+
+def repeated(line: bytes, total: int = 2**31, *, head: bytes = b"") -> Script:
+    """`head`, and after the client's first command (at once without a head) this line up to `total` bytes."""
+
+    def script(peer: Peer, stop: threading.Event) -> None:
+        if head:
+            peer.sendall(head)
+            peer.recv(4096)
+        many = line * (65_536 // len(line))
+        for _ in range(total // len(many)):
+            if stop.is_set():
+                return
+            peer.sendall(many)
+
+    return script
+
+
+def imap_answering(greeting: bytes, capabilities: bytes, refusal: bytes | None = b"no") -> Script:
+    """A little IMAP: these capabilities, and every other command refused so; without `refusal`, challenged for ever."""
+
+    def script(peer: Peer, stop: threading.Event) -> None:
+        peer.sendall(greeting)
+        with peer.makefile("rb") as lines:
+            for line in lines:
+                tag, _, command = line.strip().partition(b" ")
+                if command.upper().startswith(b"CAPABILITY"):
+                    peer.sendall(b"* CAPABILITY " + capabilities + b"\r\n" + tag + b" OK done\r\n")
+                elif refusal is None:
+                    peer.sendall(b"+ \r\n")
+                else:
+                    peer.sendall(tag + b" NO " + refusal + b"\r\n")
+
+    return script
+
+
+def imap_starttls_then(text: bytes) -> Script:
+    """A proper go-ahead for TLS, and after the client's first bytes this instead of a handshake, then the end."""
+
+    def script(peer: Peer, stop: threading.Event) -> None:
+        peer.sendall(GREETING)
+        tag = peer.recv(4096).split()[0]
+        peer.sendall(b"* CAPABILITY IMAP4rev1 STARTTLS\r\n" + tag + b" OK done\r\n")
+        tag = peer.recv(4096).split()[0]
+        peer.sendall(tag + b" OK begin\r\n")
+        peer.recv(4096)
+        peer.sendall(text)
+
+    return script
+
+
 def endless(head: bytes = b"", total: int = 2**31, *, after: bytes | None = None) -> Script:
     """`head`, perhaps the client's command and `after`, then one line of `total` bytes that hasn't an end."""
 
@@ -63,10 +123,13 @@ def endless(head: bytes = b"", total: int = 2**31, *, after: bytes | None = None
     return script
 
 
-def dripping(text: bytes, seconds: float = 1.0) -> Script:
-    """A byte a second."""
+def dripping(text: bytes, seconds: float = 1.0, *, head: bytes = b"") -> Script:
+    """`head`, and after the client's command (at once without a head) a byte a second."""
 
     def script(peer: Peer, stop: threading.Event) -> None:
+        if head:
+            peer.sendall(head)
+            peer.recv(4096)
         for byte in text:
             peer.sendall(bytes([byte]))
             if stop.wait(seconds):

@@ -12,8 +12,10 @@ GOOD_ADDRESS = "127.0.0.1"
 NO_SUCH_NAME = "nxdomain.test"
 EMPTY = "empty.test"  # the name exists, without any address
 SINKHOLE = "sinkhole.test"  # 0.0.0.0, as filters answer
-PRIVATE = "private.test"
-PRIVATE_ADDRESS = "10.66.66.66"
+REDIRECTED = "redirected.outlook.com"  # a name of Microsoft's, answered with this very machine
+PARTIAL = "partial.test"  # one address lives, one doesn't
+DEAD_ADDRESS = "127.66.66.66"  # loopback, so that nothing leaves this machine
+DUAL = "dual.test"  # both families; only IPv4 lives
 ALIAS = "alias.test"  # CNAME to GOOD
 MANY = "many.test"  # more addresses than a datagram of 512 bytes holds
 MANY_ADDRESSES = tuple(f"127.0.0.{last}" for last in range(1, 61))
@@ -41,8 +43,13 @@ txt-record={empty},nothing to connect to
 local=/{empty}/
 address=/{sinkhole}/0.0.0.0
 local=/{sinkhole}/
-address=/{private}/{private_address}
-local=/{private}/
+address=/{redirected}/{good_address}
+local=/{redirected}/
+host-record={partial},{good_address}
+host-record={partial},{dead_address}
+local=/{partial}/
+host-record={dual},{good_address},::1
+local=/{dual}/
 local=/{many}/
 {many_records}
 """
@@ -71,8 +78,14 @@ server:
     local-zone: "{sinkhole}." always_null
     local-zone: "{silence}." always_deny
     local-zone: "{refused}." always_refuse
-    local-zone: "{private}." static
-    local-data: "{private}. 1 IN A {private_address}"
+    local-zone: "{redirected}." static
+    local-data: "{redirected}. 1 IN A {good_address}"
+    local-zone: "{partial}." static
+    local-data: "{partial}. 1 IN A {good_address}"
+    local-data: "{partial}. 1 IN A {dead_address}"
+    local-zone: "{dual}." static
+    local-data: "{dual}. 1 IN A {good_address}"
+    local-data: "{dual}. 1 IN AAAA ::1"
     local-zone: "{many}." static
 {many_records}
 remote-control:
@@ -119,8 +132,10 @@ def _names(directory: Path) -> dict[str, str]:
         "no_such_name": NO_SUCH_NAME,
         "empty": EMPTY,
         "sinkhole": SINKHOLE,
-        "private": PRIVATE,
-        "private_address": PRIVATE_ADDRESS,
+        "redirected": REDIRECTED,
+        "partial": PARTIAL,
+        "dead_address": DEAD_ADDRESS,
+        "dual": DUAL,
         "alias": ALIAS,
         "many": MANY,
         "silence": SILENCE,

@@ -14,7 +14,7 @@ from tests.real.certificates import Files
 from tests.real.process import free_ports, need_root, program, running, server_directory
 
 USER = "someone@example.org"
-PASSWORD = "a password of this test only"
+PASSWORD = "a-password-of-this-test-only"
 GREETING = "Real Dovecot is up."
 #: Dovecot holds every refusal back (its own default is 2 s, 15 s at most): longer than a phase's usual time-out of 5 s.
 REFUSAL_DELAY = 6.0

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.real import dns
 from tests.real.certificates import Authority, Files
 from tests.real.process import free_ports, program, running, server_directory
 
@@ -34,7 +35,7 @@ http {{
 
 _TLS_SERVER = """\
     server {{
-        listen 127.0.0.1:{port} ssl;
+        {listen}
         ssl_certificate {chain};
         ssl_certificate_key {key};
         {extra}
@@ -50,6 +51,8 @@ _PLAIN_SERVER = """\
 """
 
 _OLD = "ssl_protocols {version}; ssl_ciphers ALL:@SECLEVEL=0;"  # OpenSSL 3 signs with SHA-1 only at level 0
+#: More than one address, for names that have many.
+_ADDRESSES = {"healthy": dns.MANY_ADDRESSES}
 _OK = 'return 200 "an ordinary page";'
 
 #: Name of a port → what its server block adds. The certificate is the faultless one unless `_certificates` has it.
@@ -103,7 +106,8 @@ def nginx(authority: Authority) -> Iterator[Nginx]:
 
 
 def _certificates(authority: Authority) -> dict[str, Files]:
-    good = authority.leaf("nginx")
+    names = ("localhost", "127.0.0.1", dns.GOOD, dns.ALIAS, dns.MANY, dns.PARTIAL, dns.DUAL, dns.REDIRECTED)
+    good = authority.leaf("nginx", names=names)
     return dict.fromkeys(_EXTRAS, good) | {
         "wrong_name": authority.leaf("wrong-name", names=("elsewhere.example.org",)),
         "expired": authority.leaf("expired", days=(-1.5, -0.5)),
@@ -117,7 +121,7 @@ def _certificates(authority: Authority) -> dict[str, Files]:
 def _configuration(directory: Path, ports: dict[str, int], certificates: dict[str, Files]) -> str:
     servers = [
         _TLS_SERVER.format(
-            port=ports[name],
+            listen=" ".join(f"listen {address}:{ports[name]} ssl;" for address in _ADDRESSES.get(name, ("127.0.0.1",))),
             chain=certificates[name].chain,
             key=certificates[name].key,
             extra=extra,

@@ -42,7 +42,7 @@ smtpd_client_connection_count_limit = 0
 """
 
 _MASTER = """\
-127.0.0.1:{submission} inet n - n - - smtpd
+127.0.0.1:{submission} inet n - n - - smtpd -o line_length_limit=16384
 127.0.0.1:{plain} inet n - n - - smtpd -o smtpd_tls_security_level=none -o smtpd_tls_auth_only=no
 127.0.0.1:{implicit} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
 postlog unix-dgram n - n - 1 postlogd
@@ -61,7 +61,11 @@ bounce unix - - n - 0 bounce
 
 @dataclass(frozen=True, slots=True)
 class Postfix:
-    """A running Postfix: `submission` offers STARTTLS, `plain` never does, `implicit` begins with TLS (465)."""
+    """A running Postfix: `submission` offers STARTTLS, `plain` never does, `implicit` begins with TLS (465).
+
+    `implicit` has Postfix's own limit of 2,048 bytes a line, which a command with a whole token exceeds;
+    `submission` takes the 12,288 of RFC 4954.
+    """
 
     submission: int
     plain: int

@@ -61,16 +61,21 @@ def probe(
     targets: Sequence[Mapping[str, Any]],
     *,
     root_file: Path,
+    genuine: bool = True,
     vantages: Sequence[Mapping[str, Any]] = (),
     timeout: str = "5s",
     arguments: Sequence[str] = (),
     limit_seconds: float = 75,
 ) -> Run:
-    """One round over `targets` (as in probe.custom); `root_file` is what the machine trusts, and genuine besides."""
-    configuration = {
+    """One round over `targets` (as in probe.custom). The machine trusts `root_file`.
+
+    With `genuine`, it also counts as Microsoft's root; without, the built-in ones do, as on an appliance.
+    """
+    configuration: dict[str, Any] = {
         "probe": {"custom": [dict(target) for target in targets], "timeout": timeout, "canaries_per_hour": 1000},
-        "identity": {"roots_file": str(root_file)},
     }
+    if genuine:
+        configuration["identity"] = {"roots_file": str(root_file)}
     if vantages:
         configuration["vantages"] = [dict(vantage) for vantage in vantages]
     with TemporaryDirectory(prefix="real-probe-") as directory:

@@ -1,4 +1,4 @@
-"""A foreign server as a child in the foreground: started, awaited on its ports, stopped by signal, nothing left over."""
+"""A foreign server as a child in the foreground: started, awaited on its ports, stopped by signal, wholly gone."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ def server_directory(name: str) -> Iterator[Path]:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path],
+    command: Sequence[object],
     directory: Path,
     *,
     ports: Sequence[int],
@@ -94,9 +94,9 @@ def _await_ports(child: subprocess.Popen[bytes], address: str, ports: Sequence[i
     for port in ports:
         while not _accepts(address, port):
             if child.poll() is not None:
-                raise AssertionError(f"{child.args} ended with {child.returncode}\n{logs(directory)}")
+                raise AssertionError(f"{child.args!r} ended with {child.returncode}\n{logs(directory)}")
             if time.monotonic() > deadline:
-                raise AssertionError(f"{child.args} doesn't accept on {port}\n{logs(directory)}")
+                raise AssertionError(f"{child.args!r} doesn't accept on {port}\n{logs(directory)}")
             time.sleep(0.02)  # a foreign server tells nobody that it is ready: asking is all we can do
 
 
