@@ -37,7 +37,7 @@ def create_app(
 ) -> Starlette:
     """The application. `now` gives Unix seconds, `clock` is monotonic."""
     pages = _Pages(state, control, web_config, clock, now)
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", pages.status),
             Route("/metrics", pages.metrics),
@@ -52,6 +52,8 @@ def create_app(
         ],
         middleware=[Middleware(Guard, control, web_config, clock)],
     )
+    app.router.redirect_slashes = False  # a redirect would repeat whatever Host was asked for
+    return app
 
 
 class _Pages:

@@ -5,6 +5,7 @@ Pure functions of a request's headers and addresses, and the middleware that app
 
 import ipaddress
 import time
+import traceback
 from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
@@ -22,6 +23,9 @@ log = structlog.get_logger(__name__)
 
 #: Largest body of a request, bytes. None of our pages reads one.
 MAX_BODY = 65_536
+
+#: A request's line and headers, bytes.
+MAX_HEADERS = 16_384
 
 #: Pages that tell nothing but whether we live; an orchestrator asks them without a password.
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
@@ -131,8 +135,8 @@ class Guard:
         try:
             refusal = await self._refusal(HTTPConnection(scope))
             await (refusal or self._app)(scope, receive, answer)
-        except Exception:
-            log.exception("a page failed", path=scope["path"][:200])
+        except Exception as fault:  # the log gets no local variables: they may be secrets
+            log.error("a page failed", path=scope["path"][:200], fault="".join(traceback.format_exception(fault)))
             if not answer.begun:
                 await PlainTextResponse("internal error; the log tells more\n", 500)(scope, receive, answer)
 
@@ -144,6 +148,8 @@ class Guard:
             return PlainTextResponse(
                 "this Host isn't served here; allowed_hosts in the configuration names more\n", 403
             )
+        if _head_length(request.scope) > MAX_HEADERS:  # h11 bounds only what comes in several reads
+            return PlainTextResponse("the headers are too large\n", 431)
         if _body_length(request.headers) > MAX_BODY:
             return PlainTextResponse("the body is too large\n", 413)
         return await self._unauthenticated(request)
@@ -185,6 +191,11 @@ class _Answer:
             for name, value in configured.items():
                 headers[name] = value
         await self._send(message)
+
+
+def _head_length(scope: Scope) -> int:
+    fields = sum(len(name) + len(value) for name, value in scope["headers"])
+    return fields + len(scope["path"]) + len(scope["query_string"])
 
 
 def _body_length(headers: Headers) -> int:

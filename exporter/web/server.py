@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from exporter.settings_fields import parse_listen
+from exporter.web.guard import MAX_HEADERS
 from exporter.web.tls import Certificates
 from exporter.web.web_config import WebConfig
 
@@ -21,8 +22,6 @@ MAX_CONNECTIONS = 128
 BACKLOG = 128
 #: Requests served at once; more are answered 503.
 MAX_REQUESTS = 64
-#: A request's line and headers, bytes.
-MAX_HEADERS = 16_384
 #: Seconds in which a request's headers must have come, and an idle connection may stay.
 HEADER_TIMEOUT, IDLE_TIMEOUT = 10.0, 75
 #: Seconds in which a TLS handshake must be over.

@@ -138,10 +138,18 @@ def _headline(tallies: Sequence[Tally]) -> tuple[Mood, str]:
     if failing:
         names = list(dict.fromkeys(probe.target for probe in failing))
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        return Mood.BAD, f"{len(failing)} of {len(measured)} ways fail: {shown}"
+        return Mood.BAD, f"{len(failing)} of {len(measured)} ways fail: {shown}{_only_from(failing, measured)}"
     if len(measured) < len(tallies):
         return Mood.GOOD, f"{len(measured)} of {len(tallies)} ways measured so far, all work"
     return Mood.GOOD, f"All {len(measured)} ways work" if len(measured) > 1 else "It works"
+
+
+def _only_from(failing: Sequence[Probe], measured: Sequence[Probe]) -> str:
+    """Said where other vantages see no fault: it tells the most."""
+    vantages = dict.fromkeys(probe.vantage for probe in failing)
+    if len(vantages) == len({probe.vantage for probe in measured}):
+        return ""
+    return f" (only from {', '.join(vantages)})"
 
 
 def _failing_first(tallies: Sequence[Tally]) -> list[Tally]:

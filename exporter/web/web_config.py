@@ -187,9 +187,16 @@ def load(path: Path) -> WebSettings:
     except DocumentError as error:
         raise ConfigurationError([f"{path}: line {line}: {what}" for line, what in error.problems]) from None
     try:
-        return WebSettings.model_validate({} if values is None else values, context={"directory": path.parent})
+        return WebSettings.model_validate(_without_nulls(values or {}), context={"directory": path.parent})
     except ValidationError as error:
         raise ConfigurationError([f"{path}: {problem}" for problem in problems_of(error, WebSettings)]) from None
+
+
+def _without_nulls(values: object) -> object:
+    """A key without a value means its default, as where all that stood below it is commented out."""
+    if isinstance(values, dict):
+        return {key: _without_nulls(value) for key, value in values.items() if value is not None}
+    return values
 
 
 Signature = tuple[tuple[int, int, int] | None, ...]

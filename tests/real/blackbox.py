@@ -9,7 +9,8 @@ from urllib.request import urlopen
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.real.process import free_ports, program, running, server_directory
+from tests.conftest import require_program
+from tests.real.process import free_ports, running, server_directory
 
 _CONFIGURATION = """\
 modules:
@@ -105,7 +106,7 @@ class Blackbox:
 @contextmanager
 def blackbox(root_file: Path) -> Iterator[Blackbox]:
     """blackbox_exporter while it runs; it trusts `root_file` only."""
-    binary = program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter")
+    binary = require_program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter")
     with server_directory("blackbox") as directory:
         [port] = free_ports(1)
         configuration = directory / "blackbox.yml"

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.real.process import free_ports, program, running, server_directory
+from tests.conftest import require_program
+from tests.real.process import free_ports, running, server_directory
 
 #: Names both know. What comes back is the fault.
 GOOD = "good.test"
@@ -99,7 +100,7 @@ forward-zone:
 @contextmanager
 def dnsmasq(user: str = "root") -> Iterator[int]:
     """The port of a dnsmasq while it runs."""
-    binary = program("dnsmasq", "dnsmasq-base")
+    binary = require_program("dnsmasq", "dnsmasq-base")
     with server_directory("dnsmasq") as directory:
         [port] = free_ports(1)
         records = "\n".join(f"host-record={MANY},{address}" for address in MANY_ADDRESSES)
@@ -112,7 +113,7 @@ def dnsmasq(user: str = "root") -> Iterator[int]:
 @contextmanager
 def unbound(upstream: int) -> Iterator[int]:
     """The port of an unbound while it runs. What it doesn't know it asks the port `upstream`, never the internet."""
-    binary = program("unbound", "unbound")
+    binary = require_program("unbound", "unbound")
     with server_directory("unbound") as directory:
         [port] = free_ports(1)
         records = "\n".join(f'    local-data: "{MANY}. 1 IN A {address}"' for address in MANY_ADDRESSES)

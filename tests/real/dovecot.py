@@ -10,8 +10,9 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.conftest import require_program
 from tests.real.certificates import Files
-from tests.real.process import free_ports, need_root, program, running, server_directory
+from tests.real.process import free_ports, need_root, running, server_directory
 
 USER = "someone@example.org"
 PASSWORD = "a-password-of-this-test-only"
@@ -116,7 +117,7 @@ class Dovecot:
 @contextmanager
 def dovecot(certificate: Files) -> Iterator[Dovecot]:
     """Dovecot while it runs."""
-    binary = program("dovecot", "dovecot-imapd")
+    binary = require_program("dovecot", "dovecot-imapd")
     need_root("dovecot")
     with server_directory("dovecot") as directory:
         imap, imap_starttls, pop, pop_starttls = free_ports(4)

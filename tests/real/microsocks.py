@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.real.process import free_ports, program, running, server_directory
+from tests.conftest import require_program
+from tests.real.process import free_ports, running, server_directory
 
 USER = "socks-user"
 PASSWORD = "socks-password-of-this-test"
@@ -12,7 +13,7 @@ PASSWORD = "socks-password-of-this-test"
 @contextmanager
 def microsocks(*, credentials: bool) -> Iterator[int]:
     """The port of a SOCKS5 proxy while it runs."""
-    binary = program("microsocks", "microsocks")
+    binary = require_program("microsocks", "microsocks")
     with server_directory("socks") as directory:
         [port] = free_ports(1)
         needed = ["-u", USER, "-P", PASSWORD] if credentials else []

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.real.process import free_ports, program, running, server_directory
+from tests.conftest import require_program
+from tests.real.process import free_ports, running, server_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Mitmproxy:
 @contextmanager
 def mitmproxy(upstream_port: int) -> Iterator[Mitmproxy]:
     """mitmproxy in front of https://localhost:`upstream_port` while it runs."""
-    binary = program("mitmdump", "mitmproxy")
+    binary = require_program("mitmdump", "mitmproxy")
     with server_directory("mitmproxy") as directory:
         [port] = free_ports(1)
         command = [

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conftest import require_program
 from tests.real import dns
 from tests.real.certificates import Authority, Files
-from tests.real.process import free_ports, program, running, server_directory
+from tests.real.process import free_ports, running, server_directory
 
 BLOCK_PAGE = "<html><title>Blocked</title><script>alert(1)</script>This site is blocked by policy.</html>"
 PORTAL = "http://portal.example.org/login"
@@ -94,7 +95,7 @@ class Nginx:
 @contextmanager
 def nginx(authority: Authority) -> Iterator[Nginx]:
     """nginx while it runs."""
-    binary = program("nginx", "nginx-light")
+    binary = require_program("nginx", "nginx-light")
     with server_directory("nginx") as directory:
         names = [*_EXTRAS, "plain_http", "plain_forbidden"]
         ports = dict(zip(names, free_ports(len(names)), strict=True))

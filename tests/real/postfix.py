@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.conftest import require_program
 from tests.real.certificates import Files
-from tests.real.process import free_ports, need_root, program, running, server_directory
+from tests.real.process import free_ports, need_root, running, server_directory
 
 HOST_NAME = "submission.example.org"
 
@@ -76,7 +77,7 @@ class Postfix:
 @contextmanager
 def postfix(certificate: Files, sasl_socket: Path) -> Iterator[Postfix]:
     """Postfix while it runs, with queue and configuration of its own."""
-    command = program("postfix", "postfix")
+    command = require_program("postfix", "postfix")
     need_root("postfix")
     with server_directory("postfix") as directory:
         configuration = directory / "etc"

@@ -18,14 +18,6 @@ STOP_SECONDS = 8.0
 LOG_TAIL = 4_000  # characters of a server's log shown when it doesn't start
 
 
-def program(name: str, package: str) -> str:
-    """The program's path (sbin is searched too), or the test is skipped with the package's name."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if path is None:
-        pytest.skip(f"{name} is not installed (Debian package {package})")
-    return path
-
-
 def need_root(what: str) -> None:
     """Skips the test where we aren't root."""
     if os.geteuid() != 0:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.real.process import free_ports, program, running, server_directory
+from tests.conftest import require_program
+from tests.real.process import free_ports, running, server_directory
 
 USER = "proxy-user"
 PASSWORD = "proxy-password-of-this-test"
@@ -55,7 +56,7 @@ class Squid:
 @contextmanager
 def squid() -> Iterator[Squid]:
     """squid while it runs."""
-    binary = program("squid", "squid")
+    binary = require_program("squid", "squid")
     with server_directory("squid") as directory:
         proxy = Squid(*free_ports(3))
         _write_passwords(directory / "passwords")
