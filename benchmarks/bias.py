@@ -31,10 +31,10 @@ GOAL = (100e-6, 250e-6)
 
 _NOTES = """\
 Errors in µs against kernel timestamps of the same connections: connect = SYN → SYN-ACK, tls = first byte of the \
-ClientHello → the client's Finished flight. ours and curl: median / p90 / p99 of |clock − wire|, matched by local port; \
-blackbox_exporter doesn't tell its port: its quantile − the wire's. wire: medians; the client's share of tls runs from \
-the server's last segment to Finished, and is the tool's own work and queue, which no clock at the client can take out. curl's connect includes its own start and lookup. \
-ours is the product's whole walk, page and certificate included."""
+ClientHello → the client's Finished flight. ours and curl: median / p90 / p99 of |clock − wire|, matched by local \
+port; blackbox_exporter doesn't tell its port: its quantile − the wire's. curl's connect includes its own start and \
+lookup. ours is the product's whole walk, page and certificate included. wire: medians; the client's share of tls \
+runs from the server's last segment to Finished: the tool's own work and queue, which no clock at the client shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """A run beside the wire: quantiles in seconds of both clocks' errors, and the wire's medians: connect, tls, its client's share."""
+    """A run beside the wire: quantiles in seconds of both clocks' errors.
+
+    `wire`: its medians of connect, tls and the client's share of tls.
+    """
 
     run: Run
     count: int
@@ -125,7 +128,7 @@ def _laboratory(directory: Path) -> Iterator[Namespaces]:
     exporter_configuration(directory / "exporter.yml", files.root, [target])
     with namespaces() as spaces, ExitStack() as stack:
         configuration = nginx_configuration(directory, files, SERVER, PORT)
-        nginx = [programs[0], "-c", configuration, "-p", directory]
+        nginx = [programs[0], "-c", str(configuration), "-p", str(directory)]
         _start(stack, spaces, spaces.server, nginx, directory / "nginx.log", NGINX_READY)
         peer = [f"--config.file={blackbox_configuration(directory, files.root)}"]
         peer += [f"--web.listen-address=127.0.0.1:{BLACKBOX_PORT}"]
@@ -133,9 +136,7 @@ def _laboratory(directory: Path) -> Iterator[Namespaces]:
         yield spaces
 
 
-def _start(
-    stack: ExitStack, spaces: Namespaces, namespace: str, command: list[str | Path], log: Path, words: str
-) -> None:
+def _start(stack: ExitStack, spaces: Namespaces, namespace: str, command: list[str], log: Path, words: str) -> None:
     child = stack.enter_context(running([*spaces.command(namespace), *command], log))
     await_words(child, log, words)
 

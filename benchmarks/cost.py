@@ -31,21 +31,23 @@ SECONDS, QUICK_SECONDS = 60.0, 20.0
 _COUNTED = r'^outlook_probe_results_total\{{(?=[^}}]*phase="{phase}")(?=[^}}]*outcome="ok")[^}}]*\}} (\S+)$'
 _LATEST = r'^outlook_probe_outcome\{[^}]*outcome="(\w+)"[^}]*\} 1\.0$'
 
-TCP_TLS, ALL = "ours: https (TCP, TLS and a page)", "ours: IMAP, all phases, canary each round"
+PAGE, ALL = "ours: TCP, TLS and a page", "ours: IMAP, all phases, canary each round"
 PEER, PEER_PAGE = "blackbox_exporter: TCP and TLS", "blackbox_exporter: TCP, TLS and a page"
 
 _NOTES = """\
-CPU: user and system seconds of the process. Ours are scraped every 10 s meanwhile, as blackbox_exporter's own work is \
-answering a scrape for each probe (over one kept connection). RSS: resident at the end, and the highest since the start."""
+CPU: user and system seconds of the process. Ours are scraped every 10 s meanwhile, as blackbox_exporter's own work \
+is answering a scrape for each probe (over one kept connection); prober alone leaves that out. ratio to the peers: \
+CPU a probe, to blackbox_exporter's TCP and TLS / to its page. RSS: resident at the end, and the highest so far."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """One process over the time measured: probes made, CPU seconds, MiB."""
+    """One process over the time measured: probes made, CPU seconds (all, its first thread's), MiB."""
 
     name: str
     probes: int
     cpu: float
+    first_thread: float
     rss: float
     peak: float
 
@@ -86,31 +88,31 @@ def _watch(watched: list[Watched], seconds: float) -> list[Cost]:
     for each, (count, used), (count_then, used_then) in zip(watched, before, after, strict=True):
         if count_then == count:
             raise NotPossible(f"{each.name}: no probe was ok in {seconds:g} s")
-        cpu = used_then.cpu - used.cpu
-        costs.append(Cost(each.name, count_then - count, cpu, used_then.rss, used_then.peak))
+        cpu, first = used_then.cpu - used.cpu, used_then.first_thread - used.first_thread
+        costs.append(Cost(each.name, count_then - count, cpu, first, used_then.rss, used_then.peak))
     return costs
 
 
 def _table(costs: list[Cost]) -> str:
-    peer = next(cost for cost in costs if cost.name == PEER)
+    of = {cost.name: cost for cost in costs}
     rows = [
         [
             cost.name,
             str(cost.probes),
             f"{cost.cpu:.2f}",
             f"{cost.each * 1e3:.2f}",
-            f"{cost.each / peer.each:.2f}",
+            f"{cost.first_thread / cost.probes * 1e3:.2f}" if cost.name in (PAGE, ALL) else "",
+            f"{cost.each / of[PEER].each:.2f} / {cost.each / of[PEER_PAGE].each:.2f}",
             f"{cost.rss:.0f} ({cost.peak:.0f})",
         ]
         for cost in costs
     ]
-    of = {cost.name: cost for cost in costs}
     said = (
-        f"TCP and TLS ≤ 1 × blackbox_exporter {_met(of[TCP_TLS].each <= peer.each)}; "
-        f"all phases ≤ 2 × {_met(of[ALL].each <= 2 * peer.each)}; "
-        f"RSS ≤ 100 MiB {_met(max(of[TCP_TLS].peak, of[ALL].peak) <= 100)}."
+        f"a page ≤ 1 × blackbox_exporter's page {_met(of[PAGE].each <= of[PEER_PAGE].each)}; "
+        f"all phases ≤ 2 × its TCP and TLS {_met(of[ALL].each <= 2 * of[PEER].each)}; "
+        f"RSS ≤ 100 MiB {_met(max(of[PAGE].peak, of[ALL].peak) <= 100)}."
     )
-    head = ["process", "probes ok", "CPU s", "CPU ms a probe", "ratio to the first", "RSS MiB (peak)"]
+    head = ["process", "probes ok", "CPU s", "CPU ms a probe", "prober alone", "ratio to the peers", "RSS MiB (peak)"]
     return f"{table(head, rows)}\n\nGoals: {said}"
 
 
@@ -123,7 +125,7 @@ def _start(stack: ExitStack, directory: Path) -> tuple[list[Watched], list[Scrap
     files = make_certificates(directory, HOST)
     https, imap = _servers(stack, directory, files)
     watched, scrapers = _blackbox(stack, directory, files, https)
-    for name, protocol, port, phase in ((TCP_TLS, "https", https, "tls"), (ALL, "imap", imap, "auth")):
+    for name, protocol, port, phase in ((PAGE, "https", https, "tls"), (ALL, "imap", imap, "auth")):
         listen = free_port()
         child = _ours(stack, directory, files, protocol, port, listen)
         watched.append(Watched(name, child.pid, partial(_ours_ok, listen, phase)))
@@ -134,10 +136,11 @@ def _start(stack: ExitStack, directory: Path) -> tuple[list[Watched], list[Scrap
 def _servers(stack: ExitStack, directory: Path, files: Files) -> tuple[int, int]:
     """Ports of nginx and of the IMAP server, both listening."""
     https, imap = free_port(), free_port()
-    nginx = [program("nginx", "nginx-light"), "-c", nginx_configuration(directory, files, HOST, https), "-p", directory]
+    configuration = nginx_configuration(directory, files, HOST, https)
+    nginx = [program("nginx", "nginx-light"), "-c", str(configuration), "-p", str(directory)]
     child = stack.enter_context(running(nginx, log := directory / "nginx.log"))
     await_words(child, log, NGINX_READY)
-    server = [PYTHON, "-m", "benchmarks.imap_server", str(imap), files.certificate, files.key]
+    server = [PYTHON, "-m", "benchmarks.imap_server", str(imap), str(files.certificate), str(files.key)]
     child = stack.enter_context(running(server, directory / "imap.err", output=(log := directory / "imap.log")))
     await_words(child, log, READY)
     return https, imap
@@ -176,7 +179,7 @@ def _ours(
     canaries = {"canary_interval": INTERVAL / 2, "canaries_per_hour": 1_000_000}
     path = directory / f"exporter-{protocol}.yml"
     configuration = exporter_configuration(path, files.root, targets, interval=INTERVAL, **canaries)
-    command = [PYTHON, "-m", "exporter", "run", "--config", configuration, "--listen", f"{HOST}:{listen}"]
+    command = [PYTHON, "-m", "exporter", "run", "--config", str(configuration), "--listen", f"{HOST}:{listen}"]
     log = directory / f"exporter-{protocol}.log"
     child = stack.enter_context(running(command, log, {"SSL_CERT_FILE": str(files.root)}))
     await_port(child, log, listen)

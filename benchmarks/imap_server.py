@@ -1,10 +1,11 @@
-"""The lab's IMAP server, over TLS from the start, as a process of its own: `python -m benchmarks.imap_server PORT CERT KEY`."""
+"""The lab's IMAP server over TLS as a process of its own: `python -m benchmarks.imap_server PORT CERTIFICATE KEY`."""
 
 import asyncio
 import ssl
 import sys
+from collections.abc import Iterable
 
-from exporter.lab.behaviour import Behaviour, Then
+from exporter.lab.behaviour import Behaviour, Reply, Then
 from exporter.lab.imap_server import ImapServer
 
 #: Printed once it listens.
@@ -22,15 +23,18 @@ async def serve(port: int, certificate: str, key: str) -> None:
 
 
 async def _talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    server = ImapServer(Behaviour(), starttls=False)
-    reply = server.greeting()
+    server = ImapServer(Behaviour())
+    replies: Iterable[Reply] = [server.greeting()]
     try:
         while True:
-            writer.write(reply.data)
-            await writer.drain()
-            if reply.then is Then.CLOSE or not (line := await reader.readline()):
-                break
-            reply = server.receive(line.decode("utf-8", "replace").rstrip("\r\n"))
+            for reply in replies:
+                writer.write(reply.data)
+                await writer.drain()
+                if reply.then is Then.CLOSE:
+                    return
+            if not (data := await reader.read(65_536)):
+                return
+            replies = server.receive(data)
     except OSError:
         pass  # the client left
     finally:

@@ -14,19 +14,18 @@ class NotPossible(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """CPU seconds (user and system, ended children left out) and resident MiB: now, and at most so far."""
+    """CPU seconds (user and system), of which its first thread's; resident MiB: now, and at most so far."""
 
     cpu: float
+    first_thread: float
     rss: float
     peak: float
 
 
 def describe_machine() -> str:
     """One line: processor, cores, kernel, Python."""
-    model = next(
-        (line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if line.startswith("model name")),
-        platform.machine(),
-    )
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "?")
     system = f"Linux {platform.release()}, Python {platform.python_version()}"
     return f"{model}, {os.cpu_count()} cores, {system}. Ratios count within one run only."
 
@@ -38,8 +37,11 @@ def describe_load() -> str:
 
 def used_by(pid: int) -> Used:
     """What a process has used since its start. Raises OSError where it has ended."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     sizes = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    user, system = int(fields[11]), int(fields[12])
     rss, peak = (int(sizes[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
-    return Used((user + system) * _TICK, rss, peak)
+    return Used(_cpu(f"/proc/{pid}/stat"), _cpu(f"/proc/{pid}/task/{pid}/stat"), rss, peak)
+
+
+def _cpu(path: str) -> float:
+    fields = Path(path).read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * _TICK

@@ -1,6 +1,7 @@
 """Two network namespaces joined by a veth, offloads off so that a packet is a packet; made and removed here.
 
-Nothing is added to the namespace the benchmark is started in. `python -m benchmarks.network DEVICE` switches offloads off.
+Nothing is added to the namespace the benchmark is started in. `python -m benchmarks.network DEVICE` switches a device's
+offloads off.
 """
 
 import array

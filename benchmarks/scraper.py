@@ -1,4 +1,4 @@
-"""Asks an exporter on loopback for a page again and again, as Prometheus does: one connection kept, its Accept header."""
+"""Asks an exporter on loopback for a page again and again, as Prometheus does: one kept connection, its Accept."""
 
 import threading
 import time
