@@ -114,8 +114,11 @@ class _Relay:
         finally:
             for task in tasks:
                 task.cancel()
-            results = await asyncio.gather(*tasks, return_exceptions=True)
-            self._close(reset=self._resets or any(isinstance(result, ConnectionResetError) for result in results))
+            results: list[None | BaseException] = [ConnectionResetError()]
+            try:
+                results = await asyncio.gather(*tasks, return_exceptions=True)
+            finally:  # also where the lab stops while we wait
+                self._close(reset=self._resets or any(isinstance(result, ConnectionResetError) for result in results))
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, (_Over, *GONE)):
                 raise result

@@ -130,7 +130,10 @@ def _socks_address(host: str) -> bytes:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        name = host.encode("idna")
+        try:
+            name = host.encode("idna")
+        except UnicodeError as error:
+            raise PhaseFailure(Outcome.NAME_NOT_FOUND, f"not a host name: {host}") from error
         return b"\x03" + bytes([len(name)]) + name
     return (b"\x01" if address.version == 4 else b"\x04") + address.packed
 

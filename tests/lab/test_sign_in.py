@@ -29,7 +29,9 @@ class Client:
         self.behaviour = Behaviour(**switches)
         self.sign_in = SignIn()
 
-    def ask(self, method: str, path: str, form: dict[str, str] | None = None, host: str = WORK, **headers: str) -> Answer:
+    def ask(
+        self, method: str, path: str, form: dict[str, str] | None = None, host: str = WORK, **headers: str
+    ) -> Answer:
         body = urlencode(form or {}).encode()
         return self.sign_in.answer(Request(method, host, path, headers, body), self.behaviour)
 
@@ -86,7 +88,8 @@ def test_the_consumers_host_has_words_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tenant", "issuer"), [("common", "{tenantid}"), ("consumers", CONSUMER_TENANT), ("contoso.example", "contoso.example")]
+    ("tenant", "issuer"),
+    [("common", "{tenantid}"), ("consumers", CONSUMER_TENANT), ("contoso.example", "contoso.example")],
 )
 def test_metadata(tenant: str, issuer: str) -> None:
     answer = Client().ask("GET", f"/{tenant}/v2.0/.well-known/openid-configuration")

@@ -91,7 +91,7 @@ SYMPTOMS = {
     "protocol_rewritten": ("smtp", "unrecognized", "greeting"),
     "captive_portal": ("sign_in_work", "unexpected_content", "token"),
     "block_page": ("outlook_web", "unexpected_content", "http"),
-    "tenant_restricted": ("sign_in_work", "unrecognized", "token"),
+    "tenant_restricted": ("sign_in_work", "rejected", "token"),
     "dns_failure.servfail": ("imap", "server_failure", "dns"),
     "dns_failure.empty": ("imap", "name_not_found", "dns"),
     "dns_failure.silence": ("imap", "timeout", "dns"),
