@@ -114,11 +114,11 @@ class _Relay:
         finally:
             for task in tasks:
                 task.cancel()
-            results: list[None | BaseException] = [ConnectionResetError()]
             try:
                 results = await asyncio.gather(*tasks, return_exceptions=True)
-            finally:  # also where the lab stops while we wait
-                self._close(reset=self._resets or any(isinstance(result, ConnectionResetError) for result in results))
+                self._resets |= any(isinstance(result, ConnectionResetError) for result in results)
+            finally:
+                self._close()
         for result in results:
             if isinstance(result, Exception) and not isinstance(result, (_Over, *GONE)):
                 raise result
@@ -200,9 +200,9 @@ class _Relay:
             raise _Over
         self._silent = True
 
-    def _close(self, *, reset: bool) -> None:
+    def _close(self) -> None:
         for side in (self._client, self._server):
-            if side is not None and reset:
+            if side is not None and self._resets:
                 side.reset()
             elif side is not None:
                 side.close()

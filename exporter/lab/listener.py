@@ -92,12 +92,16 @@ class Listener:
         with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
             while self._sock is not None:
                 accepted, _ = self._sock.accept()
-                task = asyncio.get_running_loop().create_task(self._serve(accepted))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._serve(accepted)
 
-    async def _serve(self, accepted: socket.socket) -> None:
-        try:
+    def _serve(self, accepted: socket.socket) -> None:
+        async def serve() -> None:
             await self._handler(accepted)
-        finally:
-            accepted.close()
+
+        def done(task: asyncio.Task[None]) -> None:
+            accepted.close()  # here, for a task cancelled before its first step runs no `finally`
+            self._tasks.discard(task)
+
+        task = asyncio.get_running_loop().create_task(serve())
+        self._tasks.add(task)
+        task.add_done_callback(done)

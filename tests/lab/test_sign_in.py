@@ -30,10 +30,11 @@ class Client:
         self.sign_in = SignIn()
 
     def ask(
-        self, method: str, path: str, form: dict[str, str] | None = None, host: str = WORK, **headers: str
-    ) -> Answer:
+        self, method: str, path: str, form: dict[str, str] | None = None, host: str = WORK,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:  # fmt: skip
         body = urlencode(form or {}).encode()
-        return self.sign_in.answer(Request(method, host, path, headers, body), self.behaviour)
+        return self.sign_in.answer(Request(method, host, path, headers or {}, body), self.behaviour)
 
     def token(self, host: str = WORK, **form: str) -> Answer:
         return self.ask("POST", TOKEN_PATH if host == WORK else LIVE_PATH, {"client_id": "app", **form}, host)
@@ -244,7 +245,7 @@ def test_outage_throttling_delay_clock_and_tenant_restriction() -> None:
     ahead = header(Client(clock_offset=86_400).ask("POST", TOKEN_PATH), "Date")
     assert ahead is not None
     assert f"{datetime.now(UTC) + timedelta(days=1):%d %b %Y}" in ahead
-    restricted = Client().ask("POST", TOKEN_PATH, **{"restrict-access-to-tenants": "contoso.example"})
+    restricted = Client().ask("POST", TOKEN_PATH, headers={"restrict-access-to-tenants": "contoso.example"})
     assert content(restricted)["error_codes"] == [500021]
 
 
