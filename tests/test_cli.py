@@ -16,10 +16,10 @@ from exporter.demo import LabThread
 ROOT = Path(__file__).parent.parent
 
 
-def run(*arguments: str, timeout: float = 60, **env: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error::RuntimeWarning", "-m", "exporter", *arguments]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, cwd=ROOT, env=os.environ | env, check=False
+        command, capture_output=True, text=True, timeout=60, cwd=ROOT, env=os.environ | env, check=False
     )
 
 
@@ -33,11 +33,11 @@ def lab(tmp_path_factory):
     thread.stop()
 
 
-def probe(lab: LabThread, *arguments: str, **kwargs):
+def probe(lab: LabThread, *arguments: str, **more: str):
     assert lab.lab is not None
     config = lab.lab.pki.roots_file.with_name("lab.yml")
     env = {"SSL_CERT_FILE": str(lab.lab.trust_store())}
-    return run("probe", "--config", str(config), *arguments, **env, **kwargs)
+    return run("probe", "--config", str(config), *arguments, **(env | more))
 
 
 def test_probe_prints_json_lines_and_ends_0_when_all_is_well(lab):

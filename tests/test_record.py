@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 BELOW = {"dns", "connect", "proxy", "tls"}
 
 
-def replay(line: dict) -> tuple[list, list]:
+def replay(line: dict[str, Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """The phases as recorded, and as the conversation gives them again."""
     described = line["target"]
     target = Target(

@@ -44,7 +44,7 @@ def configuration(lab, **probe):
 class Running:
     """A service process, and its pages."""
 
-    def __init__(self, process: subprocess.Popen, url: str, log: Path, config: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path, config: Path) -> None:
         self.process, self.url, self.log, self.config = process, url, log, config
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, str]:
@@ -96,7 +96,7 @@ def unprivileged(command: list[str]) -> tuple[list[str], int | None]:
     return ["unshare", "--user", *command], None
 
 
-def listening(process: subprocess.Popen, log: Path) -> str:
+def listening(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():
@@ -114,7 +114,7 @@ def test_without_root_and_without_any_capability(lab, tmp_path):
             assert line in status or os.geteuid() != 0
         assert 'outlook_probe_success{target="imap",vantage="clients"} 1.0' in metrics
         assert "outlook_exporter_client_side_covered 0.0" in metrics
-        assert "clients' side isn't covered" in service.get("/")[1].replace("&#39;", "'")
+        assert "clients' side is not covered" in service.get("/")[1].replace("&#39;", "'")
         probes = json.loads(service.get("/api/v1/probes")[1])
         assert {probe["outcome"] for probe in probes} == {"ok"}
         assert "Traceback" not in service.log.read_text()
@@ -128,8 +128,7 @@ def test_probe_measures_now(lab, tmp_path):
         assert 'target="smtp"' not in text
         assert service.get("/probe?target=imap-mail.outlook.com")[0] == 400
         assert service.get("/probe?target=imap&vantage=nowhere")[0] == 400
-        debug = json.loads(service.get("/probe?target=imap&debug=true")[1])
-        assert debug["target"] == "imap"
+        assert "imap-mail.outlook.com" in service.get("/probe?target=imap&debug=true")[1]
 
 
 def test_a_scrape_that_can_not_wait_gets_what_there_is(lab, tmp_path):

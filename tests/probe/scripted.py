@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from exporter.catalogue import TARGETS, Target
 from exporter.observations import PhaseResult
@@ -67,4 +68,4 @@ async def hear(
 def cut(data: bytes, offsets: Iterable[int]) -> list[bytes]:
     """The bytes in pieces, none empty."""
     places = sorted({0, len(data), *(offset % (len(data) + 1) for offset in offsets)})
-    return [data[start:end] for start, end in zip(places, places[1:], strict=False) if start < end]
+    return [data[start:end] for start, end in pairwise(places) if start < end]

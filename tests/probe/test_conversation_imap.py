@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.vocabulary import AuthOutcome, OfferedMechanism
+from exporter.vocabulary import AuthOutcome, OfferedMechanism, Phase
 from tests.probe.scripted import TOKEN, hear
 
 GREETING = b"* OK The Microsoft Exchange IMAP4 service is ready. [QgBMADEA]\r\n"
@@ -99,7 +99,7 @@ async def test_what_the_canary_may_meet(reply, phase_outcome, auth_outcome):
 async def test_greetings(greeting, outcome):
     told = await hear("imap", *([greeting, NEW] if greeting else []))
     assert told.outcome("greeting") == outcome
-    detail = told.phases["greeting"].detail or ""
+    detail = told.phases[Phase.GREETING].detail or ""
     assert "\x1b" not in detail
     assert len(detail) <= 512
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.vocabulary import AuthOutcome, OfferedMechanism
-from tests.probe.scripted import hear
+from exporter.vocabulary import AuthOutcome, OfferedMechanism, Phase
+from tests.probe.scripted import cut, hear
 
 SITE = b"BL1P223CA0005.outlook.office365.com"
 GREETING = (
@@ -51,7 +51,7 @@ async def test_what_the_canary_may_meet(sentence, phase_outcome, auth_outcome):
 async def test_starttls_masked_by_inspection():
     told = await hear("smtp", GREETING, CLEAR.replace(b"STARTTLS", b"XXXXXXXA"))
     assert told.outcomes() == [("greeting", "ok"), ("starttls", "not_offered")]
-    assert "masked" in (told.phases["starttls"].detail or "")
+    assert "masked" in (told.phases[Phase.STARTTLS].detail or "")
     assert b"STARTTLS" not in told.sent
 
 
@@ -84,7 +84,5 @@ async def test_greetings(greeting, outcome):
 async def test_cut_anywhere_but_at_the_go_ahead_the_result_is_the_same(pieces):
     # Behind the go-ahead nothing may have arrived before TLS, so that reads end there, as they do on the wire.
     clear, secure = GREETING + CLEAR + GO_AHEAD, SECURE + REFUSED
-    from tests.probe.scripted import cut
-
     told = await hear("smtp", *cut(clear, pieces or [1]), *cut(secure, pieces or [1]))
     assert told.outcomes() == HEALTHY

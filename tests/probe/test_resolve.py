@@ -11,12 +11,14 @@ from exporter.probe.vantage import LocalSockets
 from exporter.vocabulary import Outcome
 
 HOST = "imap-mail.outlook.com"
-PUBLIC = {HOST: ("52.96.1.1", "52.96.1.2", "2603:1026::1")}
+PUBLIC: dict[str, tuple[str, ...]] = {HOST: ("52.96.1.1", "52.96.1.2", "2603:1026::1")}
 
 
 @asynccontextmanager
 async def asking(addresses=None, fault=None, hosts=None, port=None):
-    server = DnsServer(Names(addresses if addresses is not None else PUBLIC, lie=fault and Lie(fault), lied_about=frozenset({HOST})))
+    server = DnsServer(
+        Names(addresses if addresses is not None else PUBLIC, lie=fault and Lie(fault), lied_about=frozenset({HOST}))
+    )
     await server.start()
     try:
         resolvers = [("127.0.0.1", server.port if port is None else port)]
