@@ -36,18 +36,20 @@ class _Course:
 class CanaryPolicy:
     """Decides for the whole exporter. Times are seconds of any one clock."""
 
-    def __init__(self, interval: float, per_hour: int, randomness: random.Random) -> None:
+    def __init__(self, interval: float, per_hour: float, randomness: random.Random) -> None:
+        """`interval` in seconds; of less than one `per_hour` the hour is stretched until it is one."""
         self._interval = interval
-        self._per_hour = per_hour
+        self._window = _HOUR * max(1.0, 1.0 / per_hour)
+        self._budget = max(1, int(per_hour))
         self._random = randomness
         self._presented: deque[float] = deque()
         self._courses: dict[Key, _Course] = {}
 
     def remaining(self, now: float) -> int:
         """Canaries left of this hour's budget."""
-        while self._presented and self._presented[0] <= now - _HOUR:
+        while self._presented and self._presented[0] <= now - self._window:
             self._presented.popleft()
-        return self._per_hour - len(self._presented)
+        return self._budget - len(self._presented)
 
     def take(self, key: Key, path: Path, now: float) -> bool:
         """Whether the canary is to be presented now, over a path that looks like this. True spends the budget."""

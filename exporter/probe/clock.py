@@ -1,7 +1,7 @@
 """How wrong is this machine's clock? By the Date of several hosts; a pure function of what was read.
 
-Date has a resolution of one second, and one server's clock may be wrong itself: only more than two seconds, on two hosts
-that agree, is skew.
+Date has a resolution of one second, and one server's clock may be wrong itself: only more than two seconds, on two
+hosts that agree, is skew.
 """
 
 from collections.abc import Mapping, Sequence

@@ -42,6 +42,7 @@ class Attempt:
     done: asyncio.Event = field(default_factory=asyncio.Event)
     result: AddressResult | None = None
     sock: socket.socket | None = None
+    error: int = 0  # the connection stood, and was reset before we looked
 
     def end(self, outcome: Outcome, seconds: float | None = None, detail: str | None = None) -> None:
         rounded = None if seconds is None else round(seconds, 6)
@@ -87,7 +88,11 @@ class Connecting:
         for attempt in self._attempts:
             if attempt.sock is not None and attempt.result is not None:
                 self._chosen = attempt
-                return TcpStream(attempt.sock, self._clock), attempt.address, attempt.result.seconds or 0.0
+                return (
+                    TcpStream(attempt.sock, self._clock, error=attempt.error),
+                    attempt.address,
+                    attempt.result.seconds or 0.0,
+                )
         raise self._failure()
 
     async def _give_head_start(self) -> None:
@@ -165,7 +170,7 @@ class Connecting:
         if number and number != errno.ECONNRESET:  # that one only a connection has: a SYN's RST is ECONNREFUSED
             attempt.end(of_errno(number), seconds, _sender(sock) or _words(number))
             return False
-        attempt.sock = sock
+        attempt.sock, attempt.error = sock, number
         attempt.end(Outcome.OK, _kernel_seconds(sock, seconds))
         return True
 

@@ -94,6 +94,8 @@ class HttpSession:
                 if not data and response is None:
                     raise PhaseFailure(Outcome.CLOSED, "closed by the server without an answer")
                 self._connection.receive_data(data)
+                if response is None and not _may_be_http(self._connection.trailing_data[0]):
+                    raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"not HTTP: {self._peek()}")
             elif isinstance(event, h11.Response):
                 response = event
             elif isinstance(event, h11.Data):
@@ -106,6 +108,11 @@ class HttpSession:
         self._talk.read_date(http.date_of(headers))
         ended = self._talk.way.clock()
         return Answer(status=response.status_code, headers=headers, body=body[:MAX_BODY], sent=sent, ended=ended)
+
+
+def _may_be_http(begun: bytes) -> bool:
+    """Whether a response may begin so; h11 itself waits for an empty line that something else never sends."""
+    return begun.startswith(b"HTTP/") or b"HTTP/".startswith(begun)
 
 
 async def page_conversation(talk: Conversation, host: str, path: str, *, genuine: bool | None) -> None:

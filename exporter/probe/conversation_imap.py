@@ -59,7 +59,7 @@ async def imap_conversation(talk: Conversation, upgrade: Upgrade | None) -> None
     capabilities = await _capability(session)
     token = talk.canary()
     if token is not None:
-        await _canary(session, token, "SASL-IR" in capabilities)
+        await _canary(session, token, "SASL-IR" in (name.upper() for name in capabilities))
 
 
 async def _greeting(session: _Imap) -> None:
@@ -79,7 +79,7 @@ async def _greeting(session: _Imap) -> None:
 async def _starttls(session: _Imap, upgrade: Upgrade) -> None:
     async with session.talk.way.phase(Phase.STARTTLS):
         capabilities = await _read_capabilities(session, "starttls")
-        if "STARTTLS" not in capabilities:
+        if "STARTTLS" not in (name.upper() for name in capabilities):
             raise PhaseFailure(Outcome.NOT_OFFERED, f"no STARTTLS among: {' '.join(capabilities)}")
         tag = session.tag()
         answer, _ = await session.command(tag, imap.starttls(tag), "starttls")

@@ -86,7 +86,7 @@ class Conversation:
         if known.meaning in IS_EXPECTED_REFUSAL:
             found.auth_outcome = AuthOutcome.EXPECTED_REFUSAL
         elif (outcome := BAD_NEWS.get(known.meaning)) is not None:
-            found.auth_outcome = AuthOutcome.THROTTLED if outcome is Outcome.THROTTLED else AuthOutcome.UNKNOWN
+            found.auth_outcome = _AUTH_OUTCOMES.get(outcome, AuthOutcome.UNKNOWN)
             raise PhaseFailure(outcome, line)
         else:
             found.auth_outcome = AuthOutcome.REFUSED
@@ -106,7 +106,11 @@ BAD_NEWS: dict[Meaning, Outcome] = {
     Meaning.UNAVAILABLE: Outcome.UNAVAILABLE,
     Meaning.BUSY: Outcome.UNAVAILABLE,
     Meaning.TLS_TOO_OLD: Outcome.REJECTED,
+    Meaning.TENANT_RESTRICTED: Outcome.REJECTED,
 }
+
+
+_AUTH_OUTCOMES = {Outcome.THROTTLED: AuthOutcome.THROTTLED, Outcome.REJECTED: AuthOutcome.REFUSED}
 
 
 def bad_news(known: KnownReply | None, line: str) -> None:

@@ -57,7 +57,7 @@ async def http_connect(stream: Stream, host: str, port: int, credentials: ProxyC
 
 
 async def _response(connection: h11.Connection, stream: Stream) -> h11.Response:
-    received = 0
+    received, beginning = 0, b""
     while True:
         try:
             event = connection.next_event()
@@ -70,6 +70,9 @@ async def _response(connection: h11.Connection, stream: Stream) -> h11.Response:
             received += len(data)
             if not data:
                 raise PhaseFailure(Outcome.CLOSED, "the proxy closed the connection without an answer")
+            beginning = (beginning + data)[:512] if len(beginning) < 512 else beginning
+            if not beginning.startswith(b"HTTP/"[: len(beginning)]):
+                raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"not an HTTP proxy: {beginning.decode('latin-1')}")
             if received > MAX_ANSWER:
                 raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, "the proxy's answer is too long")
             connection.receive_data(data)
@@ -127,7 +130,10 @@ def _socks_address(host: str) -> bytes:
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        name = host.encode("idna")
+        try:
+            name = host.encode("idna")
+        except UnicodeError as error:
+            raise PhaseFailure(Outcome.NAME_NOT_FOUND, f"not a host name: {host}") from error
         return b"\x03" + bytes([len(name)]) + name
     return (b"\x01" if address.version == 4 else b"\x04") + address.packed
 

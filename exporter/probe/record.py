@@ -1,7 +1,8 @@
 """`probe --record`: a cleaned transcript of each conversation, to be sent in and replayed as a test.
 
 The file is JSON Lines: a header, then one object a walk with the probe's result and the exchange as text. Our canary is
-written `<canary>`, other text is cleaned as everywhere; what a replay must give again is the phases' outcomes.
+written `<canary>`, identities are overwritten in their own length; what a replay must
+give again is the phases' outcomes.
 """
 
 import json
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporter import __version__
-from exporter.clean import clean
+from exporter.clean import mask_identities
 from exporter.probe.stream import Stream
 from exporter.probe.way import Way
 
@@ -37,8 +38,7 @@ class Recorder:
             return
         self.size += len(data)
         text = _CANARY.sub(b"<canary>", data).decode("utf-8", "backslashreplace")
-        lines = [clean(line, keep=way.keep_addresses) for line in text.split("\r\n")]
-        self.said.append({"phase": way.current, "from": who, "text": "\r\n".join(lines)})
+        self.said.append({"phase": way.current, "from": who, "text": mask_identities(text)})
 
 
 class _Listening:

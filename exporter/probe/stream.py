@@ -1,6 +1,7 @@
 """Bytes to and from a peer: two methods, so that a conversation runs the same over TCP, TLS, a proxy, or a script."""
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -33,11 +34,14 @@ class TcpStream:
     already delivered them, so that the time after it would include the other side's work.
     """
 
-    def __init__(self, sock: socket.socket, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, sock: socket.socket, clock: Callable[[], float] = time.monotonic, *, error: int = 0) -> None:
+        """`error`: what the kernel already told of this connection; the first use raises it."""
         self._socket = sock
         self._clock = clock
+        self._error = error
 
     async def send(self, data: bytes) -> float:
+        self._raise_error()
         loop = asyncio.get_running_loop()
         view = memoryview(data)
         while True:
@@ -52,10 +56,33 @@ class TcpStream:
                 return handed
 
     async def receive(self) -> bytes:
+        self._raise_error()
         return await asyncio.get_running_loop().sock_recv(self._socket, READ_SIZE)
+
+    def _raise_error(self) -> None:
+        if self._error:
+            raise OSError(self._error, os.strerror(self._error))
 
     def close(self) -> None:
         self._socket.close()
+
+
+class PrefixedStream:
+    """A stream some of whose bytes were read already: a server's greeting that came with the proxy's answer."""
+
+    def __init__(self, stream: Stream, already: bytes) -> None:
+        self._stream = stream
+        self._already = already
+
+    async def send(self, data: bytes) -> float:
+        return await self._stream.send(data)
+
+    async def receive(self) -> bytes:
+        already, self._already = self._already, b""
+        return already or await self._stream.receive()
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 async def writable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:

@@ -29,7 +29,7 @@ from exporter.probe.identity import Identity, Roots
 from exporter.probe.proxy import ProxyCredentials, http_connect, socks5
 from exporter.probe.record import Recorder
 from exporter.probe.resolve import NameService, resolve, where
-from exporter.probe.stream import Stream, TcpStream
+from exporter.probe.stream import PrefixedStream, Stream, TcpStream
 from exporter.probe.tls import STACK, Handshake, TlsClient, TlsStream
 from exporter.probe.way import Deadline, WalkEnded, Way
 from exporter.protocols.http import is_microsoft_host
@@ -115,8 +115,10 @@ async def walk(
         step.walk.ended_well = True
     except WalkEnded:
         pass
-    finally:
-        await step.finish()
+    except BaseException:
+        step.abandon()
+        raise
+    await step.finish()
     return step.walk
 
 
@@ -151,6 +153,8 @@ class _Step:
             stream, already = await self.pass_proxy(stream, self.vantage.proxy)
         if not self.target.starttls and self.target.protocol is not Protocol.HTTP:
             stream = await self.tls(stream, already)
+        elif already:
+            stream = PrefixedStream(stream, already)
         await self.converse(stream)
 
     async def resolve(self, name: str) -> Sequence[str]:
@@ -240,11 +244,15 @@ class _Step:
             if self.connecting is not None:
                 self.walk.addresses = await self.connecting.results()
         finally:
-            if self.connecting is not None:
-                self.connecting.close()
-            if self.stream is not None:
-                self.stream.close()
+            self.abandon()
             self.walk.phases = self.way.finished()
+
+    def abandon(self) -> None:
+        """Closes everything at once, whatever still runs."""
+        if self.connecting is not None:
+            self.connecting.close()
+        if self.stream is not None:
+            self.stream.close()
 
 
 async def converse(

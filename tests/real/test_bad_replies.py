@@ -65,7 +65,7 @@ CASES: dict[str, Case] = {
     "byte_a_second": _case(bad.dripping(b"* OK a greeting that never comes\r\n"), G, LATE),
     "silence": _case(bad.drain, G, LATE),
     "close": _case(bad.close, G, CLOSED),
-    "reset": _case(bad.reset, G, RESET, CLOSED),
+    "reset": _case(bad.reset, G, RESET),
     # Behind the greeting.
     "endless_capability": _case(bad.endless(bad.GREETING, after=b"* CAPABILITY IMAP4rev1 "), S, ODD),
     "endless_untagged": _case(bad.repeated(b"* 1 EXISTS\r\n", head=bad.GREETING), S, ODD),
@@ -88,7 +88,7 @@ CASES: dict[str, Case] = {
     "tls_byte_a_second": _case(bad.dripping(bad.HALF_RECORD), T, LATE, how=TLS),
     "tls_silence": _case(bad.drain, T, LATE, how=TLS),
     "tls_close": _case(bad.close, T, CLOSED, how=TLS),
-    "tls_reset": _case(bad.reset, T, RESET, CLOSED, how=TLS),
+    "tls_reset": _case(bad.reset, T, RESET, how=TLS),
     # Behind a handshake.
     "secured_endless": _case(bad.endless(b"* OK "), G, ODD, how=TLS, secured=True),
     "secured_silence": _case(bad.drain, G, LATE, how=TLS, secured=True),
@@ -101,8 +101,8 @@ CASES: dict[str, Case] = {
         bad.endless(b"HTTP/1.1 200 OK\r\nContent-Length: 2147483648\r\n\r\n"),
         H, ODD, protocol=WEB, how=WEB, secured=True,
     ),
-    "web_noise": _case(bad.answer(NOISE), H, ODD, CLOSED, protocol=WEB, how=WEB, secured=True),
-    "web_mail": _case(bad.say(bad.GREETING), H, ODD, LATE, protocol=WEB, how=WEB, secured=True),
+    "web_noise": _case(bad.answer(NOISE), H, ODD, protocol=WEB, how=WEB, secured=True),
+    "web_mail": _case(bad.say(bad.GREETING), H, ODD, protocol=WEB, how=WEB, secured=True),
     "web_short_body": _case(
         bad.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nshort"),
         H, ODD, CLOSED, protocol=WEB, how=WEB, secured=True,

@@ -1,0 +1,52 @@
+"""`python -m benchmarks [bias|cost|scrape] [--quick]`: Markdown on stdout, nothing written but temporary files.
+
+Only loopback and network namespaces of its own are talked to; both end with the run, also when it fails.
+"""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+
+from benchmarks import bias, cost, scrape
+from benchmarks.machine import NotPossible, describe_load, describe_machine
+
+#: The whole run is given up after so many seconds.
+LIMIT, QUICK_LIMIT = 360, 90
+
+BENCHMARKS: dict[str, Callable[[bool], str]] = {"bias": bias.measure, "cost": cost.measure, "scrape": scrape.measure}
+
+
+def main() -> int:
+    """Measures what is asked for, one after another; 0, or 1 where something couldn't be measured."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("which", nargs="?", choices=list(BENCHMARKS), help="only this one (default: all)")
+    parser.add_argument("--quick", action="store_true", help="fewer samples: a look, not a measurement")
+    arguments = parser.parse_args()
+    limit = QUICK_LIMIT if arguments.quick else LIMIT
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGALRM, _stop)
+    signal.alarm(limit)
+    print(describe_machine())
+    failed = False
+    for name, measure in BENCHMARKS.items():
+        if arguments.which not in (None, name):
+            continue
+        print(f"\n## {name}\n\nLoad before: {describe_load()}\n", flush=True)
+        try:
+            print(measure(arguments.quick), flush=True)
+        except NotPossible as reason:
+            print(f"Not measured: {reason}", flush=True)
+            failed = True
+    return int(failed)
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    """Unwinds, so that every server and namespace is removed."""
+    signal.alarm(0)
+    sys.exit(f"benchmarks: ended by {signal.Signals(number).name} (SIGALRM: the time limit)")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,285 @@
+"""`run`: rounds on a schedule, the state they fill, and the web server that shows it.
+
+The prober's event loop is the main thread's; the web server has a thread of its own. The service holds no capability
+and needs not be root: what needs a right (entering a network namespace) is done by vantage processes, forked first.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from exporter.capabilities import drop_capabilities, forbid_core_dumps
+from exporter.catalogue import Target
+from exporter.logs import configure_logs
+from exporter.observations import Probe
+from exporter.prepare import VantageProcesses, make_prober, make_vantages
+from exporter.probe.canary_policy import CanaryPolicy
+from exporter.probe.round import ROUND_SECONDS, Prober, Walked
+from exporter.probe.walk import Vantage
+from exporter.probe.way import Deadline
+from exporter.schedule import Schedule, watch_loop_delay
+from exporter.settings import Settings, parse_listen
+from exporter.settings_errors import ConfigurationError
+from exporter.settings_file import load
+from exporter.state import State
+from exporter.vocabulary import AuthOutcome, Outcome
+from exporter.web.app import create_app
+from exporter.web.server import WebServer
+from exporter.web.web_config import WebConfig
+
+#: How long another thread may hold the interpreter while a phase's clock runs, seconds.
+SWITCH_INTERVAL = 0.0005
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is probed: taken over whole at a reload."""
+
+    settings: Settings
+    targets: dict[str, Target]
+    vantages: list[Vantage]
+    prober: Prober
+
+
+class Service:
+    """The parts, wired. `on_round` is told each round's probes (the demo prints them)."""
+
+    def __init__(
+        self,
+        config: Path | None,
+        env: Mapping[str, str],
+        *,
+        listen: str | None = None,
+        on_round: Callable[[list[Walked]], None] | None = None,
+    ) -> None:
+        self._config, self._env = config, env
+        self._processes = VantageProcesses()
+        self._on_round = on_round
+        self._log = structlog.get_logger()
+        self._listen = listen
+        self.state = State()
+        self.plan = self._make_plan(load(config, env))
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._rounds = 0
+        self._round_ended = asyncio.Event()
+        self._schedule = Schedule(self.state.record_task)
+
+    def _make_plan(self, settings: Settings) -> Plan:
+        vantages = make_vantages(settings, self._env, self._processes)
+        plan = Plan(settings, settings.targets(), vantages, make_prober(settings, once=False))
+        self.state.configure(plan.targets.values(), vantages)
+        self.state.client_side_covered = client_side_covered(settings)
+        self.state.record_reload(True)
+        return plan
+
+    async def run(self, *, rounds: int | None = None) -> None:
+        """Probes until cancelled, or for so many rounds."""
+        self._loop = asyncio.get_running_loop()
+        sys.setswitchinterval(SWITCH_INTERVAL)
+        watch = asyncio.create_task(watch_loop_delay(self.state.observe_loop_delay))
+        try:
+            if not client_side_covered(self.plan.settings):
+                self._log.warning("clients' side not covered", hint="vantage create NAME --inside IF")
+            await self.round()
+            self._schedule.every("probe", self.plan.settings.probe.interval, self.round)
+            self._schedule.start()
+            await self._enough(rounds)
+        finally:
+            watch.cancel()
+            with suppress(Exception):
+                self._schedule.stop()
+
+    async def _enough(self, rounds: int | None) -> None:
+        """Returns after so many rounds; never, where that is not limited."""
+        while rounds is None or self._rounds < rounds:
+            self._round_ended.clear()
+            await self._round_ended.wait()
+
+    async def round(self) -> None:
+        """One round of everything, into the state."""
+        plan = self.plan
+        deadline = Deadline(plan.prober.tools.clock() + ROUND_SECONDS)
+        walked_all = []
+        async for walked in plan.prober.round(plan.targets.values(), plan.vantages, deadline):
+            self.take(walked, plan)
+            walked_all.append(walked)
+        self._rounds += 1
+        self._round_ended.set()
+        if self._on_round is not None:
+            self._on_round(walked_all)
+
+    def take(self, walked: Walked, plan: Plan) -> None:
+        """One probe into state, log and the canary's policy."""
+        probe = walked.probe
+        if plan is not self.plan and (probe.target not in self.plan.targets):
+            return
+        change = self.state.record_probe(probe)
+        if change is not None and (change.before is not None or change.after is not Outcome.OK):
+            level = self._log.info if change.after is Outcome.OK else self._log.warning
+            level(
+                "outcome changed",
+                target=change.target,
+                vantage=change.vantage,
+                before=change.before,
+                after=change.after,
+                phase=change.after_phase,
+                detail=change.detail,
+            )
+        self._tell_policy(walked, plan)
+
+    def _tell_policy(self, walked: Walked, plan: Plan) -> None:
+        policy = plan.prober.policy
+        if not isinstance(policy, CanaryPolicy):
+            return
+        now = plan.prober.tools.clock()
+        key = (walked.probe.target, walked.probe.vantage)
+        if walked.presented:
+            match walked.probe.auth.outcome:
+                case AuthOutcome.EXPECTED_REFUSAL:
+                    policy.answered(key, now)
+                case AuthOutcome.THROTTLED:
+                    policy.throttled(key, now, walked.probe.retry_after_seconds)
+                case _:
+                    policy.failed(key, now)
+        elif walked.probe.outcome is Outcome.THROTTLED:
+            policy.throttled(key, now, walked.probe.retry_after_seconds)
+        self.state.set_budget("canaries", policy.remaining(now))
+
+    # What the web pages ask of us, on their own thread.
+
+    async def probe_now(self, target: str, vantage: str, deadline: float) -> Probe:
+        """See web.control.Control."""
+        assert self._loop is not None
+        future = asyncio.run_coroutine_threadsafe(self._probe_now(target, vantage, deadline), self._loop)
+        return await asyncio.wrap_future(future)
+
+    async def _probe_now(self, target: str, vantage: str, deadline: float) -> Probe:
+        plan = self.plan
+        seen_from = next(each for each in plan.vantages if each.name == vantage)
+        until = Deadline(plan.prober.tools.clock() + deadline, Outcome.SKIPPED)
+        walked = await plan.prober.probe(plan.targets[target], seen_from, until)
+        self._tell_policy(walked, plan)
+        return walked.probe
+
+    async def reload(self) -> list[str]:
+        """See web.control.Control."""
+        assert self._loop is not None
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self.take_over_configuration(), self._loop))
+
+    async def take_over_configuration(self) -> list[str]:
+        """Reads the configuration again; a bad one leaves the old one running, and its problems are returned."""
+        try:
+            settings = load(self._config, self._env)
+            plan = self._make_plan(settings)
+        except ConfigurationError as error:
+            self.state.record_reload(False)
+            for problem in error.problems:
+                self._log.error("configuration refused", problem=problem)
+            return error.problems
+        self.plan = plan
+        self._schedule.every("probe", settings.probe.interval, self.round)
+        self._log.info("configuration taken over", targets=len(plan.targets), vantages=len(plan.vantages))
+        return []
+
+    def targets(self) -> Mapping[str, Target]:
+        """See web.control.Control."""
+        return self.plan.targets
+
+    def vantages(self) -> Sequence[str]:
+        """See web.control.Control."""
+        return [vantage.name for vantage in self.plan.vantages]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first round has ended."""
+        return self._rounds > 0
+
+    @property
+    def listen(self) -> str:
+        """ADDRESS:PORT in force; `--listen` wins over the configuration."""
+        return self._listen or self.plan.settings.listen
+
+    @property
+    def allowed_hosts(self) -> Collection[str]:
+        """See web.control.Control."""
+        return self.plan.settings.allowed_hosts
+
+    def close(self) -> None:
+        """Ends the vantage processes."""
+        self._processes.close()
+
+
+def client_side_covered(settings: Settings) -> bool:
+    """Whether something sees what clients see: a namespace of their side, or an inspected inside interface."""
+    namespaces = any(each.network_namespace or each.vantage_socket for each in settings.vantages)
+    return namespaces or any(interface.side == "inside" for interface in settings.inspect.interfaces)
+
+
+def run_service(config: Path | None, env: Mapping[str, str], *, listen: str | None, only: str | None) -> int:
+    """The `run` command. Raises ConfigurationError."""
+    if only == "inspector":
+        raise ConfigurationError(["--only inspector: the inspector is not part of this version yet"])
+    configure_logs()
+    service = Service(config, env, listen=_checked(listen))
+    if os.geteuid() == 0:
+        drop_capabilities()
+    forbid_core_dumps()
+    for warning in service.plan.settings.warnings():
+        structlog.get_logger().warning(warning)
+    return serve(service)
+
+
+def _checked(listen: str | None) -> str | None:
+    """The option's value. Raises ConfigurationError where it is no address."""
+    try:
+        if listen is not None:
+            parse_listen(listen)
+    except ValueError as error:
+        raise ConfigurationError([f"--listen: {error}"]) from error
+    return listen
+
+
+def serve(service: Service, *, rounds: int | None = None, announce: Callable[[str], None] | None = None) -> int:
+    """Web server and rounds until a signal, or for so many rounds; 0. Raises ConfigurationError."""
+    path = service.plan.settings.web_config
+    web_config = WebConfig(path) if path is not None else None
+    web = WebServer(create_app(service.state, service, web_config=web_config), service.listen, web_config)
+    try:
+        url = web.start()
+    except OSError as error:
+        raise ConfigurationError([f"listen: {service.listen}: {error.strerror or error}"]) from error
+    (announce or _log_address)(url)
+    try:
+        asyncio.run(_until_signal(service, rounds))
+    finally:
+        web.stop()
+        service.close()
+    return 0
+
+
+def _log_address(url: str) -> None:
+    structlog.get_logger().info("listening", url=url)
+
+
+async def _until_signal(service: Service, rounds: int | None) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(service.run(rounds=rounds))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    reloads: set[asyncio.Task[list[str]]] = set()
+
+    def reload() -> None:
+        reloading = asyncio.create_task(service.take_over_configuration())
+        reloads.add(reloading)
+        reloading.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    with suppress(asyncio.CancelledError):
+        await task
