@@ -15,8 +15,9 @@ from exporter.vocabulary import Outcome
 def rows_table(probes: list[Probe], title: str | None = None) -> Table:
     """One row a probe: where it went, how far it got, what the canary met."""
     table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    for name in ("target", "vantage", "outcome", "failed phase", "canary", "seconds", "what was seen"):
-        table.add_column(name, overflow="fold", max_width=60)
+    for name in ("target", "vantage", "outcome", "failed phase", "canary", "seconds"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what was seen", overflow="fold")
     for probe in probes:
         good = probe.outcome is Outcome.OK
         seconds = sum(result.seconds or 0.0 for result in probe.phases if result.measured_at is None)

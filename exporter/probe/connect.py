@@ -42,6 +42,7 @@ class Attempt:
     done: asyncio.Event = field(default_factory=asyncio.Event)
     result: AddressResult | None = None
     sock: socket.socket | None = None
+    sender: str | None = None  # of the ICMP error
     error: int = 0  # the connection stood, and was reset before we looked
 
     def end(self, outcome: Outcome, seconds: float | None = None, detail: str | None = None) -> None:
@@ -117,6 +118,10 @@ class Connecting:
         most = max(outcomes, key=outcomes.count)
         return PhaseFailure(most, "; ".join(f"{r.address}: {r.detail or r.outcome}" for r in judged))
 
+    def senders(self) -> list[str]:
+        """Who sent the ICMP errors that ended attempts."""
+        return [attempt.sender for attempt in self._attempts if attempt.sender is not None]
+
     async def results(self) -> tuple[AddressResult, ...]:
         """What became of each address, once all have ended (each has its own time-out)."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -153,10 +158,7 @@ class Connecting:
 
     async def _connect(self, attempt: Attempt, sock: socket.socket, port: int) -> bool:
         """Ends the attempt by what the kernel says; True where it connected."""
-        if ":" in attempt.address:
-            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+        _keep_icmp_errors(sock, attempt.address, True)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         began = self._clock()
         number = sock.connect_ex((attempt.address, port))
@@ -168,8 +170,10 @@ class Connecting:
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         seconds = self._clock() - began
         if number and number != errno.ECONNRESET:  # that one only a connection has: a SYN's RST is ECONNREFUSED
-            attempt.end(of_errno(number), seconds, _sender(sock) or _words(number))
+            attempt.sender, words = _icmp_error(sock)
+            attempt.end(of_errno(number), seconds, words or _words(number))
             return False
+        _keep_icmp_errors(sock, attempt.address, False)  # on a connection they'd end what TCP would survive
         attempt.sock, attempt.error = sock, number
         attempt.end(Outcome.OK, _kernel_seconds(sock, seconds))
         return True
@@ -192,12 +196,19 @@ def _kernel_seconds(sock: socket.socket, ours: float) -> float:
     return min(ours, rtt / 1e6) if rtt and not retransmitted else ours
 
 
-def _sender(sock: socket.socket) -> str | None:
-    """Who sent the ICMP error, from the socket's error queue, where the kernel keeps it for TCP."""
+def _keep_icmp_errors(sock: socket.socket, address: str, enabled: bool) -> None:
+    if ":" in address:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, int(enabled))
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, int(enabled))
+
+
+def _icmp_error(sock: socket.socket) -> tuple[str | None, str | None]:
+    """The ICMP error's sender and its words, from the socket's error queue, where the kernel keeps it for TCP."""
     try:
         _, ancillary, _, _ = sock.recvmsg(0, 512, socket.MSG_ERRQUEUE)
     except OSError:
-        return None
+        return None, None
     for _, _, data in ancillary:
         if len(data) < _EXTENDED_ERROR.size + 8:
             continue
@@ -205,7 +216,9 @@ def _sender(sock: socket.socket) -> str | None:
         offender = data[_EXTENDED_ERROR.size :]
         words = errno.errorcode.get(number, str(number))
         if origin == _ORIGIN_ICMP:
-            return f"ICMP type {kind} code {code} from {socket.inet_ntop(socket.AF_INET, offender[4:8])} ({words})"
+            sender = socket.inet_ntop(socket.AF_INET, offender[4:8])
+            return sender, f"ICMP type {kind} code {code} from {sender} ({words})"
         if origin == _ORIGIN_ICMP6 and len(offender) >= 24:
-            return f"ICMPv6 type {kind} code {code} from {socket.inet_ntop(socket.AF_INET6, offender[8:24])} ({words})"
-    return None
+            sender = socket.inet_ntop(socket.AF_INET6, offender[8:24])
+            return sender, f"ICMPv6 type {kind} code {code} from {sender} ({words})"
+    return None, None

@@ -40,6 +40,11 @@ class Answer:
         return next((value for key, value in self.headers if key == name), None)
 
     @property
+    def is_throttled(self) -> bool:
+        """429, or Exchange's 503 with X-MS-ASThrottle (MS-ASHTTP)."""
+        return self.status == 429 or (self.status == 503 and self.header("x-ms-asthrottle") is not None)
+
+    @property
     def text(self) -> str:
         return self.body.decode("utf-8", "replace")
 
@@ -132,7 +137,7 @@ def judge_page(
     Raises PhaseFailure: throttled, unavailable, unexpected_content.
     """
     marker = http.is_microsoft(answer.headers, host)
-    if answer.status == 429:
+    if answer.is_throttled:
         talk.findings.retry_after = http.retry_after(answer.headers)
         raise PhaseFailure(Outcome.THROTTLED, answer.line())
     elsewhere = http.redirect_host(answer.headers) if answer.status // 100 == 3 else None
@@ -177,7 +182,7 @@ async def activesync_conversation(talk: Conversation, host: str, path: str, *, g
         found.offered = http.challenges(answer.headers)
         challenge = answer.header("www-authenticate")
         line = f"HTTP {answer.status} {challenge}" if challenge else answer.line()
-        if answer.status == 429 or (answer.status == 503 and answer.header("retry-after")):
+        if answer.is_throttled:
             _throttled(talk, answer, line)
         if answer.status >= 500:
             found.auth_outcome = AuthOutcome.UNKNOWN
@@ -238,7 +243,7 @@ def _judge_token_refusal(
     talk: Conversation, phase: RunningPhase, answer: Answer, host: str, *, genuine: bool | None
 ) -> None:
     line = http.oauth_error(answer.body) or answer.line()
-    if answer.status == 429:
+    if answer.is_throttled:
         _throttled(talk, answer, line)
     known = talk.judge("token", line)
     if known is None and answer.status >= 500:

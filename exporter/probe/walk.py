@@ -173,7 +173,10 @@ class _Step:
             ordered = in_order(addresses, start)
             timeout = self.tools.timeout * 0.98  # each attempt ends by itself before the phase does
             self.connecting = Connecting(ordered, port, sockets, self.tools.clock, timeout)
-            stream, self.walk.address, phase.seconds = await self.connecting.first()
+            try:
+                stream, self.walk.address, phase.seconds = await self.connecting.first()
+            finally:
+                self.way.keep_addresses.extend(self.connecting.senders())  # who rejects is the evidence
         self.stream = stream
         return stream
 

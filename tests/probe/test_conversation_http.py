@@ -70,6 +70,12 @@ async def test_activesync_451_without_authorization_is_healthy():
     assert b"Authorization: Bearer\r\n" in told.sent
 
 
+async def test_activesync_throttles_by_503():
+    told = await hear("activesync", answer(503, b"X-MS-ASThrottle: CommandFrequency\r\nRetry-After: 120\r\n"))
+    assert told.outcome("http") == "throttled"
+    assert told.findings.retry_after == 120
+
+
 async def test_activesync_with_a_basic_challenge_is_not_exchange_online():
     told = await hear(
         "activesync", answer(451, b"X-MS-Location: x\r\n"), answer(401, b'WWW-Authenticate: Basic realm="x"\r\n')
