@@ -4,6 +4,7 @@ import asyncio
 import base64
 import imaplib
 import json
+import socket
 import ssl
 import time
 from pathlib import Path
@@ -224,3 +225,45 @@ async def test_labs_run_side_by_side_and_stop_within_a_second(tmp_path: Path) ->
 def test_keys_are_nobody_elses_to_read(tmp_path: Path) -> None:
     Pki(tmp_path).context(IMAP)
     assert {file.stat().st_mode & 0o077 for file in tmp_path.glob("*.genuine.pem")} == {0}
+
+
+def test_an_unknown_certificate(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no such certificate: odd"):
+        Pki(tmp_path).context(IMAP, "odd")
+
+
+async def test_a_range_that_somebody_listens_in_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, free = 11_000, 12_000
+    monkeypatch.setattr("exporter.lab.lab._SHIFTS", range(taken, free + 1, 1_000))
+    monkeypatch.setattr("random.shuffle", lambda _shifts: None)
+    with socket.socket() as other:
+        other.bind(("127.61.1.5", taken + 993))
+        other.listen()
+        async with Lab.start(tmp_path) as lab:
+            assert lab.shift == free
+            with pytest.raises(OSError, match="no free range"):
+                async with Lab.start(tmp_path):
+                    pass
+
+
+async def test_a_gateway_whose_upstream_is_dead_resets(lab: Lab, clients: Clients) -> None:
+    await lab.outlook.stop()
+    sock = await asyncio.to_thread(clients.connect, IMAP, 993)
+    with pytest.raises(ConnectionResetError):
+        await asyncio.to_thread(sock.recv, 10)
+
+
+async def test_a_client_that_leaves_is_left_by_the_server(lab: Lab, clients: Clients) -> None:
+    sock = await asyncio.to_thread(clients.tls, IMAP, 993)
+    await asyncio.to_thread(sock.recv, 200)
+    sock.close()
+    async with asyncio.timeout(2):
+        while len(asyncio.all_tasks()) > 1:  # noqa: ASYNC110 - nobody tells when a server has noticed
+            await asyncio.sleep(0.01)
+
+
+async def test_a_restart_drops_connections(lab: Lab, clients: Clients) -> None:
+    sock = await asyncio.to_thread(clients.on("outside").tls, IMAP, 993)
+    await asyncio.to_thread(sock.recv, 200)
+    lab.outlook.drop_connections()
+    assert await asyncio.to_thread(sock.recv, 200) == b""
