@@ -105,12 +105,19 @@ def vantage() -> None:
 @vantage.command("create")
 @click.argument("name")
 @click.option("--inside", required=True, help="The gateway's interface to its clients.")
-def vantage_create(name: str, inside: str) -> None:
+@click.option(
+    "--address", "addresses", multiple=True, help="ADDRESS/LENGTH of the view; by default a free one of each family."
+)
+@click.option("--resolver", "resolvers", multiple=True, help="Its name servers; by default the clients'.")
+@click.option("--how", type=click.Choice(["bridge", "redirect", "routed"]), help="How it joins the inside network.")
+def vantage_create(
+    name: str, inside: str, addresses: tuple[str, ...], resolvers: tuple[str, ...], how: str | None
+) -> None:
     """Makes a namespace whose packets pass the same filters as a client's (needs root)."""
     from exporter.client_view import ClientViewError, create
 
     try:
-        click.echo(create(name, inside))
+        click.echo(create(name, inside, addresses=addresses, resolvers=resolvers, how=how))
     except ClientViewError as error:
         click.echo(str(error), err=True)
         raise SystemExit(USAGE) from None

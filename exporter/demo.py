@@ -120,7 +120,9 @@ class Story:
         bad = [each.probe for each in walked if each.probe.outcome is not Outcome.OK]
         self._console.print(f"\n[bold]{datetime.now(UTC):%H:%M:%S}[/bold] {doing} ({fault or 'healthy'})")
         if bad:
-            self._console.print(rows_table(sorted(bad, key=lambda probe: (probe.target, probe.vantage))))
+            self._console.print(
+                rows_table(sorted(bad, key=lambda probe: (probe.target, probe.vantage)), self._console.width)
+            )
         self._console.print(f"{len(walked) - len(bad)} of {len(walked)} ways to Outlook.com work.")
 
 

@@ -3,6 +3,7 @@
 import sys
 from types import TracebackType
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -12,25 +13,27 @@ from exporter.observations import Probe
 from exporter.vocabulary import Outcome
 
 
-def rows_table(probes: list[Probe], title: str | None = None) -> Table:
-    """One row a probe: where it went, how far it got, what the canary met."""
-    table = Table(title=title, title_justify="left", header_style="bold", pad_edge=False)
-    for name in ("target", "vantage", "outcome", "failed phase", "canary", "seconds"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("what was seen", overflow="fold")
+#: Terminals as wide as this show what was seen beside each row; narrower ones leave it to --json and the page.
+WIDE = 120
+
+
+def rows_table(probes: list[Probe], width: int) -> Table:
+    """One row a probe: where it went, how far it got, what the canary met; `width` in characters."""
+    table = Table(header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
+    for name in ("target", "vantage", "outcome", "canary", "seconds"):
+        table.add_column(name, no_wrap=True, justify="right" if name == "seconds" else "left")
+    if width >= WIDE:
+        table.add_column("what was seen", overflow="fold")
     for probe in probes:
         good = probe.outcome is Outcome.OK
         seconds = sum(result.seconds or 0.0 for result in probe.phases if result.measured_at is None)
         failed = next((result for result in probe.phases if result.phase is probe.failed_phase), None)
-        table.add_row(
-            probe.target,
-            probe.vantage,
-            Text(probe.outcome, style="green" if good else "bold red"),
-            probe.failed_phase or "",
-            probe.auth.outcome or "",
-            f"{seconds:.3f}",
-            Text((failed.detail or "") if failed else ""),
-        )
+        words = "ok" if good else f"{probe.failed_phase}: {probe.outcome}"
+        seen = Text((failed.detail or "") if failed else "")
+        style = "green" if good else "bold red"
+        canary = probe.auth.outcome or ""
+        row = (probe.target, probe.vantage, Text(words, style=style), canary, f"{seconds:.2f}")
+        table.add_row(*row, *((seen,) if width >= WIDE else ()))
     return table
 
 
@@ -52,7 +55,7 @@ class LiveTable:
         """One more row."""
         self._probes.append(probe)
         if self._live is not None:
-            self._live.update(rows_table(self._probes), refresh=True)
+            self._live.update(rows_table(self._probes, self._console.width), refresh=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -60,4 +63,4 @@ class LiveTable:
         if self._live is not None:
             self._live.stop()
         elif self._enabled and kind is None:
-            self._console.print(rows_table(self._probes))
+            self._console.print(rows_table(self._probes, self._console.width))
