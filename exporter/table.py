@@ -12,15 +12,14 @@ from rich.text import Text
 from exporter.observations import Probe
 from exporter.vocabulary import Outcome
 
-
-#: Terminals as wide as this show what was seen beside each row; narrower ones leave it to --json and the page.
+#: Terminals as wide as this show the canary's fate and what was seen; narrower ones leave it to --json and the page.
 WIDE = 120
 
 
 def rows_table(probes: list[Probe], width: int) -> Table:
     """One row a probe: where it went, how far it got, what the canary met; `width` in characters."""
     table = Table(header_style="bold", pad_edge=False, box=box.SIMPLE_HEAD)
-    for name in ("target", "vantage", "outcome", "canary", "seconds"):
+    for name in ("target", "vantage", "outcome", "seconds", *(("canary",) if width >= WIDE else ())):
         table.add_column(name, no_wrap=True, justify="right" if name == "seconds" else "left")
     if width >= WIDE:
         table.add_column("what was seen", overflow="fold")
@@ -32,8 +31,8 @@ def rows_table(probes: list[Probe], width: int) -> Table:
         seen = Text((failed.detail or "") if failed else "")
         style = "green" if good else "bold red"
         canary = probe.auth.outcome or ""
-        row = (probe.target, probe.vantage, Text(words, style=style), canary, f"{seconds:.2f}")
-        table.add_row(*row, *((seen,) if width >= WIDE else ()))
+        row = (probe.target, probe.vantage, Text(words, style=style), f"{seconds:.2f}")
+        table.add_row(*row, *((canary, seen) if width >= WIDE else ()))
     return table
 
 
