@@ -6,7 +6,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 
 from exporter.client_view.command import ClientViewError
@@ -24,18 +24,19 @@ _ARP = struct.Struct("!HHBBH6s4s6s4s")
 _REQUEST = 1
 
 
-def choose(inside: Inside, wanted: Sequence[str]) -> tuple[Interface, ...]:
+def choose(inside: Inside, wanted: Sequence[str], taken: Collection[str] = ()) -> tuple[Interface, ...]:
     """An address for each family that the gateway has on the inside, in the order of its own.
 
+    `taken`: those of our other views, which needn't answer on the wire.
     Raises ClientViewError: a wanted address isn't of the inside network or is taken, or none is free.
     """
     given = [_parsed(text) for text in wanted]
     chosen = []
     for gateway in inside.gateways:
         mine = next((address for address in given if address in gateway.network), None)
-        chosen.append(ipaddress.ip_interface(f"{mine or _free(inside, gateway)}/{gateway.network.prefixlen}"))
+        chosen.append(ipaddress.ip_interface(f"{mine or _free(inside, gateway, taken)}/{gateway.network.prefixlen}"))
         given = [address for address in given if address != mine]
-        if mine is not None and not is_free(inside, gateway, mine):
+        if mine is not None and (str(mine) in taken or not is_free(inside, gateway, mine)):
             raise ClientViewError(f"{mine}: another machine has this address")
     if given:
         networks = ", ".join(str(gateway.network) for gateway in inside.gateways)
@@ -57,10 +58,10 @@ def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         raise ClientViewError(f"{text!r}: no IP address") from None
 
 
-def _free(inside: Inside, gateway: Interface) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _free(inside: Inside, gateway: Interface, taken: Collection[str]) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     if isinstance(gateway, ipaddress.IPv6Interface):
         return _random_of(gateway)
-    candidates = islice(_from_the_end(gateway), MAX_ASKED)
+    candidates = islice((each for each in _from_the_end(gateway) if str(each) not in taken), MAX_ASKED)
     while batch := list(islice(candidates, AT_ONCE)):
         owned = _owned(inside, batch)
         if free := [address for address in batch if address not in owned]:

@@ -41,7 +41,8 @@ def build(plan: Plan) -> None:
     """From lo to default routes; every step may have been done before. Raises ClientViewError."""
     if not exists(plan.host_end):
         words = ("name", INNER, "mtu", str(plan.mtu), "netns", plan.name)
-        run("ip", "link", "add", plan.host_end, "mtu", str(plan.mtu), "type", "veth", "peer", *words)
+        own = ("address", _port_mac(plan), "mtu", str(plan.mtu))
+        run("ip", "link", "add", plan.host_end, *own, "type", "veth", "peer", *words)
     run("ip", "-n", plan.name, "link", "set", "lo", "up")
     {"bridge": _as_port, "redirect": _redirected, "routed": _routed}[plan.how](plan)
     run("ip", "link", "set", plan.host_end, "up")
@@ -92,18 +93,30 @@ def _redirected(plan: Plan) -> None:
     for device in (plan.host_end, plan.device):
         if not has_clsact(device):
             run("tc", "qdisc", "add", "dev", device, "clsact")
+    if not _leads(plan.host_end, "ingress", plan.device):
+        _hand_over(plan)
+    for address, preference in _preferences(plan):
+        if not _leads(plan.device, "egress", plan.host_end, preference):
+            _copy_replies(plan, address, preference)
+        run("ip", "neigh", "replace", str(address.ip), "lladdr", plan.mac, "dev", plan.device, "nud", "permanent")
+
+
+def _hand_over(plan: Plan) -> None:
+    """What the namespace sends, to the ingress of the inside interface."""
     attempt("tc", "filter", "del", "dev", plan.host_end, "ingress")
     everything = ("protocol", "all", "pref", "1", "u32", "match", "u32", "0", "0")
     handed_over = ("action", "mirred", "ingress", "redirect", "dev", plan.device)
     run("tc", "filter", "add", "dev", plan.host_end, "ingress", *everything, *handed_over)
-    for address, preference in _preferences(plan):
-        _forget_filter(plan, preference)
-        protocol, match = ("ip", "ip") if address.version == 4 else ("ipv6", "ip6")
-        matched = ("u32", "match", match, "dst", f"{address.ip}/{address.max_prefixlen}")
-        copied = ("action", "mirred", "egress", "mirror", "dev", plan.host_end, "continue")
-        at = ("dev", plan.device, "egress", "protocol", protocol, "pref", str(preference))
-        run("tc", "filter", "add", *at, *matched, *copied)
-        run("ip", "neigh", "replace", str(address.ip), "lladdr", plan.mac, "dev", plan.device, "nud", "permanent")
+
+
+def _copy_replies(plan: Plan, address: Interface, preference: int) -> None:
+    """What leaves the inside interface for the view's address, to the namespace. Others' filters go on behind ours."""
+    _forget_filter(plan, preference)
+    protocol, match = ("ip", "ip") if address.version == 4 else ("ipv6", "ip6")
+    matched = ("u32", "match", match, "dst", f"{address.ip}/{address.max_prefixlen}")
+    copied = ("action", "mirred", "egress", "mirror", "dev", plan.host_end, "continue")
+    at = ("dev", plan.device, "egress", "protocol", protocol, "pref", str(preference))
+    run("tc", "filter", "add", *at, *matched, *copied)
 
 
 def _routed(plan: Plan) -> None:
@@ -138,9 +151,24 @@ def _preferences(plan: Plan) -> Iterator[tuple[Interface, int]]:
         yield address, plan.first_preference + (address.version == 6)
 
 
+def _leads(device: str, side: str, to: str, preference: int = 1) -> bool:
+    """Whether our filter is in place, and its end is the one that exists now."""
+    return any(
+        each.get("pref") == preference and action.get("to_dev") == to
+        for each in _filters(device, side)
+        for action in each.get("options", {}).get("actions", [])
+    )
+
+
 def _forget_filter(plan: Plan, preference: int) -> None:
-    """Ours only: the preference is one that was free, and its one action mirrors to our end, or to what was it."""
+    """Ours: the preference was free when it was planned, and is written in the marker."""
     attempt("tc", "filter", "del", "dev", plan.device, "egress", "pref", str(preference))
+
+
+def _port_mac(plan: Plan) -> str:
+    """A bridge takes the lowest MAC address of its ports: one that begins with fe doesn't change it for its clients."""
+    tail = plan.host_end.removeprefix("oae-").rjust(10, "0")
+    return "fe:" + ":".join(tail[place : place + 2] for place in range(0, 10, 2))
 
 
 def _mac(interface: str) -> str:

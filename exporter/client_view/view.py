@@ -68,7 +68,7 @@ def _create_again(plan: Plan, inside: str) -> str:
     if plan.inside != inside:
         raise ClientViewError(f"{plan.name}: is a view of {plan.inside} already; remove it first")
     facts = look(inside)
-    if plan.mac != facts.mac or plan.gateways != tuple(str(gateway.ip) for gateway in facts.gateways):
+    if (plan.how == "redirect" and plan.mac != facts.mac) or plan.gateways != tuple(str(a.ip) for a in facts.gateways):
         raise ClientViewError(f"{plan.name}: {inside} has changed since it was made; remove it, then create it again")
     if plan.boot != marker.this_boot():
         _check_after_restart(plan)
@@ -98,6 +98,7 @@ def _planned(
 ) -> Plan:
     how = how or _nearest(facts)
     redirect = how == "redirect"
+    taken = {address.partition("/")[0] for other in marker.read_all(NETNS_FILES) for address in other.addresses}
     return Plan(
         name=name,
         boot=marker.this_boot(),
@@ -105,7 +106,7 @@ def _planned(
         device=facts.device,
         how=how,
         host_end="oae-" + hashlib.sha256(name.encode()).hexdigest()[:8],
-        addresses=tuple(str(address) for address in addressing.choose(facts, addresses)),
+        addresses=tuple(str(address) for address in addressing.choose(facts, addresses, taken)),
         gateways=tuple(str(gateway.ip) for gateway in facts.gateways),
         mac=facts.mac,
         mtu=facts.mtu,

@@ -146,6 +146,8 @@ def test_files_handed_to_it_are_not_kept(process: VantageProcess) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
     assert read_reply(data) == (Status.OK, 0, 99)
+    channel.send(b"?")  # once this is refused, its own copy of the socket is closed
+    assert channel.recv(64)
     assert len(os.listdir(f"/proc/{pid_of(process)}/fd")) == 4
 
 
