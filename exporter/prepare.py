@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from exporter.probe.canary_policy import AlwaysOnce, CanaryPolicy
@@ -18,7 +19,6 @@ from exporter.probe.round import Policy, Prober
 from exporter.probe.tls import TlsClient
 from exporter.probe.vantage import LocalSockets, hosts_of, resolvers_of
 from exporter.probe.vantage_process import (
-    VantageError,
     VantageProcess,
     connect_vantage_process,
     fork_vantage_process,
@@ -38,11 +38,14 @@ class VantageProcesses:
     """The vantage processes under way, by namespace."""
 
     by_namespace: dict[str, VantageProcess] = field(default_factory=dict)
+    by_socket: dict[Path, VantageProcess] = field(default_factory=dict)
 
     def of(self, settings: VantageSettings) -> VantageProcess | None:
         """The process whose sockets this vantage uses, started where needed. Raises VantageError."""
-        if settings.vantage_socket is not None:
-            return connect_vantage_process(settings.vantage_socket)
+        if (path := settings.vantage_socket) is not None:
+            if path not in self.by_socket:
+                self.by_socket[path] = connect_vantage_process(path)
+            return self.by_socket[path]
         name = settings.network_namespace
         if name is None:
             return None
@@ -52,7 +55,7 @@ class VantageProcesses:
 
     def close(self) -> None:
         """Ends them all."""
-        for process in self.by_namespace.values():
+        for process in (*self.by_namespace.values(), *self.by_socket.values()):
             process.close()
 
 
@@ -66,8 +69,9 @@ def make_vantages(
             continue
         try:
             vantages.append(_vantage(settings, each, env, processes))
-        except (VantageError, SecretFileError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
+        except (OSError, SecretFileError) as error:
+            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            reason = where + ((error.strerror or str(error)) if isinstance(error, OSError) else str(error))
             problems.append(f"vantages[{index}] ({each.name}): {reason}")
     if problems:
         raise ConfigurationError(problems)

@@ -57,7 +57,23 @@ def test_who_sent_the_icmp_error_is_told(network, tmp_path, reject, words):
     near, far = network
     iptables = require_program("iptables")
     ip = require_program("ip", "iproute2")
-    run(ip, "netns", "exec", far, iptables, "-A", "INPUT", "-p", "tcp", "--dport", "993", "-j", "REJECT", "--reject-with", reject)
+    run(
+        ip,
+        "netns",
+        "exec",
+        far,
+        iptables,
+        "-A",
+        "INPUT",
+        "-p",
+        "tcp",
+        "--dport",
+        "993",
+        "-j",
+        "REJECT",
+        "--reject-with",
+        reject,
+    )
     target = {"name": "behind", "protocol": "imap", "host": "10.231.0.2", "port": 993}
     status, line = probe(
         tmp_path, {"probe": {"custom": [target]}, "vantages": [{"name": "near", "network_namespace": near}]}, "behind"
@@ -90,7 +106,10 @@ def test_a_vantage_in_a_namespace_uses_its_sockets_and_its_resolver(network, tmp
             content = yaml.safe_load((tmp_path / "lab.yml").read_text())
             content["vantages"][0]["network_namespace"] = far
             status, line = probe(tmp_path, content, "imap", "--vantage", "clients")
-            assert (line["outcome"], line["failed_phase"]) == ("certificate_untrusted", "tls")  # only its root is unknown
+            assert (line["outcome"], line["failed_phase"]) == (
+                "certificate_untrusted",
+                "tls",
+            )  # only its root is unknown
             assert line["auth"]["outcome"] == "expected_refusal"  # type: ignore[index]
             assert status == 1
             _, here = probe(tmp_path, content, "imap", "--vantage", "wan")
