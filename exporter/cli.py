@@ -75,9 +75,14 @@ def probe(
 @click.argument("file", type=click.Path(path_type=Path))
 def check_config(file: Path) -> None:
     """Validates a configuration; every problem on its own line, with its place."""
+    from exporter.prepare import make_prober
     from exporter.settings_file import load
+    from exporter.web import web_config
 
     settings = load(file, os.environ)
+    make_prober(settings, once=True)  # roots, known replies, trust store
+    if settings.web_config is not None:
+        web_config.load(settings.web_config)
     for warning in settings.warnings():
         click.echo(f"{file}: warning: {warning}", err=True)
     click.echo(f"{file}: good: {len(settings.targets())} targets from {len(settings.vantages)} vantages")

@@ -3,11 +3,13 @@
 h11 reads and writes; what an answer means is judged by `protocols/http` and the known replies.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import h11
+from OpenSSL import SSL
 
 from exporter import __version__
 from exporter.probe.exchange import Conversation
@@ -80,6 +82,12 @@ class HttpSession:
             return await self._answer(await self._talk.stream.send(data))
         except h11.RemoteProtocolError as error:
             raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"not HTTP: {error}: {self._peek()}") from error
+
+    @property
+    def patience(self) -> float:
+        """How long a request outside the phases may take, seconds."""
+        way = self._talk.way
+        return max(min(way.timeout, way.deadline.at - way.clock()), 0.0)
 
     @property
     def can_go_on(self) -> bool:
@@ -229,11 +237,12 @@ def _openid_path(token_path: str) -> str | None:
 
 
 async def _openid_is_sound(session: HttpSession, path: str) -> bool:
-    """Whether the metadata are those of a Microsoft identity provider (facts 5)."""
+    """Whether the metadata are those of a Microsoft identity provider (facts 5). No phase: nothing is said of it."""
     try:
-        answer = await session.request("GET", path)
+        async with asyncio.timeout(session.patience):
+            answer = await session.request("GET", path)
         metadata = json.loads(answer.body)
-    except (PhaseFailure, OSError, ValueError):
+    except (PhaseFailure, OSError, ValueError, SSL.Error, TimeoutError):
         return False
     issuer = metadata.get("issuer") if isinstance(metadata, dict) else None
     return answer.status == 200 and isinstance(issuer, str) and http.is_issuer(issuer)

@@ -146,11 +146,4 @@ async def _canary(session: _Imap, token: str, initial_response: bool) -> None:
         else:
             # A JSON challenge is never Microsoft's, whatever line follows.
             talk.judge_refusal(phase, answer.line, None if challenge else talk.judge("auth", answer.line))
-    await _logout(session)
-
-
-async def _logout(session: _Imap) -> None:
-    try:
-        await session.talk.stream.send(imap.logout(session.tag()))
-    except OSError:
-        pass
+    await talk.farewell(imap.logout(session.tag()))

@@ -111,11 +111,4 @@ async def _canary(session: _Pop, token: str) -> None:
         else:
             # A JSON challenge is never Microsoft's, whatever line follows.
             talk.judge_refusal(phase, status.line, None if challenge else talk.judge("auth", status.line))
-    await _quit(session)
-
-
-async def _quit(session: _Pop) -> None:
-    try:
-        await session.talk.stream.send(pop.quit_())
-    except OSError:
-        pass
+    await talk.farewell(pop.quit_())

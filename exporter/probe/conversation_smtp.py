@@ -119,11 +119,4 @@ async def _canary(session: _Smtp, token: str) -> None:
         else:
             # A JSON challenge is never Microsoft's, whatever line follows.
             talk.judge_refusal(phase, reply.line, None if challenge else talk.judge("auth", reply.line))
-    await _quit(session)
-
-
-async def _quit(session: _Smtp) -> None:
-    try:
-        await session.talk.stream.send(smtp.quit_())
-    except OSError:
-        pass
+    await talk.farewell(smtp.quit_())

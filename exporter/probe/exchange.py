@@ -1,9 +1,12 @@
 """What the conversations share: replies read off a stream, the canary's place, and how a reply is judged."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
+
+from OpenSSL import SSL
 
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.stream import Stream
@@ -13,6 +16,9 @@ from exporter.vocabulary import AuthOutcome, Mechanism, OfferedMechanism, Outcom
 from exporter.vocabulary import Protocol as Spoken
 
 Reply = TypeVar("Reply")
+
+#: How long a farewell may take to be handed to the kernel, seconds.
+FAREWELL_SECONDS = 1.0
 
 #: Given what distinguishes the path, the canary's token to present now, or None where none is due.
 CanaryOffer = Callable[[tuple[object, ...]], str | None]
@@ -60,6 +66,14 @@ class Conversation:
                 raise PhaseFailure(Outcome.CLOSED, "closed by the server without a reply")
             reader.feed(data)
         return reply
+
+    async def farewell(self, line: bytes) -> None:
+        """The last, polite word; nobody waits for its answer, and that it doesn't arrive changes nothing."""
+        try:
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self.stream.send(line)
+        except (OSError, SSL.Error):
+            pass
 
     def judge(self, step: str, line: str) -> KnownReply | None:
         """What Microsoft means by that line, or None where it isn't one of its known words."""

@@ -5,6 +5,7 @@ tells the group and sends the hello of today's clients (post-quantum key share).
 doesn't end the handshake: its errors are collected and the conversation goes on, without any secret.
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -23,6 +24,9 @@ from exporter.vocabulary import Outcome
 _FLIGHT = 65_536
 #: Bytes of handshake a server may send before ours is over; a chain of ten certificates is some 20 KiB.
 MAX_HANDSHAKE = 262_144
+
+#: How long close_notify may take to be handed to the kernel, seconds.
+GOODBYE_SECONDS = 1.0
 
 #: OpenSSL's names of TLS 1.2 suites → IANA's; those of TLS 1.3 are the same in both.
 _IANA_CIPHERS = {
@@ -185,7 +189,8 @@ class TlsStream:
         """close_notify, as a well-behaved client; errors don't matter any more."""
         try:
             self._connection.shutdown()
-            await self._stream.send(_outgoing(self._connection))
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self._stream.send(_outgoing(self._connection))
         except (SSL.Error, OSError):
             pass
 

@@ -240,3 +240,15 @@ async def test_one_dead_address_is_seen_and_another_talked_over(lab):
 
 def test_randomness_is_an_argument():
     assert Prober.__dataclass_fields__["randomness"].default_factory is random.SystemRandom
+
+
+async def test_a_stalled_openid_configuration_ends_in_time_and_is_asked_by_a_canary(lab):
+    lap = Lap(lab, once=False, timeout=1.5)
+    await lap.round("sign_in_work")
+    requests = lab.counts["token_request"]
+    lab.outlook.behaviour.http_delay = lab.outlook.behaviour.token_delay = 20.0
+    began = time.monotonic()
+    probes = await lap.round("sign_in_work")
+    assert time.monotonic() - began < 5
+    assert lab.counts["token_request"] == requests  # the connection is in the middle of an answer
+    assert {probe.auth.outcome for probe in probes.values()} == {AuthOutcome.EXPECTED_REFUSAL}
