@@ -24,6 +24,8 @@ from exporter.clean import clean
 from exporter.observations import CertificateInfo
 from exporter.vocabulary import Outcome
 
+#: Presented chains whose judgement is remembered.
+KEPT_CHAINS = 128
 #: Certificates of a presented chain that are looked at.
 MAX_CHAIN = 10
 
@@ -134,6 +136,16 @@ def identify(chain: Sequence[x509.Certificate], name: str, roots: Roots) -> Iden
         not_before=max(certificate.not_valid_before_utc for certificate in issued),
         not_after=min(certificate.not_valid_after_utc for certificate in issued),
     )
+
+
+@lru_cache(maxsize=KEPT_CHAINS)
+def known_chain(chain: tuple[bytes, ...], name: str, roots: Roots) -> tuple[tuple[x509.Certificate, ...], Identity]:
+    """`parse_chain` and `identify` of what was presented, remembered: it is the same round after round.
+
+    Nothing in either depends on the time: dates are judged apart, by the corrected clock.
+    """
+    parsed = parse_chain(chain)
+    return tuple(parsed), identify(parsed, name, roots)
 
 
 def name_matches(leaf: x509.Certificate, name: str) -> bool:

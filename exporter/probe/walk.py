@@ -207,8 +207,7 @@ class _Step:
         return secured
 
     def judge_certificate(self, shake: Handshake) -> tuple[Outcome, ...]:
-        chain = identity.parse_chain(shake.chain)
-        who = identity.identify(chain, self.host, self.tools.roots)
+        chain, who = identity.known_chain(shake.chain, self.host, self.tools.roots)
         reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots) if chain else ()
         self.walk.identity = who
         self.walk.tls = _tls_result(shake, chain, reasons, who, self.tools.wall_clock())
