@@ -87,7 +87,7 @@ def probe(
 
 
 def _run(command: Sequence[str], env: Mapping[str, str], directory: Path, limit_seconds: float) -> Run:
-    """Runs it with its output in files, so that its own resource usage can be awaited (wait4)."""
+    """Runs it with its output in files, so that its memory can be watched while it runs."""
     begin = time.monotonic()
     out, err = directory / "stdout", directory / "stderr"
     with out.open("wb") as stdout, err.open("wb") as stderr:
@@ -105,14 +105,27 @@ def _run(command: Sequence[str], env: Mapping[str, str], directory: Path, limit_
 
 
 def _wait(child: subprocess.Popen[bytes], deadline: float) -> tuple[int, int]:
-    """Exit status and peak resident memory in bytes; a child that outlives the deadline is killed and fails."""
-    while True:
-        pid, status, usage = os.wait4(child.pid, os.WNOHANG)
-        if pid:
-            child.returncode = os.waitstatus_to_exitcode(status)
-            return child.returncode, usage.ru_maxrss * 1024
+    """Exit status and peak resident memory in bytes; a child that outlives the deadline is killed and fails.
+
+    The peak is the kernel's VmHWM, read while the child runs: wait4's ru_maxrss begins with the size of this process,
+    which forked it.
+    """
+    peak = 0
+    while child.poll() is None:
+        peak = max(peak, _high_water(child.pid))
         if time.monotonic() > deadline:
             child.kill()
             child.wait()
             raise AssertionError("probe didn't end in time")
-        time.sleep(0.02)  # wait4 with a deadline: the standard library has none
+        time.sleep(0.01)
+    assert peak, "the child's memory was never seen"
+    return child.returncode, peak
+
+
+def _high_water(pid: int) -> int:
+    """Peak resident memory of a process so far, bytes; 0 where it has just ended."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
