@@ -25,7 +25,7 @@ _ERRNO_OUTCOMES = {
     errno.ECONNREFUSED: Outcome.REFUSED,
     errno.ECONNRESET: Outcome.RESET,
     errno.ECONNABORTED: Outcome.RESET,
-    errno.EPIPE: Outcome.RESET,
+    errno.EPIPE: Outcome.CLOSED,  # an RST that answers us behind the peer's FIN: it had closed before (tcp_reset())
     errno.ETIMEDOUT: Outcome.TIMEOUT,
     errno.EHOSTUNREACH: Outcome.UNREACHABLE,
     errno.ENETUNREACH: Outcome.UNREACHABLE,
