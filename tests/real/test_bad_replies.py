@@ -87,12 +87,13 @@ CASES: dict[str, Case] = {
     "alert": _case(bad.answer(bad.ALERT_RECORD), T, Outcome.ALERT, how=TLS),
     "tls_byte_a_second": _case(bad.dripping(bad.HALF_RECORD), T, LATE, how=TLS),
     "tls_silence": _case(bad.drain, T, LATE, how=TLS),
-    "tls_close": _case(bad.close, T, CLOSED, how=TLS),
+    # A close that meets our ClientHello unread is an RST on the wire (RFC 1122 4.2.2.13).
+    "tls_close": _case(bad.close, T, CLOSED, RESET, how=TLS),
     "tls_reset": _case(bad.reset, T, RESET, how=TLS),
     # Behind a handshake.
     "secured_endless": _case(bad.endless(b"* OK "), G, ODD, how=TLS, secured=True),
     "secured_silence": _case(bad.drain, G, LATE, how=TLS, secured=True),
-    "secured_close": _case(bad.close, G, CLOSED, how=TLS, secured=True),
+    "secured_close": _case(bad.close, G, CLOSED, RESET, how=TLS, secured=True),
     "secured_reset": _case(bad.reset, G, RESET, CLOSED, how=TLS, secured=True),
     "secured_http": _case(bad.farewell(bad.HTTP_PAGE), G, ODD, how=TLS, secured=True),
     # Web pages.
@@ -112,7 +113,7 @@ CASES: dict[str, Case] = {
         bad.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
         H, ODD, protocol=WEB, how=WEB, secured=True,
     ),
-    "plain_web_close": _case(bad.answer(b""), H, CLOSED, protocol=PLAIN_WEB, how=PLAIN_WEB),
+    "plain_web_close": _case(bad.answer(b""), H, CLOSED, RESET, protocol=PLAIN_WEB, how=PLAIN_WEB),
     "token_not_json": _case(
         bad.answer(b"HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n{\"a\":"),
         Phase.TOKEN, ODD, protocol="sign_in", how=WEB, secured=True,
