@@ -19,7 +19,7 @@ from exporter.probe.record import Recorder
 from exporter.probe.walk import HostWalk, Tools, Vantage, walk
 from exporter.probe.way import Deadline
 from exporter.protocols.canary import canary_token
-from exporter.vocabulary import AuthOutcome, Outcome, Phase, phases_of
+from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase, phases_of
 
 #: A round never lasts longer, seconds.
 ROUND_SECONDS = 60.0
@@ -175,14 +175,13 @@ class Prober:
         if phase is None:
             return auth, found.phases
         if presented and phase.outcome is not Outcome.SKIPPED:
-            measured = replace(phase, measured_at=auth.measured_at or self.tools.wall_clock())
-            self._last_auth[key] = (replace(auth, measured_at=measured.measured_at), measured)
-            return self._last_auth[key][0], found.phases
+            now = auth.measured_at or self.tools.wall_clock()
+            auth = replace(_with_fate(auth, phase.outcome), measured_at=now)
+            self._last_auth[key] = (auth, replace(phase, measured_at=now))
+            return auth, found.phases
         last = self._last_auth.get(key)
         if last is None:
-            untold = AuthOutcome.UNKNOWN if presented else None
-            phases = tuple(result for result in found.phases if presented or not _not_due(result, found))
-            return replace(auth, outcome=auth.outcome or untold), phases
+            return auth, tuple(result for result in found.phases if presented or not _not_due(result, found))
         kept = replace(last[0], offered=auth.offered if auth.offered is not None else last[0].offered)
         if not _not_due(phase, found):
             return kept, found.phases
@@ -204,6 +203,19 @@ def _not_due(canary: PhaseResult, found: HostWalk) -> bool:
         return False
     before = [result for result in found.phases if result.phase is not canary.phase]
     return all(result.outcome is not Outcome.SKIPPED for result in before) and found.ended_well
+
+
+#: What ends a conversation in the middle, without a word.
+_CUT = frozenset({Outcome.RESET, Outcome.CLOSED, Outcome.TIMEOUT})
+
+
+def _with_fate(auth: AuthResult, phase: Outcome) -> AuthResult:
+    """A canary that was presented has an outcome: abandoned where the conversation stopped in the middle."""
+    if auth.outcome is not None:
+        return auth
+    return replace(
+        auth, mechanism=Mechanism.TOKEN, outcome=AuthOutcome.ABANDONED if phase in _CUT else AuthOutcome.UNKNOWN
+    )
 
 
 def _auth(found: HostWalk) -> AuthResult:

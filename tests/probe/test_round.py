@@ -16,7 +16,7 @@ from exporter.probe.round import Prober
 from exporter.probe.tls import TlsClient
 from exporter.probe.way import Deadline
 from exporter.settings import Settings
-from exporter.vocabulary import AuthOutcome, Outcome, Phase
+from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase
 
 MAIL = {"imap", "smtp", "pop"}
 
@@ -133,6 +133,13 @@ async def test_a_fault_of_the_service_is_seen_from_everywhere(lab, fault):
     await lab.set_fault(fault)
     probes = await Lap(lab).round(target)
     assert {(probe.outcome, probe.failed_phase) for probe in probes.values()} == {(outcome, phase)}
+
+
+async def test_a_canary_cut_off_in_the_middle_is_abandoned(lab):
+    await lab.set_fault("auth_dropped")
+    imap = (await Lap(lab).round("imap"))["imap", "clients"]
+    assert (imap.auth.mechanism, imap.auth.outcome) == (Mechanism.TOKEN, AuthOutcome.ABANDONED)
+    assert imap.auth.measured_at is not None
 
 
 async def test_after_a_certificate_failure_the_conversation_goes_on(lab):
