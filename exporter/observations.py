@@ -147,16 +147,6 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Alert:
-    """A TLS alert seen on the wire."""
-
-    name: str | None
-    level: str | None
-    from_: str
-    encrypted: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One observation that speaks for a cause; `weight` 0 to 1."""
 

@@ -183,6 +183,7 @@ class Service:
             for problem in error.problems:
                 self._log.error("configuration refused", problem=problem)
             return error.problems
+        plan.prober.continue_from(self.plan.prober)
         self.plan = plan
         self._schedule.every("probe", settings.probe.interval, self.round)
         self._log.info("configuration taken over", targets=len(plan.targets), vantages=len(plan.vantages))

@@ -3,6 +3,7 @@
 import os
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import yaml
@@ -17,7 +18,11 @@ DAY = 86_400
 INTERVAL = 1_800
 
 
-async def simulate(lab, tmp_path, days, *, meanwhile=None, **probe):
+def _moved(seconds: float) -> float:
+    return time.monotonic() + seconds
+
+
+async def simulate(lab, tmp_path, days, *, meanwhile=None, reload=False, **probe):
     """Rounds over simulated days; how many canaries reached the server."""
     content = lab.configuration()
     wanted = {"imap", "sign_in_work"}
@@ -28,13 +33,16 @@ async def simulate(lab, tmp_path, days, *, meanwhile=None, **probe):
     path.write_text(yaml.safe_dump(content))
     service = Service(path, os.environ)
     passed = 0.0
-    prober = service.plan.prober
-    prober.tools = replace(prober.tools, tls=TlsClient(lab.trust_store()), clock=lambda: time.monotonic() + passed)
+    tls = TlsClient(lab.trust_store())
     before = lab.counts["token"] + lab.counts["token_request"]
     while passed < days * DAY:
         if meanwhile is not None:
             await meanwhile(passed)
+        prober = service.plan.prober
+        prober.tools = replace(prober.tools, tls=tls, clock=partial(_moved, passed))
         await service.round()
+        if reload:
+            assert await service.take_over_configuration() == []
         passed += STEP
     service.close()
     return lab.counts["token"] + lab.counts["token_request"] - before
@@ -62,6 +70,10 @@ async def test_never_more_than_the_budget_even_when_the_path_flaps(lab, tmp_path
         await lab.set_fault("tls_intercepted.trusted" if int(passed / STEP) % 2 else None)
 
     assert await simulate(lab, tmp_path, 1, meanwhile=flap, canaries_per_hour=3) <= 24 * 3
+
+
+async def test_reloading_all_the_time_gives_no_new_budget(lab, tmp_path):
+    assert await simulate(lab, tmp_path, 0.5, reload=True) <= 1.1 * DAY / INTERVAL
 
 
 async def test_no_password_ever(lab, tmp_path):

@@ -84,9 +84,9 @@ class CanaryPolicy:
         pause = max(self._interval * min(2**course.throttled, MAX_STRETCH), retry_after or 0.0)
         course.due = course.not_before = now + self._spread(pause, only_later=True)
 
-    def forget(self, key: Key) -> None:
-        """The target isn't probed from there any more."""
-        self._courses.pop(key, None)
+    def continue_from(self, earlier: "CanaryPolicy") -> None:
+        """Takes over what was presented and when: a reload gives no new budget."""
+        self._presented, self._courses = earlier._presented, earlier._courses
 
     def _spread(self, seconds: float, *, only_later: bool = False) -> float:
         return seconds * (1 + self._random.uniform(0 if only_later else -JITTER, JITTER))

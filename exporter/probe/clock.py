@@ -4,7 +4,7 @@ Date has a resolution of one second, and one server's clock may be wrong itself:
 hosts that agree, is skew.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -45,8 +45,3 @@ def agreed_skew(readings: Sequence[Reading]) -> float:
 def corrected(now: datetime, skew: float) -> datetime:
     """The time it really is."""
     return now - timedelta(seconds=skew)
-
-
-def skews(readings: Mapping[str, float]) -> float | None:
-    """The median of several sources' skews, or None of none."""
-    return median(readings.values()) if readings else None

@@ -1,22 +1,16 @@
 """IMAP from the greeting to the canary's refusal (RFC 3501, 2595, 4959, 7628)."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from exporter.probe.exchange import Conversation, bad_news
+from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news
 from exporter.probe.failures import PhaseFailure
-from exporter.probe.stream import Stream
 from exporter.protocols import imap, sasl
 from exporter.protocols.canary import CANARY_USER
 from exporter.protocols.imap import ImapReader, ImapResponse
 from exporter.vocabulary import OfferedMechanism, Outcome, Phase
 
-#: SASL challenges answered before giving up; a token exchange has one at most.
-MAX_CHALLENGES = 3
 #: Untagged responses to one command that are read, at most.
 MAX_UNTAGGED = 100
-
-Upgrade = Callable[[bytes], Awaitable[Stream]]
 
 
 @dataclass(slots=True)

@@ -1,20 +1,13 @@
 """POP3 from the greeting to the canary's refusal (RFC 1939, 2449, 2595, 5034)."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from exporter.probe.exchange import Conversation, bad_news
+from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news
 from exporter.probe.failures import PhaseFailure
-from exporter.probe.stream import Stream
 from exporter.protocols import pop, sasl
 from exporter.protocols.canary import CANARY_USER
 from exporter.protocols.pop import PopReader, PopStatus
 from exporter.vocabulary import OfferedMechanism, Outcome, Phase
-
-#: SASL challenges answered before giving up.
-MAX_CHALLENGES = 3
-
-Upgrade = Callable[[bytes], Awaitable[Stream]]
 
 
 @dataclass(slots=True)

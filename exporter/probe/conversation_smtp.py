@@ -1,23 +1,16 @@
 """SMTP submission from the greeting to the canary's refusal (RFC 5321, 3207, 4954)."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from exporter.probe.exchange import Conversation, bad_news
+from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news
 from exporter.probe.failures import PhaseFailure
-from exporter.probe.stream import Stream
 from exporter.protocols import sasl, smtp
 from exporter.protocols.canary import CANARY_USER
 from exporter.protocols.smtp import SmtpReader, SmtpReply
 from exporter.vocabulary import OfferedMechanism, Outcome, Phase
 
-#: SASL challenges answered before giving up.
-MAX_CHALLENGES = 3
-
 #: Who we say we are: honest, and never resolvable (RFC 6761).
 EHLO_NAME = "outlook-auth-exporter.invalid"
-
-Upgrade = Callable[[bytes], Awaitable[Stream]]
 
 
 @dataclass(slots=True)

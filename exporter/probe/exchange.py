@@ -1,7 +1,7 @@
 """What the conversations share: replies read off a stream, the canary's place, and how a reply is judged."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -17,6 +17,11 @@ from exporter.vocabulary import Protocol as Spoken
 
 Reply = TypeVar("Reply")
 
+#: Carries on behind STARTTLS: given bytes already received (none may be), the stream over TLS.
+Upgrade = Callable[[bytes], Awaitable[Stream]]
+
+#: SASL challenges answered before giving up; a token exchange has one at most.
+MAX_CHALLENGES = 3
 #: How long a farewell may take to be handed to the kernel, seconds.
 FAREWELL_SECONDS = 1.0
 

@@ -13,13 +13,13 @@ from typing import Protocol as TypingProtocol
 from exporter.catalogue import Target
 from exporter.clean import clean
 from exporter.observations import AuthResult, HostResult, PhaseResult, Probe, TlsResult
-from exporter.probe.canary_policy import Key
+from exporter.probe.canary_policy import CanaryPolicy, Key
 from exporter.probe.clock import Reading, agreed_skew, corrected
 from exporter.probe.record import Recorder
 from exporter.probe.walk import HostWalk, Tools, Vantage, walk
 from exporter.probe.way import Deadline
 from exporter.protocols.canary import canary_token
-from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase, phases_of
+from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase
 
 #: A round never lasts longer, seconds.
 ROUND_SECONDS = 60.0
@@ -100,9 +100,11 @@ class Prober:
         walked = await self._one(target, vantage, deadline, asyncio.Semaphore(1))
         return replace(walked, probe=self._judged_again(walked))
 
-    def forget(self, key: Key) -> None:
-        """The target isn't probed from there any more."""
-        self._last_auth.pop(key, None)
+    def continue_from(self, earlier: "Prober") -> None:
+        """Takes over what earlier rounds learned, and the canary's budget, when the configuration is read again."""
+        self._last_auth, self._rounds, self.skew = earlier._last_auth, earlier._rounds, earlier.skew
+        if isinstance(self.policy, CanaryPolicy) and isinstance(earlier.policy, CanaryPolicy):
+            self.policy.continue_from(earlier.policy)
 
     async def _one(
         self, target: Target, vantage: Vantage, deadline: Deadline, slots: asyncio.Semaphore, delay: float = 0.0
@@ -251,8 +253,3 @@ def _depends_on_the_clock(walked: Walked) -> bool:
     tls: TlsResult | None = walked.probe.tls
     dates = {Outcome.CERTIFICATE_EXPIRED, Outcome.CERTIFICATE_NOT_YET_VALID}
     return tls is not None and bool(dates & set(tls.reasons) or (tls.signatures_genuine and not tls.genuine))
-
-
-def phases_for(target: Target, vantage: Vantage) -> tuple[Phase, ...]:
-    """The phases of a target seen from a vantage."""
-    return phases_of(target.protocol, starttls=target.starttls, proxied=vantage.proxy is not None)

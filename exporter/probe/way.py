@@ -102,10 +102,6 @@ class Way:
         if outcome not in CONVERSATION_GOES_ON:
             raise WalkEnded
 
-    def keep(self, result: PhaseResult) -> None:
-        """Takes over a result of an earlier round (the canary's)."""
-        self.results.append(result)
-
     def finished(self) -> tuple[PhaseResult, ...]:
         """All phases in order; those that were never reached are `skipped`."""
         done = {result.phase for result in self.results}
