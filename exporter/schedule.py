@@ -5,6 +5,9 @@ A declared departure from Prometheus' advice (design.md): a round lasts longer t
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, EVENT_JOB_MAX_INSTANCES, EVENT_JOB_MISSED
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -31,16 +34,18 @@ class Schedule:
         self._ended = ended
         self._scheduler.add_listener(self._heard, sum(_OUTCOMES))
 
-    def every(self, name: str, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Runs `work` now and then at intervals; a second call with the name replaces the first."""
+    def every(self, name: str, seconds: float, work: Callable[[], Awaitable[None]], *, at_once: bool = False) -> None:
+        """Runs `work` at intervals, the first time now or after one; a second call with the name replaces the first."""
+        first = {"next_run_time": datetime.now(UTC)} if at_once else {}
         self._scheduler.add_job(
-            work,
+            partial(_until_stopped, work),
             IntervalTrigger(seconds=seconds, jitter=seconds * JITTER or None, timezone="UTC"),
             id=name,
             replace_existing=True,
             coalesce=True,
             max_instances=1,
             misfire_grace_time=max(1, round(seconds * GRACE)),
+            **first,
         )
 
     def start(self) -> None:
@@ -53,6 +58,12 @@ class Schedule:
 
     def _heard(self, event: object) -> None:
         self._ended(event.job_id, _OUTCOMES[event.code])  # type: ignore[attr-defined]
+
+
+async def _until_stopped(work: Callable[[], Awaitable[None]]) -> None:
+    """A task that is cancelled has been told to stop: that is its end, not its failure."""
+    with suppress(asyncio.CancelledError):
+        await work()
 
 
 async def watch_loop_delay(report: Callable[[float], None], period: float = 0.5) -> None:

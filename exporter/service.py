@@ -79,16 +79,18 @@ class Service:
         self.state.record_reload(True)
         return plan
 
+    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Names the prober's event loop, to which the pages' requests are handed over."""
+        self._loop = loop
+
     async def run(self, *, rounds: int | None = None) -> None:
         """Probes until cancelled, or for so many rounds."""
-        self._loop = asyncio.get_running_loop()
         sys.setswitchinterval(SWITCH_INTERVAL)
         watch = asyncio.create_task(watch_loop_delay(self.state.observe_loop_delay))
         try:
             if not client_side_covered(self.plan.settings):
                 self._log.warning("clients' side not covered", hint="vantage create NAME --inside IF")
-            await self.round()
-            self._schedule.every("probe", self.plan.settings.probe.interval, self.round)
+            self._schedule.every("probe", self.plan.settings.probe.interval, self.round, at_once=True)
             self._schedule.start()
             await self._enough(rounds)
         finally:
@@ -107,11 +109,13 @@ class Service:
         plan = self.plan
         deadline = Deadline(plan.prober.tools.clock() + ROUND_SECONDS)
         walked_all = []
-        async for walked in plan.prober.round(plan.targets.values(), plan.vantages, deadline):
-            self.take(walked, plan)
-            walked_all.append(walked)
-        self._rounds += 1
-        self._round_ended.set()
+        try:
+            async for walked in plan.prober.round(plan.targets.values(), plan.vantages, deadline):
+                self.take(walked, plan)
+                walked_all.append(walked)
+        finally:  # a round that failed has ended too; the schedule counts it
+            self._rounds += 1
+            self._round_ended.set()
         if self._on_round is not None:
             self._on_round(walked_all)
 
@@ -253,12 +257,7 @@ def serve(service: Service, *, rounds: int | None = None, announce: Callable[[st
     web_config = WebConfig(path) if path is not None else None
     web = WebServer(create_app(service.state, service, web_config=web_config), service.listen, web_config)
     try:
-        url = web.start()
-    except OSError as error:
-        raise ConfigurationError([f"listen: {service.listen}: {error.strerror or error}"]) from error
-    (announce or _log_address)(url)
-    try:
-        asyncio.run(_until_signal(service, rounds))
+        asyncio.run(_until_signal(service, web, announce or _log_address, rounds))
     finally:
         web.stop()
         service.close()
@@ -269,8 +268,13 @@ def _log_address(url: str) -> None:
     structlog.get_logger().info("listening", url=url)
 
 
-async def _until_signal(service: Service, rounds: int | None) -> None:
+async def _until_signal(service: Service, web: WebServer, announce: Callable[[str], None], rounds: int | None) -> None:
     loop = asyncio.get_running_loop()
+    service.attach(loop)
+    try:
+        announce(web.start())
+    except OSError as error:
+        raise ConfigurationError([f"listen: {service.listen}: {error.strerror or error}"]) from error
     task = asyncio.create_task(service.run(rounds=rounds))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
