@@ -153,7 +153,7 @@ def schema(kind: str) -> None:
         click.echo("schema connection: the inspector is not part of this version yet", err=True)
         raise SystemExit(USAGE)
     kinds = {"probe": Probe, "verdict": Verdict}
-    content = Settings.model_json_schema() if kind == "config" else schema_of(kinds[kind])
+    content = Settings.json_schema() if kind == "config" else schema_of(kinds[kind])
     click.echo(json.dumps(content, indent=2))
 
 

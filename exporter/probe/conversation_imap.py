@@ -118,7 +118,7 @@ async def _canary(session: _Imap, token: str, initial_response: bool) -> None:
         if not initial_response:
             answer, _ = await session.command(tag, imap.authenticate_xoauth2(tag, None), "auth")
             if answer.tag == "+":
-                sent = await talk.stream.send(f"{credential}\r\n".encode())
+                sent = await talk.stream.send(sasl.response_line(credential))
                 answer, _ = await session.completion(tag, "auth")
             else:
                 sent = phase.began

@@ -89,7 +89,7 @@ async def _canary(session: _Pop, token: str) -> None:
         status = await session.command(pop.auth_xoauth2())
         sent, challenge = phase.began, None
         if status.ok is None:
-            sent = await talk.stream.send(f"{sasl.xoauth2(CANARY_USER, token)}\r\n".encode())
+            sent = await talk.stream.send(sasl.response_line(sasl.xoauth2(CANARY_USER, token)))
             status = await session.status()
         for _ in range(MAX_CHALLENGES):
             if status.ok is not None:

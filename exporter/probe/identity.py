@@ -148,15 +148,19 @@ def known_chain(chain: tuple[bytes, ...], name: str, roots: Roots) -> tuple[tupl
     return tuple(parsed), identify(parsed, name, roots)
 
 
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, which has no server name (RFC 6066 3), and not a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def name_matches(leaf: x509.Certificate, name: str) -> bool:
     """RFC 6125: the name, or address, stands in the leaf's subjectAltName."""
     try:
-        ipaddress.ip_address(name)
-        is_address = True
-    except ValueError:
-        is_address = False
-    try:
-        if is_address:
+        if is_address(name):
             service_identity.cryptography.verify_certificate_ip_address(leaf, name)
         else:
             service_identity.cryptography.verify_certificate_hostname(leaf, name)

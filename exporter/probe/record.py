@@ -58,25 +58,6 @@ class _Listening:
         self._stream.close()
 
 
-class ScriptedStream:
-    """Plays a recorded server back, or a test's script: what it would send, in order; then the end of the stream."""
-
-    def __init__(self, script: list[bytes], clock: Any = None) -> None:
-        self.script = list(script)
-        self.sent: list[bytes] = []
-        self._clock = clock or (lambda: 0.0)
-
-    async def send(self, data: bytes) -> float:
-        self.sent.append(data)
-        return float(self._clock())
-
-    async def receive(self) -> bytes:
-        return self.script.pop(0) if self.script else b""
-
-    def close(self) -> None:
-        self.script.clear()
-
-
 def header() -> str:
     """The first line of a recording."""
     return json.dumps({"recording": 1, "exporter": __version__})

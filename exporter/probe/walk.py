@@ -4,7 +4,7 @@ The result is plain data; the chain of certificates is kept as it came, so that 
 known.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -23,7 +23,7 @@ from exporter.probe.conversation_http import (
 from exporter.probe.conversation_imap import imap_conversation
 from exporter.probe.conversation_pop import pop_conversation
 from exporter.probe.conversation_smtp import smtp_conversation
-from exporter.probe.exchange import CanaryOffer, Conversation, Findings
+from exporter.probe.exchange import CanaryOffer, Conversation, Findings, Upgrade
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.identity import Identity, Roots
 from exporter.probe.proxy import ProxyCredentials, http_connect, socks5
@@ -191,7 +191,7 @@ class _Step:
 
     async def tls(self, stream: Stream, already: bytes = b"") -> Stream:
         async with self.way.phase(Phase.TLS) as phase:
-            name = None if _is_address(self.host) else self.host
+            name = None if identity.is_address(self.host) else self.host
             try:
                 secured, shake = await self.tools.tls.handshake(
                     stream, name, _ALPN.get(self.target.protocol, ()), already
@@ -261,7 +261,7 @@ async def converse(
     talk: Conversation,
     target: Target,
     host: str,
-    upgrade: Callable[[bytes], Awaitable[Stream]],
+    upgrade: Upgrade,
     *,
     genuine: bool | None,
 ) -> None:
@@ -316,7 +316,3 @@ def _in_words(reasons: Sequence[Outcome], tls: TlsResult | None) -> str:
         return words
     leaf = tls.chain[0]
     return f"{words}: {leaf.subject}, issued by {leaf.issuer}, valid {leaf.not_before:%F} to {leaf.not_after:%F}"
-
-
-def _is_address(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()

@@ -47,9 +47,3 @@ def mechanism(name: str) -> OfferedMechanism:
     """A SASL mechanism's name as the fixed word for it, `other` for those outside the list."""
     found = _KNOWN.get(name.upper(), OfferedMechanism.OTHER)
     return OfferedMechanism.OTHER if found in _ONLY_HTTP | _NOT_SASL else found
-
-
-def http_scheme(name: str) -> OfferedMechanism:
-    """A scheme of WWW-Authenticate (RFC 9110, 11.6.1) as the fixed word for it."""
-    found = _KNOWN.get(name.upper(), OfferedMechanism.OTHER)
-    return found if found in _ONLY_HTTP | {OfferedMechanism.NTLM} else OfferedMechanism.OTHER

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 from exporter.catalogue import TARGETS, Target
 from exporter.observations import PhaseResult
 from exporter.probe.exchange import Conversation, Findings
-from exporter.probe.record import ScriptedStream
 from exporter.probe.walk import converse
 from exporter.probe.way import Deadline, WalkEnded, Way
 from exporter.protocols.replies import Replies
@@ -31,6 +31,25 @@ class Told:
 
     def outcomes(self) -> list[tuple[str, str]]:
         return [(str(p.phase), str(p.outcome)) for p in self.phases.values() if p.outcome is not Outcome.SKIPPED]
+
+
+class ScriptedStream:
+    """Plays a recorded server back, or a test's script: what it would send, in order; then the end of the stream."""
+
+    def __init__(self, script: list[bytes], clock: Any = None) -> None:
+        self.script = list(script)
+        self.sent: list[bytes] = []
+        self._clock = clock or (lambda: 0.0)
+
+    async def send(self, data: bytes) -> float:
+        self.sent.append(data)
+        return float(self._clock())
+
+    async def receive(self) -> bytes:
+        return self.script.pop(0) if self.script else b""
+
+    def close(self) -> None:
+        self.script.clear()
 
 
 async def hear(

@@ -4,8 +4,8 @@ import pytest
 
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.proxy import ProxyCredentials, http_connect, socks5
-from exporter.probe.record import ScriptedStream
 from exporter.vocabulary import Outcome
+from tests.probe.scripted import ScriptedStream
 
 CREDENTIALS = ProxyCredentials("user", "hunter2")
 
