@@ -145,14 +145,11 @@ def vantage_remove(name: str) -> None:
 @click.argument("kind", type=click.Choice(["config", "probe", "connection", "verdict"]))
 def schema(kind: str) -> None:
     """JSON Schema of what the program reads or prints."""
-    from exporter.observations import Probe, Verdict
+    from exporter.observations import Connection, Probe, Verdict
     from exporter.observations import schema as schema_of
     from exporter.settings import Settings
 
-    if kind == "connection":
-        click.echo("schema connection: the inspector is not part of this version yet", err=True)
-        raise SystemExit(USAGE)
-    kinds = {"probe": Probe, "verdict": Verdict}
+    kinds = {"probe": Probe, "connection": Connection, "verdict": Verdict}
     content = Settings.json_schema() if kind == "config" else schema_of(kinds[kind])
     click.echo(json.dumps(content, indent=2))
 

@@ -6,11 +6,24 @@ Times are aware UTC datetimes, durations are seconds, `None` means not known.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
-from exporter.vocabulary import AuthOutcome, Cause, Mechanism, OfferedMechanism, Outcome, Phase, Protocol, Responsible
+from exporter.vocabulary import (
+    AuthOutcome,
+    Cause,
+    ClientFamily,
+    ClosedBy,
+    ConnectionOutcome,
+    Mechanism,
+    OfferedMechanism,
+    Outcome,
+    Phase,
+    Protocol,
+    Responsible,
+    Tampering,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +160,70 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WireAlert:
+    """A TLS alert seen on the way. `name` and `level` are None where it was encrypted; `sender` prints as `from`."""
+
+    name: str | None
+    level: str | None
+    sender: Annotated[str, Field(alias="from")]  # client or server
+    encrypted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WireAuth:
+    """One attempt to sign in, as lengths and directions of records tell. `seconds`: how long the answer took."""
+
+    mechanism: Mechanism
+    outcome: AuthOutcome
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TamperingSeen:
+    """What the gateway did to this connection; `direction` is to_server or to_client."""
+
+    kind: Tampering
+    direction: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload."""
+
+    start: datetime
+    end: datetime
+    client: str | None
+    client_port: int | None
+    server: str
+    server_port: int
+    ip_version: int
+    vlan: tuple[int, ...] = ()
+    interface: str | None = None
+    target: str | None = None
+    sni: str | None = None
+    outcome: ConnectionOutcome
+    alert: WireAlert | None = None
+    tls_version: str | None = None
+    cipher: str | None = None
+    group: str | None = None
+    ja4: str | None = None
+    client_family: ClientFamily | None = None
+    certificate_issuer: str | None = None
+    tcp_handshake_seconds: float | None = None
+    tls_handshake_seconds: float | None = None
+    first_reply_seconds: float | None = None
+    auth: WireAuth | None = None
+    attempts: tuple[WireAuth, ...] = ()
+    bytes_sent: int | None = None
+    bytes_received: int | None = None
+    closed_by: ClosedBy | None = None
+    retry_of: int = 0
+    tampering: tuple[TamperingSeen, ...] = ()
+    retransmissions: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """One observation that speaks for a cause; `weight` 0 to 1."""
 
@@ -183,7 +260,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 
 def as_json(observation: Any) -> str:
     """One line of JSON as the contract prints it."""
-    return _adapter(type(observation)).dump_json(observation).decode()
+    return _adapter(type(observation)).dump_json(observation, by_alias=True).decode()
 
 
 def from_json(kind: type, line: str | bytes) -> Any:
@@ -193,4 +270,4 @@ def from_json(kind: type, line: str | bytes) -> Any:
 
 def schema(kind: type) -> dict[str, Any]:
     """The JSON Schema of an observation."""
-    return _adapter(kind).json_schema(mode="serialization")
+    return _adapter(kind).json_schema(mode="serialization", by_alias=True)

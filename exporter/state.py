@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from exporter import __version__
 from exporter.catalogue import Target
@@ -18,6 +18,9 @@ from exporter.metrics.labels import FewValues
 from exporter.metrics.tally import NetworkLabels, Tally, changed, counted, fresh
 from exporter.observations import Probe, TlsResult
 from exporter.vocabulary import Outcome, Phase
+
+if TYPE_CHECKING:
+    from exporter.metrics.samples import SampleSource
 
 #: Changes of outcome kept for the page.
 RECENT_CHANGES = 30
@@ -87,6 +90,9 @@ class State:
 
     def __init__(self, build: Build | None = None, now: Callable[[], float] = time.time) -> None:
         self.client_side_covered = False
+        #: Parts with metrics of their own, and what pages list (`connections`, `verdicts`): set once, at the start.
+        self.sources: dict[str, SampleSource] = {}
+        self.listings: dict[str, Callable[[], Iterable[object]]] = {}
         self._build = build or Build()
         self._now = now
         self._lock = threading.Lock()

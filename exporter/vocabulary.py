@@ -122,6 +122,74 @@ class OfferedMechanism(StrEnum):
     OTHER = "other"
 
 
+class ConnectionOutcome(StrEnum):
+    """How far a client's connection got, read from packets: the furthest point reached."""
+
+    NO_ANSWER = "no_answer"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    HELLO_UNANSWERED = "hello_unanswered"
+    HELLO_RESET = "hello_reset"
+    HANDSHAKE_FAILED = "handshake_failed"
+    ESTABLISHED = "established"
+    NOT_TLS = "not_tls"
+    INCOMPLETE = "incomplete"  # the capture begins or ends inside, so that it can't be told
+
+
+class ClosedBy(StrEnum):
+    """Who ended a client's connection, and how."""
+
+    CLIENT = "client"
+    SERVER = "server"
+    RESET_CLIENT = "reset_client"
+    RESET_SERVER = "reset_server"
+    TIMEOUT = "timeout"
+
+
+class ClientFamily(StrEnum):
+    """Whose TLS stack a ClientHello is, by its structure."""
+
+    APPLE = "apple"
+    NSS = "nss"  # Thunderbird, Firefox
+    SCHANNEL = "schannel"
+    OPENSSL = "openssl"  # Python, curl, and most scripts
+    GNUTLS = "gnutls"
+    JAVA = "java"
+    GO = "go"
+    CHROMIUM = "chromium"
+    UNKNOWN = "unknown"
+
+
+class ClientState(StrEnum):
+    """How a client fared in the inspector's window."""
+
+    HEALTHY = "healthy"
+    PASSWORD_REFUSED = "password_refused"
+    TOKEN_REFUSED = "token_refused"
+    RETRY_LOOP = "retry_loop"
+    ABANDONED = "abandoned"
+    BLOCKED = "blocked"
+
+
+class Tampering(StrEnum):
+    """What a gateway did to a connection that was seen on both its sides."""
+
+    SYN_NOT_FORWARDED = "syn_not_forwarded"
+    HELLO_NOT_FORWARDED = "hello_not_forwarded"
+    RESET_FORGED = "reset_forged"
+    RESET_NOT_FORWARDED = "reset_not_forwarded"
+    HELLO_REWRITTEN = "hello_rewritten"
+    CERTIFICATE_REPLACED = "certificate_replaced"
+    TERMINATED = "terminated"
+    STARTTLS_REMOVED = "starttls_removed"
+    GREETING_REWRITTEN = "greeting_rewritten"
+    BANNER_INJECTED = "banner_injected"
+    PAYLOAD_DROPPED = "payload_dropped"
+    DELAY_ADDED = "delay_added"
+    IDLE_CUT = "idle_cut"
+    MSS_CLAMPED = "mss_clamped"  # not a fault
+
+
 class Cause(StrEnum):
     """What is wrong; one vocabulary for verdicts, metrics, alerts and runbooks."""
 

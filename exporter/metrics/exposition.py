@@ -15,7 +15,7 @@ from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.catalogue import METRICS, Kind, Metric
-from exporter.metrics.samples import Sample, of_snapshot, of_tally
+from exporter.metrics.samples import Sample, SampleSource, of_snapshot, of_tally
 from exporter.metrics.tally import Tally
 from exporter.observations import Probe
 from exporter.state import Snapshot, State
@@ -55,6 +55,7 @@ class Exposition:
     def __init__(self, state: State) -> None:
         self._state = state
         self._kept: dict[tuple[str, str], tuple[Tally, Chunks]] = {}
+        self._kept_sources: dict[str, tuple[object, Chunks]] = {}
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
 
@@ -65,12 +66,20 @@ class Exposition:
         parts = [self._chunks(tally) for tally in snapshot.tallies]
         self._forget(snapshot)
         parts.append(_rendered(of_snapshot(snapshot)))
+        parts += [self._source_chunks(name, source) for name, source in self._state.sources.items()]
         return _page(_join(parts, METRICS, openmetrics), openmetrics, self._process)
 
     def _chunks(self, tally: Tally) -> Chunks:
         kept = self._kept.get((tally.target, tally.vantage))
         if kept is None or kept[0] is not tally:
             kept = self._kept[tally.target, tally.vantage] = (tally, _rendered(of_tally(tally)))
+        return kept[1]
+
+    def _source_chunks(self, name: str, source: SampleSource) -> Chunks:
+        version = source.version()
+        kept = self._kept_sources.get(name)
+        if kept is None or kept[0] is not version:
+            kept = self._kept_sources[name] = (version, _rendered(source.samples()))
         return kept[1]
 
     def _forget(self, snapshot: Snapshot) -> None:

@@ -1,16 +1,17 @@
 """The samples of the contract's metrics: pure functions of tallies and of a snapshot."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from exporter.metrics.journeys import clock_skews, journey_states, usable_methods
 from exporter.metrics.tally import Histogram, Tally
 from exporter.observations import Probe
 from exporter.protocols.http import is_microsoft_host
 from exporter.state import Snapshot
-from exporter.vocabulary import OfferedMechanism, Protocol
+from exporter.vocabulary import OfferedMechanism
+from exporter.vocabulary import Protocol as Spoken
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -22,6 +23,17 @@ class Sample(NamedTuple):
     labels: Labels
     value: float
     suffix: str = ""
+
+
+class SampleSource(Protocol):
+    """A part of the exporter that has metrics of its own (accounts, the inspector, verdicts).
+
+    Both are called on the web server's thread. What was rendered is kept while `version` is the same object.
+    """
+
+    def version(self) -> object: ...
+
+    def samples(self) -> Iterable[Sample]: ...
 
 
 _IN_HTTP = frozenset(
@@ -89,9 +101,9 @@ def _addresses(probe: Probe, way: Labels) -> Iterator[Sample]:
 
 
 def _offered(tally: Tally, probe: Probe, way: Labels) -> Iterator[Sample]:
-    if tally.offered is None or probe.protocol is Protocol.SIGN_IN:
+    if tally.offered is None or probe.protocol is Spoken.SIGN_IN:
         return
-    possible = _IN_HTTP if probe.protocol in (Protocol.ACTIVESYNC, Protocol.HTTPS, Protocol.HTTP) else _IN_MAIL
+    possible = _IN_HTTP if probe.protocol in (Spoken.ACTIVESYNC, Spoken.HTTPS, Spoken.HTTP) else _IN_MAIL
     for mechanism in OfferedMechanism:
         offered = mechanism in tally.offered
         if offered or mechanism in possible:

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 
 from starlette.applications import Starlette
@@ -43,8 +43,8 @@ def create_app(
             Route("/metrics", pages.metrics),
             Route("/probe", pages.probe),
             Route("/api/v1/probes", pages.probes),
-            Route("/api/v1/verdicts", pages.nothing_yet),
-            Route("/api/v1/connections", pages.nothing_yet),
+            Route("/api/v1/verdicts", pages.listing),
+            Route("/api/v1/connections", pages.listing),
             Route("/-/healthy", pages.healthy),
             Route("/-/ready", pages.ready),
             Route("/-/reload", pages.reload, methods=["POST"]),
@@ -94,12 +94,12 @@ class _Pages:
         return await _exposition(request, page)
 
     async def probes(self, request: Request) -> Response:
-        probes = ",\n".join(as_json(probe) for probe in self._state.latest())
-        return Response(f"[{probes}]\n", media_type="application/json")
+        return _json_array(self._state.latest())
 
-    async def nothing_yet(self, request: Request) -> Response:
-        """Verdicts and connections: the pieces that yield them come later."""
-        return Response("[]\n", media_type="application/json")
+    async def listing(self, request: Request) -> Response:
+        """Verdicts and connections, where the part that yields them runs."""
+        listed = self._state.listings.get(request.url.path.rpartition("/")[2])
+        return _json_array(listed() if listed is not None else ())
 
     async def healthy(self, request: Request) -> Response:
         return PlainTextResponse("healthy\n")
@@ -123,6 +123,11 @@ class _Pages:
         if name not in self._static:
             return PlainTextResponse("Not Found", 404)
         return Response(self._static[name], media_type=_STATIC[name], headers={"Cache-Control": "max-age=300"})
+
+
+def _json_array(observations: Iterable[object]) -> Response:
+    lines = ",\n".join(as_json(each) for each in observations)
+    return Response(f"[{lines}]\n", media_type="application/json")
 
 
 async def _exposition(request: Request, page: Page) -> Response:
