@@ -62,6 +62,8 @@ class ErrorTable:
         `numbered`: it has a number that the table hasn't. Then `invalid_grant` may mean anything; without one it means
         what RFC 6749 5.2 says.
         """
+        if status == 429:
+            return _fitting(self.statuses["429"], "")
         if suberror and (row := _fitting(self.suberrors.get(suberror, ()), "")) is not None:
             return row
         for key in (f"{error}!" if numbered else "", error):
