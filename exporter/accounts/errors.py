@@ -13,7 +13,7 @@ from typing import Any
 
 from exporter.accounts.error_table import Actor, Row, built_in
 from exporter.clean import clean
-from exporter.protocols.replies import KnownReply
+from exporter.protocols.replies import KnownReply, Meaning
 from exporter.vocabulary import Cause, Mechanism, Responsible
 
 #: Numbers of one answer that are read; Microsoft nests two or three.
@@ -37,6 +37,7 @@ _LONG_RUN = re.compile(r"[A-Za-z0-9_~.+/=-]{60,}")
 _RESPONSIBLE = {
     Cause.PASSWORD_REFUSED: Responsible.CLIENT,
     Cause.CLOCK_SKEW: Responsible.APPLIANCE,
+    Cause.ROOT_NOT_TRUSTED: Responsible.APPLIANCE,
     Cause.THROTTLED: Responsible.MICROSOFT,
     Cause.SERVICE_OUTAGE: Responsible.MICROSOFT,
     **dict.fromkeys(
@@ -122,20 +123,24 @@ def explain(error: TokenError) -> Explanation:
     return _unknown(_said(error))
 
 
-def explain_reply(
-    known: KnownReply | None, line: str, mechanism: Mechanism, *, token_expired: bool | None = None
-) -> Explanation:
-    """What a server's refusal of an account's sign-in means. `line` is cleaned; `known`: as `Replies.judge` found it.
+def explain_reply(known: KnownReply, mechanism: Mechanism, *, token_expired: bool | None = None) -> Explanation:
+    """What a server's refusal of an account's sign-in means, in words that `Replies.judge` knew.
 
     `token_expired`: whether the token was out of date when it was presented: servers refuse it like any bad one.
     """
-    table = built_in()
+    row = built_in().of_reply(known.id, known.meaning, mechanism, token_expired=token_expired is True)
+    return _unknown(known.id) if row is None else _explanation(known.id, row)
+
+
+def explain_meaning(
+    meaning: Meaning | None, line: str, mechanism: Mechanism, *, token_expired: bool | None = None
+) -> Explanation:
+    """The same by the meaning alone (a standard response code's, say), or of none; `line` is the server's."""
     row = None
-    if known is not None:
-        row = table.of_reply(known.id, known.meaning, mechanism, token_expired=token_expired is True)
-    if row is None:
-        return _unknown(line)
-    return _explanation(known.id if known is not None else OTHER, row)
+    if meaning is not None:
+        row = built_in().of_reply(OTHER, meaning, mechanism, token_expired=token_expired is True)
+    said = clean(line)
+    return _unknown(said) if row is None else _explanation(OTHER, row, f" ({said})" if said else "")
 
 
 def responsible_for(cause: Cause) -> Responsible:

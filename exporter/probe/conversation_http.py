@@ -209,8 +209,8 @@ async def _authorize(talk: Conversation, session: HttpSession, method: str, path
         if answer.status >= 500:
             found.auth_outcome = AuthOutcome.UNKNOWN
             raise PhaseFailure(Outcome.UNAVAILABLE, line)
-        if answer.status // 100 == 2:
-            talk.presenter.accepted(talk, phase, line)
+        if answer.status // 100 == 2:  # the body may be somebody's profile
+            talk.presenter.accepted(talk, phase, f"HTTP {answer.status}" if talk.presenter.real else line)
         else:
             talk.presenter.refused(talk, phase, line, talk.judge("auth", line))
 
