@@ -117,6 +117,17 @@ def retry_after(headers: Headers) -> float | None:
     return min(float(value), MAX_RETRY_AFTER) if digits else None
 
 
+def graph_error(body: bytes) -> str | None:
+    """ "CODE: MESSAGE" of an OData error body, as Microsoft Graph answers; None where it is no such body."""
+    try:
+        content = json.loads(body)
+        error = content["error"]
+        code, message = error["code"], error.get("message", "")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    return f"{code}: {' '.join(str(message).split())}" if isinstance(code, str) else None
+
+
 def oauth_error(body: bytes) -> str | None:
     """`error_description` of an OAuth error body (RFC 6749 5.2), else its `error`; None where it is no such body."""
     try:
