@@ -37,7 +37,7 @@ class TokenResult:
 
     `seconds`: the request's last byte to the response's last byte, where the identity provider answered (`reached`);
     `phases` are those of that request. `withheld`: why the credential stayed here. `waiting`: why no request was made
-    (back-off, or nobody has signed in yet), for people.
+    for now, which passes by itself; `unusable`: why none can be made until a person acts (nobody has signed in yet).
     """
 
     account: str
@@ -51,5 +51,6 @@ class TokenResult:
     error: TokenError | None = None
     withheld: str | None = None
     waiting: str | None = None
+    unusable: str | None = None
     reached: bool = False
     retry_after: float | None = None

@@ -73,7 +73,7 @@ class TokenSource:
                     self._token, vantage, resource, asyncio.get_running_loop(), force=force, ahead=ahead
                 )
             except TokenFileError as problem:
-                return replace(self._result(vantage), waiting=str(problem))
+                return replace(self._result(vantage), unusable=str(problem))
             except CancelledError:
                 raise asyncio.CancelledError from None
 
@@ -88,16 +88,18 @@ class TokenSource:
             good = known is not None and (policy.is_fresh(known, now) if ahead else policy.is_usable(known, now))
             if good and not force:
                 return self._cached(vantage, known)
-            if (reason := self._why_not_ask(stored, vantage, now)) is not None:
+            if grant_of(self.account) is Grant.REFRESH_TOKEN and stored.refresh_token is None:
+                unusable = f"nobody has signed in yet: outlook-auth-exporter login {self.account.name}"
+                return replace(self._cached(vantage, known), unusable=unusable)
+            if (reason := self._why_wait(stored, vantage, now)) is not None:
                 return replace(self._cached(vantage, known), waiting=reason)
             return self._asked(vantage, resource, stored, loop)
 
-    def _why_not_ask(self, stored: Stored, vantage: Vantage, now: float) -> str | None:
-        if grant_of(self.account) is Grant.REFRESH_TOKEN and stored.refresh_token is None:
-            return f"nobody has signed in yet: outlook-auth-exporter login {self.account.name}"
+    def _why_wait(self, stored: Stored, vantage: Vantage, now: float) -> str | None:
         if not policy.may_ask(stored.history, now):
             wait = max(stored.history.not_before - now, 0.0)
-            return f"no request for now, so that the account isn't locked: the next in {wait:.0f} s at the earliest"
+            last = f"; the last one: {stored.last_error}" if stored.history.failures and stored.last_error else ""
+            return f"no request for {wait:.0f} s, so that the account isn't locked{last}"
         if self.tools.clock() < self._paths.setdefault(vantage.name, _PathPause()).until:
             return "the way to the identity provider is broken from this vantage; it is tried again soon"
         return None
