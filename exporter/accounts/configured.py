@@ -13,6 +13,7 @@ from cryptography import x509
 from exporter.accounts.attempt import mechanism_of
 from exporter.accounts.authority import grant_of, has_tokens
 from exporter.accounts.msal_bridge import Credentials
+from exporter.accounts.password_guard import PasswordGuard
 from exporter.accounts.token_file import KEY_CREDENTIAL, TokenFile, TokenFileError, default_path
 from exporter.accounts.tokens import TokenSource
 from exporter.catalogue import Target
@@ -26,13 +27,17 @@ from exporter.vocabulary import AccountKind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """An account ready to be tried. `tokens` or `password`, by its kind. `credential_expires`: of its certificate."""
+    """An account ready to be tried: `tokens`, or `password` with its `guard`, by its kind.
+
+    `credential_expires`: of its certificate.
+    """
 
     settings: AccountSettings
     targets: Mapping[str, Target]
     vantages: tuple[str, ...]
     tokens: TokenSource | None = None
     password: Secret | None = None
+    guard: PasswordGuard | None = None
     credential_expires: datetime | None = None
 
     @property
@@ -81,6 +86,15 @@ def token_file(own: AccountSettings, env: Mapping[str, str]) -> TokenFile:
         raise ConfigurationError([str(error)]) from None
 
 
+def certificate_expiry(own: AccountSettings, env: Mapping[str, str], index: int) -> datetime | None:
+    """When an account's certificate ends; None where it has none. Raises ConfigurationError."""
+    try:
+        certificate = _secret("certificate_file", own.certificate_file, env, multiline=True)
+        return None if certificate is None else _expiry(certificate)
+    except _NotThere as problem:
+        raise ConfigurationError([f"accounts[{index}].{problem}"]) from None
+
+
 class _NotThere(Exception):
     """A secret that can't be had; the message begins with the key that names it."""
 
@@ -97,7 +111,8 @@ def _account(
     targets = settings.account_targets(own)
     if own.kind is AccountKind.APP_PASSWORD:
         password = _secret("password_file", own.password_file, env)
-        return Account(settings=own, targets=targets, vantages=seen_from, password=password)
+        guard = PasswordGuard(token_file(own, env))
+        return Account(settings=own, targets=targets, vantages=seen_from, password=password, guard=guard)
     credentials = Credentials(
         client_secret=_secret("client_secret_file", own.client_secret_file, env),
         certificate=_secret("certificate_file", own.certificate_file, env, multiline=True),

@@ -5,6 +5,7 @@ Accounts go side by side, an account's vantages and targets one after another, s
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -13,6 +14,7 @@ from exporter.accounts.attempt import mechanism_of, sign_in, without_token
 from exporter.accounts.configured import Account
 from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.accounts.token import Resource, Source, TokenResult
+from exporter.accounts.token_file import TokenFileError
 from exporter.catalogue import Target
 from exporter.metrics.accounts import AccountsState
 from exporter.observations import AccountResult, PhaseResult, TokenUse
@@ -85,7 +87,7 @@ class AccountsJob:
         wanted = list(account.targets.values() if targets is None else targets)
         if account.password is not None:
             for target in wanted:
-                await self._try(account, vantage, target, _Given(account.password))
+                await self._try_password(account, vantage, target, account.password)
             return
         measure = force or self._is_measured_now(account, vantage)
         for resource in Resource:
@@ -96,6 +98,26 @@ class AccountsJob:
             measure = False
             for target in these:
                 await self._try(account, vantage, target, self._given(token))
+
+    async def _try_password(self, account: Account, vantage: Vantage, target: Target, password: Secret) -> None:
+        """Only where it wasn't refused a short while ago, by anyone of this machine."""
+        assert account.guard is not None
+        if not self.policy.is_due((account.name, target.name, vantage.name), self.tools.clock()):
+            return
+        try:
+            waiting = await asyncio.to_thread(account.guard.why_wait, self._now())
+        except TokenFileError as problem:
+            waiting = str(problem)
+        if waiting is not None:
+            await self._try(account, vantage, target, _Given(None, waiting=waiting))
+            return
+        result = await self._try(account, vantage, target, _Given(password))
+        if result is not None:
+            with suppress(TokenFileError):
+                await asyncio.to_thread(account.guard.ended, result.outcome, self._now())
+
+    def _now(self) -> float:
+        return self.tools.wall_clock().timestamp()
 
     def _is_measured_now(self, account: Account, vantage: Vantage) -> bool:
         """Whether this vantage's token request is to be timed again; the first time vantages are spread out."""
@@ -123,16 +145,17 @@ class AccountsJob:
         use = TokenUse(source=token.source, seconds=token.seconds, expires_in=left)
         return _Given(token.secret, use, token)
 
-    async def _try(self, account: Account, vantage: Vantage, target: Target, given: "_Given") -> None:
+    async def _try(self, account: Account, vantage: Vantage, target: Target, given: "_Given") -> AccountResult | None:
         place = (account.name, target.name, vantage.name)
         if not self.policy.is_due(place, self.tools.clock()):
-            return
+            return None
         result = await self._signed_in(account, vantage, target, given)
         if result is None:
-            return
+            return None
         self.policy.ended(place, mechanism_of(account.settings), result.outcome, self.tools.clock())
         self.state.record_sign_in(target.name, vantage.name, result, self.tools.wall_clock())
         self.ended(target.name, vantage.name, result)
+        return result
 
     async def _signed_in(
         self, account: Account, vantage: Vantage, target: Target, given: "_Given"
@@ -156,11 +179,12 @@ class AccountsJob:
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """What there is to present."""
+    """What there is to present, or why there is nothing."""
 
     secret: Secret | None
     use: TokenUse | None = None
     token: TokenResult | None = None
+    waiting: str | None = None
 
 
 def resource_of(target: Target) -> Resource:
@@ -169,15 +193,15 @@ def resource_of(target: Target) -> Resource:
 
 
 def _without(account: Account, given: _Given, now: datetime, *, say_waiting: bool) -> AccountResult | None:
-    token, use = given.token, given.use
-    if token is None or use is None:
-        return None
-    if token.error is not None:
-        return without_token(account.settings, token.error, now, use)
-    mechanism = mechanism_of(account.settings)
+    token, mechanism = given.token, mechanism_of(account.settings)
     result = AccountResult(
-        name=account.name, mechanism=mechanism, outcome=AuthOutcome.UNKNOWN, token=use, time=now, phases=token.phases
+        name=account.name, mechanism=mechanism, outcome=AuthOutcome.UNKNOWN, token=given.use, time=now
     )
+    if token is None:
+        return replace(result, error=given.waiting) if say_waiting else None
+    if token.error is not None and given.use is not None:
+        return without_token(account.settings, token.error, now, given.use)
+    result = replace(result, phases=token.phases)
     if token.withheld is not None:
         return replace(result, error=token.withheld, withheld=token.withheld)
     failed = _failed(token.phases)

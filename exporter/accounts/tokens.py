@@ -170,10 +170,14 @@ class TokenSource:
         )
         if reply.answer is None:
             return result, None
-        token = _access_token(answer, self._now())
+        token = self.access_token(answer)
         if token is None:
             return replace(result, error=self._error(reply)), None
         return replace(result, secret=token.token, expires_at=_instant(token.expires_at)), token
+
+    def access_token(self, answer: Mapping[str, Any]) -> AccessToken | None:
+        """The token in an answer, with when it expires; None where there is none."""
+        return _access_token(answer, self._now())
 
     def _error(self, reply: Reply) -> TokenError:
         """From the answer itself: MSAL makes exceptions of some."""

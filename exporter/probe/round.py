@@ -5,7 +5,7 @@ The canary's last result is kept between rounds, so that a round without one sti
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol as TypingProtocol
@@ -47,7 +47,10 @@ class Walked:
 
 @dataclass(slots=True)
 class Prober:
-    """Makes rounds. Keeps the last canary's result of each target and vantage, and the clock's agreed skew."""
+    """Makes rounds. Keeps the last canary's result of each target and vantage, and the clock's agreed skew.
+
+    `needs_canary`: whether there is one to present at all; where an account works, it proves more.
+    """
 
     tools: Tools
     policy: Policy
@@ -55,6 +58,7 @@ class Prober:
     randomness: random.Random = field(default_factory=random.SystemRandom)
     skew: float = 0.0
     record: bool = False
+    needs_canary: Callable[[Key], bool] = lambda _key: True
     _last_auth: dict[Key, tuple[AuthResult, PhaseResult]] = field(default_factory=dict)
     _rounds: int = 0
 
@@ -113,7 +117,7 @@ class Prober:
 
             def offer(path: tuple[object, ...]) -> str | None:
                 nonlocal presented
-                if not self.policy.take(key, path, self.tools.clock()):
+                if not self.needs_canary(key) or not self.policy.take(key, path, self.tools.clock()):
                     return None
                 presented = True
                 return canary_token(self.randomness)
