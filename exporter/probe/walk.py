@@ -5,7 +5,7 @@ The result is plain data; the chain of certificates is kept as it came, so that 
 known.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -79,6 +79,13 @@ class Tools:
     timeout: float
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A conversation of somebody else's at the end of the way (a token request), in the place of the target's own."""
+
+    run: Callable[[Conversation, str], Awaitable[None]]
+
+
 @dataclass(slots=True, kw_only=True)
 class HostWalk:
     """What one walk found."""
@@ -107,19 +114,20 @@ async def walk(
     deadline: Deadline,
     offer_canary: CanaryOffer | None = None,
     presenter: Presenter | None = None,
+    errand: Errand | None = None,
     start: int = 0,
     recorder: Recorder | None = None,
 ) -> HostWalk:
     """Walks the whole way to one host, as far as it goes. Never raises but for cancellation.
 
     `presenter`: what is presented at the end; without one the canary, where `offer_canary` gives one. What a real
-    presenter's conversation says is never recorded.
+    presenter's conversation says is never recorded. `errand`: what is done there instead of all that.
     """
     presents = presenter or CanaryPresenter(offer_canary or (lambda _path: None))
     phases = _phases(target, vantage, presents)
     way = Way(phases=phases, deadline=deadline, clock=tools.clock, timeout=tools.timeout)
-    recorder = None if presents.real else recorder
-    step = _Step(target, host, vantage, tools, way, presents, recorder, HostWalk(host=host))
+    recorder = None if presents.real or errand else recorder
+    step = _Step(target, host, vantage, tools, way, presents, recorder, HostWalk(host=host), errand)
     try:
         await step.run(start)
         step.walk.ended_well = True
@@ -156,9 +164,10 @@ class _Step:
         presenter: Presenter,
         recorder: Recorder | None,
         result: HostWalk,
+        errand: Errand | None,
     ) -> None:
         self.target, self.host, self.vantage, self.tools, self.way = target, host, vantage, tools, way
-        self.presenter, self.recorder, self.walk = presenter, recorder, result
+        self.presenter, self.recorder, self.walk, self.errand = presenter, recorder, result, errand
         self.connecting: Connecting | None = None
         self.stream: Stream | None = None
         self.secured: TlsStream | None = None
@@ -248,7 +257,10 @@ class _Step:
             findings=self.walk.findings,
         )
         talk.findings.marks.extend(_path_marks(self.walk))
-        await converse(talk, self.target, self.host, self.upgrade, genuine=self.signatures())
+        if self.errand is not None:
+            await self.errand.run(talk, self.host)
+        else:
+            await converse(talk, self.target, self.host, self.upgrade, genuine=self.signatures())
         if self.secured is not None:
             await self.secured.say_goodbye()
 
