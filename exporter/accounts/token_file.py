@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from exporter.accounts.token import Resource
-from exporter.secret_files import Secret, access_problem
+from exporter.secret_files import Secret, others_can_read
 
 #: A cache larger than this is none, bytes.
 MAX_FILE = 262_144
@@ -120,12 +120,13 @@ class TokenFile:
         except OSError as error:
             raise TokenFileError(f"token_cache: {self.path}: {error.strerror}") from None
         with open(descriptor, "rb") as file:
-            self._refuse_others()
+            self._refuse_others(descriptor)
             content = file.read(MAX_FILE + 1)
         try:
             return _parsed(self._opened(content))
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise TokenFileError(self._set_aside()) from None
+        except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+            pass  # what is raised in here would carry what the file holds
+        raise TokenFileError(self._set_aside())
 
     def write(self, stored: Stored) -> None:
         """Replaces the file at once: whoever reads it sees the old content or this. Raises TokenFileError."""
@@ -150,9 +151,9 @@ class TokenFile:
         for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
             leftover.unlink(missing_ok=True)
 
-    def _refuse_others(self) -> None:
-        if problem := access_problem(self.path):
-            raise TokenFileError(f"token_cache: {self.path}: {problem}")
+    def _refuse_others(self, descriptor: int) -> None:
+        if others_can_read(descriptor):
+            raise TokenFileError(f"token_cache: {self.path}: others can read it; chmod 0600 it, and sign in anew")
         mode = self.path.parent.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             raise TokenFileError(f"token_cache: {self.path.parent}: anyone may replace files in it; chmod o-w it")
