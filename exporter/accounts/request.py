@@ -22,6 +22,8 @@ from exporter.vocabulary import Outcome, Phase, Protocol
 #: Given the handshake that the request would go over, why it stays here; None: it may go.
 Gate = Callable[[Link | None], Withheld | None]
 
+#: A Host header names every other port (RFC 9110 7.2).
+HTTPS_PORT = 443
 #: Headers that the session writes itself.
 _OURS = frozenset({"host", "user-agent", "accept", "content-length", "connection", "transfer-encoding"})
 
@@ -68,7 +70,7 @@ async def send(request: Request, vantage: Vantage, tools: Tools, *, deadline: De
                 raise PhaseFailure(Outcome.SKIPPED, reply.withheld.words)
             body = b"" if request.body is None else request.body.reveal_bytes()
             headers = [(name, value) for name, value in request.headers if name.lower() not in _OURS]
-            session = HttpSession(talk, host)
+            session = HttpSession(talk, host if request.port == HTTPS_PORT else f"{host}:{request.port}")
             answer = await session.request(
                 request.method, request.path, headers, body if request.body is not None else None
             )

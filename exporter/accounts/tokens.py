@@ -57,6 +57,7 @@ class TokenSource:
     tools: Tools
     skew: Callable[[], float] = lambda: 0.0
     randomness: random.Random = field(default_factory=random.SystemRandom)
+    _last_error: TokenError | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _paths: dict[str, _PathPause] = field(default_factory=dict)
 
@@ -92,7 +93,8 @@ class TokenSource:
                 unusable = f"nobody has signed in yet: outlook-auth-exporter login {self.account.name}"
                 return replace(self._cached(vantage, known), unusable=unusable)
             if (reason := self._why_wait(stored, vantage, now)) is not None:
-                return replace(self._cached(vantage, known), waiting=reason)
+                error = self._last_error if stored.history.failures else None  # the account's, from every vantage
+                return replace(self._cached(vantage, known), waiting=reason, error=error)
             return self._asked(vantage, resource, stored, loop)
 
     def _why_wait(self, stored: Stored, vantage: Vantage, now: float) -> str | None:
@@ -118,6 +120,7 @@ class TokenSource:
         )
         result, token = self.judged(vantage, carrier.reply, answer)
         now = self._now()
+        self._last_error = result.error
         if token is not None:
             stored = _with_tokens(stored, resource, token, answer, now)
         elif result.reached:
@@ -156,9 +159,7 @@ class TokenSource:
         """What an acquisition came to: its result, and the token where there is one."""
         result = self._result(vantage, grant)
         if reply is None:
-            return replace(
-                result, waiting="the request could not be made: client_id, certificate or key is wrong"
-            ), None
+            return replace(result, unusable="no request could be made: client_id, certificate or key is wrong"), None
         result = replace(
             result,
             source=Source.IDENTITY_PROVIDER,
