@@ -282,6 +282,8 @@ async def test_a_token_that_http_cannot_carry_is_not_sent():
     assert told.outcome("auth") == "not_offered"
     assert told.sent == b""
     assert "bad" not in str(told.phases[Phase.AUTH])
+    told = await hear("graph", presenter=presenter(secret="tökén"), link=link("graph.microsoft.com"))
+    assert (told.outcome("auth"), told.sent) == ("not_offered", b"")
 
 
 # --- whatever comes
