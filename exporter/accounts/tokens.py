@@ -17,6 +17,7 @@ from exporter.accounts.authority import Authority, grant_of
 from exporter.accounts.errors import TokenError, explain
 from exporter.accounts.msal_bridge import Carrier, Credentials, ask
 from exporter.accounts.request import Gate, Reply, Request, send
+from exporter.accounts.scrub import secrets_sent
 from exporter.accounts.token import Grant, Resource, Source, TokenResult
 from exporter.accounts.token_file import AccessToken, Stored, TokenFile, TokenFileError
 from exporter.accounts.withholding import why_withheld
@@ -183,7 +184,7 @@ class TokenSource:
     def _error(self, reply: Reply) -> TokenError:
         """From the answer itself: MSAL makes exceptions of some."""
         assert reply.answer is not None
-        answer, hide = reply.answer, [self.account.username or ""]
+        answer, hide = reply.answer, [self.account.username or "", *secrets_sent(reply.sent)]
         body = http.json_object(answer.body)
         if body is None or not isinstance(body.get("error"), str):
             said = {"error": f"http_{answer.status}", "error_description": answer.line()}
