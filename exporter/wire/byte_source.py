@@ -5,7 +5,7 @@ A pipe gives what it has, so that packets are told while the capture goes on.
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from typing import Protocol
 
 #: Bytes asked for at a time: large enough that reading costs nothing, small enough to stay in a processor's cache.
 PIECE = 262_144
@@ -14,11 +14,17 @@ _GZIP = b"\x1f\x8b"
 _Read = Callable[[int], bytes | None]
 
 
+class Readable(Protocol):
+    """A raw or buffered binary stream: what is there of at most `count` bytes, nothing at the end."""
+
+    def read(self, count: int, /) -> bytes | None: ...
+
+
 class BrokenCompressionError(Exception):
     """The gzip stream ends early or isn't sound; what came before is good."""
 
 
-def pieces(stream: BinaryIO) -> Iterator[bytes]:
+def pieces(stream: Readable) -> Iterator[bytes]:
     """The stream's bytes, some PIECE at a time, until its end. Raises OSError, BrokenCompressionError."""
     read: _Read = getattr(stream, "read1", stream.read)
     first = read(PIECE) or b""

@@ -6,9 +6,9 @@ packet. Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; libpcap's sav
 
 import mmap
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from exporter.wire.byte_source import BrokenCompressionError, pieces
+from exporter.wire.byte_source import BrokenCompressionError, Readable, pieces
 
 #: What packets are cut out of: slices of it are bytes, and struct reads it in place. A ring buffer is an mmap.
 Buffer = bytes | mmap.mmap
@@ -59,7 +59,7 @@ class CaptureEndsError(Exception):
 class ByteFeed:
     """The unread part of a capture: `buffer` from `offset` on. `fill` makes it longer; readers move `offset`."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Readable) -> None:
         self._pieces = pieces(stream)
         self.buffer = b""
         self.offset = 0
@@ -98,10 +98,10 @@ class ByteFeed:
 class CaptureFile:
     """An opened capture. Raises NotACaptureError at once where it is none, OSError where it can't be read.
 
-    `link_types`: those of its packets so far. `dropped`: packets lost, as the capturing program wrote down.
+    `dropped`: packets lost, as far as the capturing program wrote that down.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: Readable) -> None:
         from exporter.wire.pcap import PcapReader, is_pcap
         from exporter.wire.pcapng import PcapngReader, is_pcapng
 

@@ -1,0 +1,92 @@
+"""How far a connection got, by the contract's definitions: a pure function of what was followed, and of the time."""
+
+from exporter.vocabulary import ClosedBy, ConnectionOutcome
+from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow
+from exporter.wire.story import TlsStory
+
+SECOND = 1_000_000_000
+#: A SYN that got nothing back for so long has no answer, nanoseconds.
+NO_ANSWER = 3 * SECOND
+#: A hello, or a handshake, without another byte of the server for so long is over.
+SILENCE = 5 * SECOND
+#: How long a half-closed connection, and one in which nothing is said, is kept, nanoseconds.
+LINGER = 60 * SECOND
+#: And an open one: push connections are silent for half an hour (RFC 2177), some for an hour.
+IDLE = 7_200 * SECOND
+#: Behind a reset that nobody had to believe: where nothing follows it was believed all the same.
+ODD_RESET = 2 * SECOND
+
+
+def outcome_of(flow: Flow, now: int) -> ConnectionOutcome:
+    """The furthest point reached by `now`, nanoseconds."""
+    if flow.tls is not None:
+        return _of_tls(flow, flow.tls, now)
+    if flow.other or (flow.text is not None and flow.text.spoken):
+        return ConnectionOutcome.NOT_TLS
+    if flow.syn is None:
+        return ConnectionOutcome.INCOMPLETE
+    if flow.syn_ack is None and not _went_on_unseen(flow):
+        return _of_unanswered(flow, now)
+    if flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER) and flow.syn_ack is not None:
+        return ConnectionOutcome.HELLO_RESET
+    return ConnectionOutcome.INCOMPLETE
+
+
+def deadline(flow: Flow, patience: int) -> int:
+    """When to give up waiting for another segment, nanoseconds. `patience`: added where silence is an outcome."""
+    if flow.odd_reset is not None:
+        return flow.odd_reset[0] + ODD_RESET
+    if flow.closed is not None:
+        return flow.last + LINGER
+    if flow.syn is not None and flow.syn_ack is None and not _went_on_unseen(flow):
+        return flow.syn + NO_ANSWER + patience
+    if flow.tls is not None and flow.tls.established is None and flow.tls.hello_ended is not None:
+        return _waits_since(flow, flow.tls) + SILENCE + patience
+    return flow.last + (LINGER if flow.tls is None and flow.text is None and flow.syn is not None else IDLE)
+
+
+def _of_unanswered(flow: Flow, now: int) -> ConnectionOutcome:
+    if flow.closed is ClosedBy.RESET_SERVER:
+        return ConnectionOutcome.REFUSED
+    if flow.unreachable:
+        return ConnectionOutcome.UNREACHABLE
+    assert flow.syn is not None
+    gave_up = flow.closed is not None
+    return ConnectionOutcome.NO_ANSWER if gave_up or now - flow.syn >= NO_ANSWER else ConnectionOutcome.INCOMPLETE
+
+
+def _of_tls(flow: Flow, tls: TlsStory, now: int) -> ConnectionOutcome:
+    if tls.conclude():
+        return ConnectionOutcome.ESTABLISHED
+    over = flow.closed is not None or now - _waits_since(flow, tls) >= SILENCE
+    if tls.server.spoke is not None:
+        failed = over or (tls.alert is not None and tls.alert.level == "fatal")
+        return ConnectionOutcome.HANDSHAKE_FAILED if failed else ConnectionOutcome.INCOMPLETE
+    if flow.other:
+        return ConnectionOutcome.NOT_TLS
+    if not over or _answered_unseen(flow):
+        return ConnectionOutcome.INCOMPLETE
+    if flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER):
+        return ConnectionOutcome.HELLO_RESET
+    return ConnectionOutcome.HELLO_UNANSWERED
+
+
+def _waits_since(flow: Flow, tls: TlsStory) -> int:
+    """When the last byte passed that the server had to answer, or answered."""
+    return max(tls.hello_ended or 0, flow.server.high_time, tls.client.spoke or 0, flow.start)
+
+
+def _went_on_unseen(flow: Flow) -> bool:
+    """The client went on as one does who has an answer: only its direction was captured."""
+    return flow.client.acked >= 0 or flow.server.high >= 0
+
+
+def _answered_unseen(flow: Flow) -> bool:
+    """The client acknowledged bytes of the server that the capture lacks."""
+    server, acked = flow.server, flow.client.acked
+    if not server.last:
+        return True
+    if acked < 0 or server.high < 0:
+        return False
+    beyond = acked - server.high & SEQUENCE_MASK
+    return (2 if server.fin else 1) <= beyond < BEHIND
