@@ -1,7 +1,7 @@
 """How far a connection got, by the contract's definitions: a pure function of what was followed, and of the time."""
 
 from exporter.vocabulary import ClosedBy, ConnectionOutcome
-from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow
+from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half
 from exporter.wire.story import TlsStory
 
 SECOND = 1_000_000_000
@@ -17,8 +17,31 @@ IDLE = 7_200 * SECOND
 ODD_RESET = 2 * SECOND
 
 
-def outcome_of(flow: Flow, now: int) -> ConnectionOutcome:
-    """The furthest point reached by `now`, nanoseconds."""
+#: Outcomes that say that something didn't come, which a capture with holes can't say.
+_UNLESS_UNSEEN = frozenset(
+    {ConnectionOutcome.HELLO_UNANSWERED, ConnectionOutcome.HELLO_RESET, ConnectionOutcome.HANDSHAKE_FAILED}
+)
+#: Outcomes that silence brings about, unless someone closed.
+_BY_SILENCE = frozenset(
+    {ConnectionOutcome.NO_ANSWER, ConnectionOutcome.HELLO_UNANSWERED, ConnectionOutcome.HANDSHAKE_FAILED}
+)
+
+
+def outcome_of(flow: Flow, now: int, *, filtered: bool = False) -> ConnectionOutcome:
+    """The furthest point reached by `now`, nanoseconds. `filtered`: the capture lacks segments on purpose."""
+    outcome = _furthest(flow, now)
+    if outcome in _UNLESS_UNSEEN and not filtered and _has_unseen(flow):
+        alert = flow.tls.alert if flow.tls is not None else None
+        return outcome if alert is not None and alert.level == "fatal" else ConnectionOutcome.INCOMPLETE
+    return outcome
+
+
+def closed_by(flow: Flow, outcome: ConnectionOutcome) -> ClosedBy | None:
+    """Who ended it, and how."""
+    return ClosedBy.TIMEOUT if flow.closed is None and outcome in _BY_SILENCE else flow.closed
+
+
+def _furthest(flow: Flow, now: int) -> ConnectionOutcome:
     if flow.tls is not None:
         return _of_tls(flow, flow.tls, now)
     if flow.other or (flow.text is not None and flow.text.spoken):
@@ -64,7 +87,7 @@ def _of_tls(flow: Flow, tls: TlsStory, now: int) -> ConnectionOutcome:
         return ConnectionOutcome.HANDSHAKE_FAILED if failed else ConnectionOutcome.INCOMPLETE
     if flow.other:
         return ConnectionOutcome.NOT_TLS
-    if not over or _answered_unseen(flow):
+    if not over:
         return ConnectionOutcome.INCOMPLETE
     if flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER):
         return ConnectionOutcome.HELLO_RESET
@@ -81,12 +104,14 @@ def _went_on_unseen(flow: Flow) -> bool:
     return flow.client.acked >= 0 or flow.server.high >= 0
 
 
-def _answered_unseen(flow: Flow) -> bool:
-    """The client acknowledged bytes of the server that the capture lacks."""
-    server, acked = flow.server, flow.client.acked
-    if not server.last:
+def _has_unseen(flow: Flow) -> bool:
+    """Bytes passed that the capture lacks: it has a direction only, holes, or acknowledgments of more than it has."""
+    client, server = flow.client, flow.server
+    if not client.last or not server.last or client.holes or server.holes:
         return True
-    if acked < 0 or server.high < 0:
-        return False
-    beyond = acked - server.high & SEQUENCE_MASK
-    return (2 if server.fin else 1) <= beyond < BEHIND
+    return _acknowledged_more(client, server) or _acknowledged_more(server, client)
+
+
+def _acknowledged_more(half: Half, peer: Half) -> bool:
+    """Beyond the last byte that was seen of the other side, and its FIN."""
+    return half.acked >= 0 and peer.high >= 0 and 1 < (half.acked - peer.high & SEQUENCE_MASK) < BEHIND

@@ -169,8 +169,8 @@ def _text(half: Half, data: bytes | bytearray, time: int) -> None:
             part, each.part = bytes(each.part), b""
             _records(each, part, each.part_time)
     elif not half.from_client and flow.client.part:  # what waited for this answer
-        part, flow.client.part = flow.client.part, b""
-        _text(flow.client, part, flow.client.part_time)
+        waited, flow.client.part = flow.client.part, b""
+        _text(flow.client, waited, flow.client.part_time)
 
 
 # ---- records ---------------------------------------------------------------------------------------------------------

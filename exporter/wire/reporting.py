@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 
-from exporter.catalogue import STARTTLS_PORTS, Target
+from exporter.catalogue import STARTTLS_PORTS
 from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.attempts import Attempts, failed
 from exporter.wire.flow import Flow
 from exporter.wire.observe import connection_of, goal_of, reply_of, sign_ins_of
-from exporter.wire.outcome import outcome_of
+from exporter.wire.outcome import closed_by, outcome_of
 from exporter.wire.servers import Servers
+from exporter.wire.tracker_config import TrackerConfig
 
 #: Ports of TLS from the first byte (IANA): connections to them are told even when no hello was seen.
 TLS_PORTS = frozenset({443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 5061, 5223, 8443})
@@ -22,21 +23,22 @@ Callback = Callable[[Connection], None]
 
 
 class Reporter:
-    """Makes observations of connections and hands them on. `everything`: of any server's, else of ours."""
+    """Makes observations of connections and hands them on."""
 
     def __init__(
         self,
         servers: Servers,
-        targets: dict[str, Target],
-        everything: bool,
+        config: TrackerConfig,
         finished: Callback,
+        *,
         decided: Callback | None,
         signed_in: Callback | None,
     ) -> None:
         self.servers = servers
         self.reported = 0
-        self._targets = targets
-        self._everything = everything
+        self._targets = config.targets
+        self._everything = config.everything
+        self._filtered = config.filtered
         self._finished = finished
         self._decided = decided
         self._signed_in = signed_in
@@ -69,7 +71,8 @@ class Reporter:
 
     def over(self, flow: Flow, now: int) -> None:
         """It ended, or the capture did."""
-        outcome = outcome_of(flow, now)
+        outcome = outcome_of(flow, now, filtered=self._filtered)
+        flow.closed = closed_by(flow, outcome)
         if not self._is_wanted(flow, outcome):
             return
         self.settle(flow, now)

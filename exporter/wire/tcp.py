@@ -93,8 +93,8 @@ def _fin(half: Half, time: int, end: int) -> None:
     half.fin = True
     if half.high < 0:
         half.high = end
-    elif 0 < (end - half.high & SEQUENCE_MASK) < BEHIND:
-        half.reaches(end, time)
+    elif end != half.high:
+        count_segment(half, end, 0, time)
     if flow.closed is None:
         flow.closed, flow.closed_at = (ClosedBy.CLIENT if half.from_client else ClosedBy.SERVER), time
 

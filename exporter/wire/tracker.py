@@ -3,11 +3,10 @@
 Feed packets in the order of capture; `expire` tells how late it is where no packets come; `finish` ends it.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from exporter.catalogue import STARTTLS_PORTS, TARGETS, Target
-from exporter.vocabulary import ClosedBy
+from exporter.catalogue import STARTTLS_PORTS
 from exporter.wire.beginnings import comes_from_client, is_another, is_interesting
 from exporter.wire.capture_file import Buffer, PacketTuple
 from exporter.wire.decode import LinkType, decode
@@ -17,30 +16,16 @@ from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
 from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
 from exporter.wire.segments import Datagram, IcmpError, NotRead, Segment
-from exporter.wire.servers import Network, Servers, mail_protocol
+from exporter.wire.servers import Servers, mail_protocol
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
 from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
 from exporter.wire.timers import Timers
+from exporter.wire.tracker_config import TrackerConfig
 
 _DNS, _HTTPS = 53, 443
 #: Flows of QUIC that are told apart.
 MAX_QUIC = 16_384
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrackerConfig:
-    """What is followed and how much is kept. Durations are seconds of the packets' clock.
-
-    `everything`: any server's connections (files, --all), else only those of `targets` and `servers`.
-    `patience`: how long behind a decision that rests on silence it may still be answered.
-    """
-
-    targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
-    servers: tuple[Network, ...] = ()
-    everything: bool = False
-    max_connections: int = 16_384
-    patience: float = 5.0
 
 
 @dataclass(slots=True)
@@ -59,6 +44,9 @@ class Counts:
     slow: int = 0
     quic: int = 0
     evicted: int = 0
+
+
+__all__ = ["Counts", "Tracker", "TrackerConfig"]
 
 
 class Tracker:
@@ -80,7 +68,7 @@ class Tracker:
         self.config = config
         self.counts = Counts()
         self._servers = Servers(config.targets, config.servers)
-        self._reporter = Reporter(self._servers, dict(config.targets), config.everything, finished, decided, signed_in)
+        self._reporter = Reporter(self._servers, config, finished, decided=decided, signed_in=signed_in)
         self._table = Table(config.max_connections)
         self._timers = Timers()
         self._slow_path = SlowPath()
@@ -285,8 +273,6 @@ class Tracker:
         if due > self._now:
             self._timers.set(flow, due)
             return
-        if flow.closed is None and flow.odd_reset is None:
-            flow.closed, flow.closed_at = ClosedBy.TIMEOUT, self._now
         self._end(flow)
 
     def _end(self, flow: Flow) -> None:
