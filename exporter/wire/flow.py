@@ -99,8 +99,8 @@ class Flow:
 
     __slots__ = (
         "bucket", "client", "client_address", "client_port", "closed", "closed_at", "decided", "gap", "interface",
-        "odd_reset", "other", "reply", "reset", "retransmissions", "server", "server_address", "server_port", "settled",
-        "sign_ins", "start", "syn", "syn_ack", "text", "tls", "unreachable", "vlan",
+        "missed", "odd_reset", "other", "reply", "reset", "retransmissions", "server", "server_address",
+        "server_port", "settled", "sign_ins", "start", "syn", "syn_ack", "text", "tls", "unreachable", "vlan",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +124,7 @@ class Flow:
         self.reset = False  # a reset ended it, or came behind a FIN
         self.unreachable = False
         self.gap: int | None = None  # when records began to be missing
+        self.missed = False  # bytes that had to be read never came
         self.other = False  # something else than TLS was spoken
         self.tls: TlsStory | None = None
         self.text: ClearText | None = None

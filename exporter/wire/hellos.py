@@ -62,7 +62,11 @@ def read_server_hello(message: bytes) -> ServerHello | None:
         return None
     version = int.from_bytes(message[4:6])
     offset = 39 + message[38]
+    if offset + 2 > len(message):
+        return None
     cipher = int.from_bytes(message[offset : offset + 2])
+    if cipher >> 8 == 0x13:
+        version = 0x0304
     group = None
     for kind, body in _extensions(message, offset + 3):
         if kind == 43 and len(body) == 2:

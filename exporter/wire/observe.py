@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from exporter.catalogue import Target
-from exporter.observations import Connection, WireAuth
+from exporter.observations import Connection, WireAlert, WireAuth
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Goal
 from exporter.wire.clear_text import ClearSignIn
@@ -123,7 +123,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         target=target,
         sni=hello.server_name if hello is not None else None,
         outcome=outcome,
-        alert=tls.alert if tls is not None else None,
+        alert=_alert(tls, outcome) if tls is not None else None,
         tls_version=tls.version if tls is not None else None,
         cipher=server_hello.cipher if server_hello is not None else None,
         group=tls.group if tls is not None else None,
@@ -141,6 +141,13 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         retry_of=retry_of,
         retransmissions=flow.retransmissions,
     )
+
+
+def _alert(tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:
+    """In clear, or as far as it is told by its place; where bytes are missing, places tell nothing."""
+    if tls.alert is not None or outcome is ConnectionOutcome.INCOMPLETE:
+        return tls.alert
+    return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED)
 
 
 def _has_end(flow: Flow, *, from_client: bool) -> bool:

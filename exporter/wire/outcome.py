@@ -1,6 +1,7 @@
 """How far a connection got, by the contract's definitions: a pure function of what was followed, and of the time."""
 
 from exporter.vocabulary import ClosedBy, ConnectionOutcome
+from exporter.wire.clear_text import StartTls
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half
 from exporter.wire.story import TlsStory
 
@@ -19,7 +20,12 @@ ODD_RESET = 2 * SECOND
 
 #: Outcomes that say that something didn't come, which a capture with holes can't say.
 _UNLESS_UNSEEN = frozenset(
-    {ConnectionOutcome.HELLO_UNANSWERED, ConnectionOutcome.HELLO_RESET, ConnectionOutcome.HANDSHAKE_FAILED}
+    {
+        ConnectionOutcome.HELLO_UNANSWERED,
+        ConnectionOutcome.HELLO_RESET,
+        ConnectionOutcome.HANDSHAKE_FAILED,
+        ConnectionOutcome.NOT_TLS,
+    }
 )
 #: Outcomes that silence brings about, unless someone closed.
 _BY_SILENCE = frozenset(
@@ -30,10 +36,21 @@ _BY_SILENCE = frozenset(
 def outcome_of(flow: Flow, now: int, *, filtered: bool = False) -> ConnectionOutcome:
     """The furthest point reached by `now`, nanoseconds. `filtered`: the capture lacks segments on purpose."""
     outcome = _furthest(flow, now)
-    if outcome in _UNLESS_UNSEEN and not filtered and _has_unseen(flow):
-        alert = flow.tls.alert if flow.tls is not None else None
-        return outcome if alert is not None and alert.level == "fatal" else ConnectionOutcome.INCOMPLETE
+    if outcome in _UNLESS_UNSEEN and not filtered and _has_unseen(flow) and not _is_certain(flow, outcome):
+        return ConnectionOutcome.INCOMPLETE
     return outcome
+
+
+def _is_certain(flow: Flow, outcome: ConnectionOutcome) -> bool:
+    """Whether it was said, not concluded from what didn't come."""
+    if outcome is ConnectionOutcome.NOT_TLS:
+        text = flow.text
+        return text is None or text.over or text.starttls is StartTls.REFUSED
+    return outcome is ConnectionOutcome.HANDSHAKE_FAILED and _is_fatal(flow.tls)
+
+
+def _is_fatal(tls: TlsStory | None) -> bool:
+    return tls is not None and tls.alert is not None and tls.alert.level == "fatal"
 
 
 def closed_by(flow: Flow, outcome: ConnectionOutcome) -> ClosedBy | None:
@@ -44,8 +61,11 @@ def closed_by(flow: Flow, outcome: ConnectionOutcome) -> ClosedBy | None:
 def _furthest(flow: Flow, now: int) -> ConnectionOutcome:
     if flow.tls is not None:
         return _of_tls(flow, flow.tls, now)
-    if flow.other or (flow.text is not None and flow.text.spoken):
+    if flow.other:
         return ConnectionOutcome.NOT_TLS
+    if flow.text is not None and flow.text.spoken:
+        ended = flow.closed is not None or flow.text.starttls is StartTls.REFUSED or now - flow.last >= SILENCE
+        return ConnectionOutcome.NOT_TLS if ended else ConnectionOutcome.INCOMPLETE
     if flow.syn is None:
         return ConnectionOutcome.INCOMPLETE
     if flow.syn_ack is None and not _went_on_unseen(flow):
@@ -79,12 +99,12 @@ def _of_unanswered(flow: Flow, now: int) -> ConnectionOutcome:
 
 
 def _of_tls(flow: Flow, tls: TlsStory, now: int) -> ConnectionOutcome:
-    if tls.conclude():
+    if tls.is_complete():
         return ConnectionOutcome.ESTABLISHED
     over = flow.closed is not None or now - _waits_since(flow, tls) >= SILENCE
-    if tls.server.spoke is not None:
-        failed = over or (tls.alert is not None and tls.alert.level == "fatal")
-        return ConnectionOutcome.HANDSHAKE_FAILED if failed else ConnectionOutcome.INCOMPLETE
+    refused_unseen = not flow.server.last and _is_fatal(tls)  # what the client refused was of the other direction
+    if tls.server.spoke is not None or refused_unseen:
+        return ConnectionOutcome.HANDSHAKE_FAILED if over or _is_fatal(tls) else ConnectionOutcome.INCOMPLETE
     if flow.other:
         return ConnectionOutcome.NOT_TLS
     if not over:
@@ -107,7 +127,9 @@ def _went_on_unseen(flow: Flow) -> bool:
 def _has_unseen(flow: Flow) -> bool:
     """Bytes passed that the capture lacks: it has a direction only, holes, or acknowledgments of more than it has."""
     client, server = flow.client, flow.server
-    if not client.last or not server.last or client.holes or server.holes:
+    if flow.tls is not None and flow.tls.hello_begun is None:
+        return True
+    if not client.last or not server.last or client.holes or server.holes or flow.missed:
         return True
     return _acknowledged_more(client, server) or _acknowledged_more(server, client)
 

@@ -39,18 +39,32 @@ def missing(half: Half, until: int) -> None:
     """The bytes up to this sequence number will never come."""
     if not _is_behind(half.head + len(half.part), until):
         return
+    half.flow.missed = True
+    if not read_part(half) or _is_behind(half.head, until):
+        half.head = until
+        _lose(half)
+
+
+def read_part(half: Half) -> bool:
+    """Reads what is there of a record whose rest won't come. True where the next one's place is known."""
     part, half.part = half.part, b""
-    if half.stage == Stage.RECORDS and half.synchronized and len(part) >= RECORD_HEADER:
-        tls = half.flow.tls
-        assert tls is not None
-        length = part[3] << 8 | part[4]
-        tls.record(half.from_client, part[0], length, bytes(part[RECORD_HEADER:]), half.part_time, half.last)
-        tls.incomplete_message(half.from_client, half.last)
-        _move(half, RECORD_HEADER + length)
-        if not _is_behind(half.head, until):
-            return
-    half.head = until
-    _lose(half)
+    tls = half.flow.tls
+    if tls is None or half.stage != Stage.RECORDS or not half.synchronized or len(part) < RECORD_HEADER:
+        return False
+    length = part[3] << 8 | part[4]
+    tls.record(half.from_client, part[0], length, bytes(part[RECORD_HEADER:]), half.part_time, half.last)
+    tls.incomplete_message(half.from_client, half.last)
+    _move(half, RECORD_HEADER + length)
+    return True
+
+
+def read_unanswered(flow: Flow) -> None:
+    """The client's TLS behind a STARTTLS whose answer the capture lacks."""
+    part = flow.client.part
+    if flow.client.stage == Stage.TEXT and looks_like_record(part):
+        begin_tls(flow)
+        flow.client.synchronized, flow.client.part = True, b""
+        _records(flow.client, bytes(part), flow.client.part_time)
 
 
 def begin_tls(flow: Flow) -> None:

@@ -57,15 +57,13 @@ class Reporter:
             self._decided(self._observe(flow, ConnectionOutcome.ESTABLISHED))
 
     def settle(self, flow: Flow, now: int) -> None:
-        """Enough of its records passed: what they tell is kept instead of them."""
+        """Enough of its records passed to say what they tell."""
         if flow.settled:
             return
         target = self.target(flow)
         flow.sign_ins = sign_ins_of(flow, now, self._targets.get(target) if target else None)
         flow.reply = reply_of(flow)
         flow.settled = True
-        if flow.tls is not None:
-            flow.tls.log = []
         if flow.sign_ins and self._signed_in is not None and self._is_wanted(flow, ConnectionOutcome.ESTABLISHED):
             self._signed_in(self._observe(flow, ConnectionOutcome.ESTABLISHED))
 

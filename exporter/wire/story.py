@@ -49,12 +49,11 @@ class _Message(IntEnum):
 
 
 class _Rank(IntEnum):
-    """Which of several alerts says why the handshake failed."""
+    """Which of several alerts in clear says why the handshake failed."""
 
     NONE = 0
     WARNING = 1
-    ENCRYPTED = 2
-    FATAL = 3
+    FATAL = 2
 
 
 class LoggedRecord(NamedTuple):
@@ -243,33 +242,44 @@ class TlsStory:
 
     def _alert(self, side: Side, from_client: bool, length: int, body: bytes | None, time: int) -> None:
         self._log(time, from_client, ALERT, length)
-        if length == 2:
-            if body is not None and len(body) == 2:
+        if length == 2 and body is not None and len(body) == 2:
+            rank = _Rank.FATAL if body[0] == _FATAL else _Rank.WARNING
+            if rank > self._rank:
+                self._rank = rank
                 level = {1: "warning", 2: "fatal"}.get(body[0])
-                rank = _Rank.FATAL if body[0] == _FATAL else _Rank.WARNING
-                self._remember(rank, from_client, alert_name(body[1]), level)
-        elif self.established is None:
-            self._remember(_Rank.ENCRYPTED, from_client, None, None)
+                sender = "client" if from_client else "server"
+                self.alert = WireAlert(name=alert_name(body[1]), level=level, sender=sender, encrypted=False)
 
-    def _remember(self, rank: _Rank, from_client: bool, name: str | None, level: str | None) -> None:
-        if rank > self._rank:
-            self._rank = rank
-            sender = "client" if from_client else "server"
-            self.alert = WireAlert(name=name, level=level, sender=sender, encrypted=name is None)
+    def encrypted_alert(self, *, established: bool) -> WireAlert | None:
+        """The alert that can't be read. Behind the handshake every farewell is one, so only the server's first word is.
+
+        `established`: whether the handshake was completed, by all that was seen.
+        """
+        if established:
+            return self._refused_behind_handshake()
+        for record in self.log:
+            if record.kind == ALERT and record.length != 2:
+                return _encrypted(record.from_client)
+            if self.version == TLS13 and record.kind == APPLICATION_DATA and record.length in ALERT_LENGTHS:
+                last_of_side = max(r.time for r in self.log if r.from_client == record.from_client) == record.time
+                if record.from_client or last_of_side:
+                    return _encrypted(record.from_client)
+        return None
+
+    def _refused_behind_handshake(self) -> WireAlert | None:
+        """The server's first word in TLS 1.3 behind the handshake is its last, and the client didn't leave before."""
+        if self.version != TLS13 or self.established is None:
+            return None
+        later = [record for record in self.log if record.time > self.established]
+        alone = bool(later) and not later[0].from_client and all(record.from_client for record in later[1:])
+        return _encrypted(from_client=False) if alone and later[0].length in ALERT_LENGTHS else None
 
     # ---- when it is over ---------------------------------------------------------------------------------------------
 
-    def conclude(self) -> bool:
-        """Whether the handshake was completed, by all that was seen of it; encrypted alerts are told too."""
-        if self.established is not None or self._completed_out_of_sight():
-            self._alert_behind_handshake()
+    def is_complete(self) -> bool:
+        """Whether the handshake was completed, by all that was seen, and by what couldn't be without it."""
+        if self.established is not None:
             return True
-        if self.version == TLS13:
-            self._alert_instead_of_finished()
-        return False
-
-    def _completed_out_of_sight(self) -> bool:
-        """The records that would show it are missing, but what follows couldn't be without it."""
         client, server = self.client, self.server
         if self.server_hello is None and client.finished is None and server.finished is None:
             return self._spoken_without_hello()
@@ -289,21 +299,9 @@ class TlsStory:
             self.version = TLS13  # older versions have a handshake record where this has application data
         return True
 
-    def _alert_instead_of_finished(self) -> None:
-        short = [record for record in self.log if record.kind == APPLICATION_DATA and record.length in ALERT_LENGTHS]
-        for record in short:
-            last_of_side = max(r.time for r in self.log if r.from_client == record.from_client) == record.time
-            if record.from_client or last_of_side:
-                self._remember(_Rank.ENCRYPTED, record.from_client, None, None)
 
-    def _alert_behind_handshake(self) -> None:
-        """The server's first word in TLS 1.3 behind the handshake, before the client's farewell: it was refused."""
-        if self.version != TLS13 or self.established is None:
-            return
-        later = [record for record in self.log if record.time > self.established]
-        alone = bool(later) and not later[0].from_client and all(record.from_client for record in later[1:])
-        if alone and later[0].length in ALERT_LENGTHS:
-            self._remember(_Rank.ENCRYPTED, False, None, None)
+def _encrypted(from_client: bool) -> WireAlert:
+    return WireAlert(name=None, level=None, sender="client" if from_client else "server", encrypted=True)
 
 
 def _is_clear(body: bytes | None, from_client: bool) -> bool:

@@ -111,7 +111,7 @@ def _drain(half: Half, consume: Consume) -> None:
         if len(data) <= limit:
             del half.waiting[index]
             half.held -= len(chosen.data)
-        if data:
+        if -gap <= len(chosen.data):  # it reaches to `head`, where a record may end with it
             consume(half, data[:limit], chosen.time)
 
 

@@ -5,7 +5,7 @@ import mmap
 from exporter.vocabulary import ClosedBy
 from exporter.wire.capture_file import Buffer
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half, Stage
-from exporter.wire.reading import consume, missing
+from exporter.wire.reading import consume, missing, read_part, read_unanswered
 from exporter.wire.segments import Segment
 from exporter.wire.streams import count_segment, receive, skip_hole
 
@@ -47,10 +47,12 @@ def _knows_end(half: Half, peer: Half) -> bool:
 def flush(flow: Flow) -> None:
     """Nothing more comes: what waits for something missing is read without it."""
     for half in (flow.client, flow.server):
-        while half.waiting and half.stage != Stage.SKIMMED:
+        while half.waiting:
             skip_hole(half, consume, missing)
-        if half.stage == Stage.RECORDS and half.part:
-            missing(half, half.head + len(half.part) + 1 & SEQUENCE_MASK)
+    read_unanswered(flow)
+    for half in (flow.client, flow.server):
+        if half.part:
+            read_part(half)
     if flow.odd_reset is not None and flow.closed is None:
         flow.closed_at, flow.closed = flow.odd_reset
 
@@ -96,7 +98,14 @@ def _fin(half: Half, time: int, end: int) -> None:
     elif end != half.high:
         count_segment(half, end, 0, time)
     if flow.closed is None:
-        flow.closed, flow.closed_at = (ClosedBy.CLIENT if half.from_client else ClosedBy.SERVER), time
+        first = half.peer.from_client if _answers_unseen_fin(half) else half.from_client
+        flow.closed, flow.closed_at = (ClosedBy.CLIENT if first else ClosedBy.SERVER), time
+
+
+def _answers_unseen_fin(half: Half) -> bool:
+    """Its FIN acknowledges one of the other side that the capture lacks."""
+    peer = half.peer
+    return not peer.fin and half.acked >= 0 and peer.high >= 0 and (half.acked - peer.high & SEQUENCE_MASK) == 1
 
 
 def _payload(half: Half, time: int, sequence: int, segment: Segment, buffer: Buffer) -> None:
@@ -113,6 +122,7 @@ def _payload(half: Half, time: int, sequence: int, segment: Segment, buffer: Buf
         data = bytearray(data)
         if isinstance(buffer, mmap.mmap):  # the capture's ring: a password may stand there
             buffer[segment.start : segment.end] = b"x" * len(data)
-    receive(half, sequence, data, time, consume, missing)
+    if data:
+        receive(half, sequence, data, time, consume, missing)
     if len(data) < segment.length and not half.waiting:
         missing(half, sequence + segment.length & SEQUENCE_MASK)

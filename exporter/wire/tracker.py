@@ -252,6 +252,7 @@ class Tracker:
             self._reporter.established(flow)
             if tls.enough:
                 self._reporter.settle(flow, self._now)
+                tls.log = []
                 skim(flow)
         elif tls.client_hello is not None and half.from_client and tls.hello_ended == half.last:
             name = tls.client_hello.server_name
