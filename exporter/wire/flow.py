@@ -42,11 +42,11 @@ class Half:
 
     `first`: sequence number of its first byte, None where no SYN told. `high`: behind the last byte seen, -1 before the
     first; `wraps`: how often it passed 2^32. `head`: the first byte not consumed; `part`: the bytes from there on that
-    have come. `acked`: what this side acknowledged of the other, -1 where nothing.
+    have come. `acked`, `acked_first`: what this side acknowledged of the other, latest and first, -1 where nothing.
     """
 
     __slots__ = (
-        "acked", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time", "holes", "interface",
+        "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time", "holes", "interface",
         "last", "opened", "part", "part_time", "peer", "stage", "synchronized", "waiting", "window", "wraps",
     )  # fmt: skip
 
@@ -68,7 +68,8 @@ class Half:
         self.synchronized = True  # a record or line begins at `head`
         self.opened: tuple[int, int, int] | None = None  # type, length, begin of a record whose end is still to come
         self.fin = False
-        self.acked = -1
+        self.acked = self.acked_first = -1
+        self.claimed = -1  # the number that its latest segment without payload gave for the next byte
         self.last = 0  # time of its latest segment
         self.interface: str | None = None
 

@@ -23,10 +23,15 @@ def take(half: Half, time: int, segment: Segment, buffer: Buffer) -> None:
     if flags & RST:
         _reset(half, time, segment)
         return
-    if flags & ACK and (half.acked < 0 or (segment.acknowledgment - half.acked & SEQUENCE_MASK) < BEHIND):
-        half.acked = segment.acknowledgment
+    if flags & ACK:
+        if half.acked < 0:
+            half.acked = half.acked_first = segment.acknowledgment
+        elif (segment.acknowledgment - half.acked & SEQUENCE_MASK) < BEHIND:
+            half.acked = segment.acknowledgment
     if segment.length:
         _payload(half, time, sequence, segment, buffer)
+    else:
+        half.claimed = sequence
     if flags & FIN:
         _fin(half, time, sequence + segment.length & SEQUENCE_MASK)
 
