@@ -12,6 +12,7 @@ from exporter.wire.capture_file import Buffer, PacketTuple
 from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
 from exporter.wire.flow import SEQUENCE_MASK, Flow, Half, Stage
+from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
 from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
@@ -255,7 +256,7 @@ class Tracker:
                 tls.log = []
                 skim(flow)
         elif tls.client_hello is not None and half.from_client and tls.hello_ended == half.last:
-            name = tls.client_hello.server_name
+            name = server_name(flow)
             if name is not None:
                 self._servers.learn(name, flow.server_address)
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
