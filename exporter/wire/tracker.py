@@ -282,15 +282,15 @@ class Tracker:
         flush(flow)
         self._reporter.over(flow, self._now)
 
-    def _forget(self, flow: Flow) -> None:
+    def _forget(self, flow: Flow, *, remembered: bool = True) -> None:
         self._timers.cancel(flow)
-        self._table.remove(flow)
+        self._table.remove(flow, remembered=remembered)
 
     def _give_up(self) -> None:
         """Makes room. A SYN without answer, as in a flood, isn't told: nothing is known of it."""
         flow = self._table.to_give_up(self._now)
         self.counts.evicted += 1
         if flow.syn_ack is None and flow.closed is None and self._now - flow.start < NO_ANSWER:
-            self._forget(flow)
+            self._forget(flow, remembered=False)
         else:
             self._end(flow)
