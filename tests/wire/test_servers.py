@@ -62,7 +62,9 @@ def test_configured_networks_and_exchanges():
         assert known.target(None, packed, 993) == "imap"
         assert known.target(None, packed, 25) == "smtp"
         assert known.target(None, packed, 443) is None
-        assert known.is_ours("whatever.example", packed)
+        assert known.is_ours(None, packed)
+    assert known.is_ours("whatever.example", ip_address("10.1.2.3").packed)
+    assert not known.is_ours("whatever.example", ip_address("52.97.1.2").packed)
     assert not known.is_ours(None, ip_address("11.0.0.1").packed)
     assert not known.is_ours(None, ip_address("2001:db8::1").packed)
 
@@ -167,5 +169,5 @@ def test_live_only_ours_are_told():
     (connection,) = inspect(frames, everything=False)
     assert connection.target == "imap"
     both = inspect(frames, everything=False, servers=(ip_network("192.0.2.0/24"),))
-    assert [each.target for each in both] == ["imap", None, "imap"]
+    assert [each.target for each in both] == ["imap", "imap", "imap"]
     assert len(inspect(frames, everything=True)) == 3
