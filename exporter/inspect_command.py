@@ -85,6 +85,8 @@ class Inspection:
             return self._warn(f"{name}: not a capture: {error}")
         except CaptureDamagedError as error:
             return self._warn(f"{name}: {error}; what came before it was read")
+        except BrokenPipeError:
+            raise  # of our own output
         except OSError as error:
             return self._warn(f"{name}: {error.strerror}")
         return True

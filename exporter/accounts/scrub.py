@@ -27,22 +27,25 @@ class Scrubber:
         forms = {secret, *_encoded(secret), *_encoded(f"\0{user}\0{secret}")}
         forms |= set(_encoded(f"user={user}\x01auth=Bearer {secret}\x01\x01"))
         forms |= set(_encoded(user)) if user else set()  # AUTH LOGIN sends it so; cleaning knows only the plain name
-        self.__runs = frozenset(run for form in forms for run in _runs(form.casefold()))
+        self.__runs = frozenset(run for form in forms for run in _runs(_folded(form)))
 
     def __repr__(self) -> str:
         return "<scrubber>"
 
     def scrub(self, text: str) -> str:
         """The text with each stretch that shares a run with a secret replaced by a mark."""
-        folded = text.casefold()
-        if len(folded) != len(text):  # a character that folds into several: compare them as they are
-            folded = text
+        folded = _folded(text)
         covered = [False] * len(text)
         for length in {len(run) for run in self.__runs}:
             for start in range(len(text) - length + 1):
                 if folded[start : start + length] in self.__runs:
                     covered[start : start + length] = [True] * length
         return _marked(text, covered)
+
+
+def _folded(text: str) -> str:
+    """In one case, character by character: what folds into several (ß) stays, so that lengths do."""
+    return "".join(folded if len(folded := character.casefold()) == 1 else character for character in text)
 
 
 def secrets_sent(form: Secret | None) -> list[str]:

@@ -15,6 +15,9 @@ from exporter.state import Change, Snapshot
 from exporter.vocabulary import Mechanism, Outcome, Phase
 from exporter.web import words
 
+#: Places named where an account fails in the same way at several.
+MAX_PLACES = 3
+
 
 class Mood(StrEnum):
     """How a thing is; the style sheet colours by it."""
@@ -325,7 +328,7 @@ def _account_line(standing: AccountStanding, now: datetime) -> AccountLine:
         mood=mood,
         text=text,
         valid=_validity(standing, now),
-        failures=tuple(_failure_line(refusal, now) for refusal in failing),
+        failures=tuple(_failure_line(alike, now) for alike in _grouped(failing)),
     )
 
 
@@ -338,12 +341,21 @@ def _validity(standing: AccountStanding, now: datetime) -> str:
     return " · ".join(parts)
 
 
-def _failure_line(refusal: Refusal, now: datetime) -> tuple[str, str, str]:
-    where = f"{refusal.target or 'token'} from {refusal.vantage}"
-    times = f", {refusal.count} times" if refusal.count > 1 else ""
-    since = words.ago(refusal.first, now).removesuffix(" ago")
-    acts = words.acting(refusal.acts) if refusal.acts else ""
-    return f"{where}, for {since}{times}", refusal.words, acts
+def _grouped(failing: Sequence[Refusal]) -> list[list[Refusal]]:
+    """Those that say the same at several places, together."""
+    alike: dict[str, list[Refusal]] = {}
+    for refusal in failing:
+        alike.setdefault(refusal.words, []).append(refusal)
+    return list(alike.values())
+
+
+def _failure_line(alike: Sequence[Refusal], now: datetime) -> tuple[str, str, str]:
+    first = min(alike, key=lambda refusal: refusal.first)
+    places = [f"{each.target or 'token'} from {each.vantage}" for each in alike]
+    where = ", ".join(places[:MAX_PLACES]) + (f" and {len(places) - MAX_PLACES} more" if places[MAX_PLACES:] else "")
+    times = f", {first.count} times" if first.count > 1 else ""
+    since = words.ago(first.first, now).removesuffix(" ago")
+    return f"{where}, for {since}{times}", first.words, words.acting(first.acts) if first.acts else ""
 
 
 def _change_line(change: Change, now: datetime) -> ChangeLine:

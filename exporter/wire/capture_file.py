@@ -73,12 +73,14 @@ class ByteFeed:
         if have >= count:
             return True
         waiting = [self.buffer[self.offset :]]
-        for piece in self._pieces:
-            waiting.append(piece)
-            have += len(piece)
-            if have >= count:
-                break
-        self.buffer, self.offset = b"".join(waiting), 0
+        try:
+            for piece in self._pieces:
+                waiting.append(piece)
+                have += len(piece)
+                if have >= count:
+                    break
+        finally:
+            self.buffer, self.offset = b"".join(waiting), 0
         if have >= count:
             return True
         if have == 0:

@@ -46,8 +46,8 @@ class Half:
     """
 
     __slots__ = (
-        "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time", "holes", "interface",
-        "last", "opened", "part", "part_time", "peer", "stage", "synchronized", "waiting", "window", "wraps",
+        "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time",
+        "holes", "last", "opened", "part", "part_time", "peer", "stage", "synchronized", "waiting", "wraps",
     )  # fmt: skip
 
     def __init__(self, flow: "Flow", from_client: bool) -> None:
@@ -71,7 +71,6 @@ class Half:
         self.acked = self.acked_first = -1
         self.claimed = -1  # the number that its latest segment without payload gave for the next byte
         self.last = 0  # time of its latest segment
-        self.interface: str | None = None
 
     @property
     def payload(self) -> int | None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from exporter.catalogue import Target
+from exporter.clean import clean
 from exporter.observations import Connection, WireAlert, WireAuth
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Goal
@@ -43,15 +44,20 @@ def seconds_between(begun: int | None, ended: int | None) -> float | None:
 
 def goal_of(flow: Flow) -> Goal:
     """What the client came for."""
-    hello = flow.tls.client_hello if flow.tls else None
-    return (hello and hello.server_name) or flow.server_address, flow.server_port
+    return server_name(flow) or flow.server_address, flow.server_port
+
+
+def server_name(flow: Flow) -> str | None:
+    """The name that the client asked for, in lower case, for comparison."""
+    hello = flow.tls.client_hello if flow.tls is not None else None
+    return hello.server_name.lower() if hello is not None and hello.server_name is not None else None
 
 
 def reply_of(flow: Flow) -> Reply | None:
     tls = flow.tls
     if tls is None or tls.established is None:
         return None
-    http2 = tls.client_hello is not None and "h2" in tls.client_hello.alpn
+    http2 = tls.client_hello is not None and b"h2" in tls.client_hello.alpn
     return first_reply(tls.log, tls.version, http2, flow.text is None and flow.server_port in _GREETED)
 
 
@@ -110,12 +116,13 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
     server_hello = tls.server_hello if tls is not None else None
     reply = flow.reply if flow.settled else reply_of(flow)
     sign_ins = flow.sign_ins
+    server = address_text(flow.server_address)
     return Connection(
         start=moment(flow.start),
         end=moment(flow.last),
         client=address_text(flow.client_address),
         client_port=flow.client_port,
-        server=address_text(flow.server_address),
+        server=server,
         server_port=flow.server_port,
         ip_version=4 if len(flow.server_address) == 4 else 6,
         vlan=flow.vlan,
@@ -129,7 +136,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         group=tls.group if tls is not None else None,
         ja4=hello.ja4 if hello is not None else None,
         client_family=hello.family if hello is not None else None,
-        certificate_issuer=tls.certificate_issuer if tls is not None else None,
+        certificate_issuer=_issuer(tls.certificate_issuer, server) if tls is not None else None,
         tcp_handshake_seconds=seconds_between(flow.syn, flow.syn_ack),
         tls_handshake_seconds=seconds_between(tls.hello_begun, tls.client.finished) if tls is not None else None,
         first_reply_seconds=seconds_between(tls.established, reply.time) if tls is not None and reply else None,
@@ -141,6 +148,12 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         retry_of=retry_of,
         retransmissions=flow.retransmissions,
     )
+
+
+@lru_cache(maxsize=512)
+def _issuer(text: str | None, server: str) -> str | None:
+    """The issuer's name as it may be shown."""
+    return clean(text, keep=(server,)) if text is not None else None
 
 
 def _alert(tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:

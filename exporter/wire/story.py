@@ -14,15 +14,10 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from exporter.observations import WireAlert
-from exporter.wire.hellos import (
-    ClientHello,
-    ServerHello,
-    alert_name,
-    key_exchange_group,
-    leaf_issuer,
-    read_client_hello,
-    read_server_hello,
-)
+from exporter.protocols.certificates import leaf_issuer
+from exporter.protocols.client_hello import ClientHello, read_client_hello
+from exporter.protocols.server_hello import ServerHello, is_resumed, key_exchange_group, read_server_hello
+from exporter.protocols.tls_names import ALERT_LEVELS, alert_name
 
 #: Record types of RFC 8446, B.1.
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
@@ -205,7 +200,8 @@ class TlsStory:
         if hello.hello_retry_request:
             self.hello_retry = True
             return
-        self.server_hello, self.version = hello, hello.version
+        self.server_hello = hello
+        self.version = TLS13 if _is_of_tls13(hello.cipher) else hello.version
         self.group = hello.group or self.group
         if hello.version == TLS13:
             for record in self.log:
@@ -221,6 +217,11 @@ class TlsStory:
         if length == finished if early else length >= finished:
             self.client.finished, self.client.finished_length = time, length
             self._complete(time)
+
+    @property
+    def resumed(self) -> bool | None:
+        """Whether an earlier session went on, None where no ServerHello was seen."""
+        return is_resumed(self.client_hello, self.server_hello) if self.server_hello is not None else None
 
     @property
     def finished_size(self) -> int:
@@ -246,7 +247,7 @@ class TlsStory:
             rank = _Rank.FATAL if body[0] == _FATAL else _Rank.WARNING
             if rank > self._rank:
                 self._rank = rank
-                level = {1: "warning", 2: "fatal"}.get(body[0])
+                level = ALERT_LEVELS.get(body[0])
                 sender = "client" if from_client else "server"
                 self.alert = WireAlert(name=alert_name(body[1]), level=level, sender=sender, encrypted=False)
 
@@ -302,6 +303,11 @@ class TlsStory:
 
 def _encrypted(from_client: bool) -> WireAlert:
     return WireAlert(name=None, level=None, sender="client" if from_client else "server", encrypted=True)
+
+
+def _is_of_tls13(cipher: str) -> bool:
+    """TLS 1.3's suites name no key exchange; they tell it where the extension that says so is cut off."""
+    return cipher.startswith("TLS_") and "_WITH_" not in cipher and not cipher.endswith("_SCSV")
 
 
 def _is_clear(body: bytes | None, from_client: bool) -> bool:

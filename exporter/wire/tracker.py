@@ -12,6 +12,7 @@ from exporter.wire.capture_file import Buffer, PacketTuple
 from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
 from exporter.wire.flow import SEQUENCE_MASK, Flow, Half, Stage
+from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
 from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
@@ -255,7 +256,7 @@ class Tracker:
                 tls.log = []
                 skim(flow)
         elif tls.client_hello is not None and half.from_client and tls.hello_ended == half.last:
-            name = tls.client_hello.server_name
+            name = server_name(flow)
             if name is not None:
                 self._servers.learn(name, flow.server_address)
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
@@ -281,15 +282,15 @@ class Tracker:
         flush(flow)
         self._reporter.over(flow, self._now)
 
-    def _forget(self, flow: Flow) -> None:
+    def _forget(self, flow: Flow, *, remembered: bool = True) -> None:
         self._timers.cancel(flow)
-        self._table.remove(flow)
+        self._table.remove(flow, remembered=remembered)
 
     def _give_up(self) -> None:
         """Makes room. A SYN without answer, as in a flood, isn't told: nothing is known of it."""
         flow = self._table.to_give_up(self._now)
         self.counts.evicted += 1
         if flow.syn_ack is None and flow.closed is None and self._now - flow.start < NO_ANSWER:
-            self._forget(flow)
+            self._forget(flow, remembered=False)
         else:
             self._end(flow)

@@ -210,6 +210,20 @@ def test_a_withheld_secret_was_no_sign_in(state: AccountsState):
     assert value(state, "account_auth_results_total", **labels, outcome="unknown") is None
 
 
+def test_where_there_was_no_token_nothing_was_signed_in_and_it_is_told_once(state: AccountsState):
+    state.record_token(refused(REVOKED), NOON)
+    no_token = AccountResult(
+        name="me", mechanism=Mechanism.TOKEN, outcome=AuthOutcome.REFUSED, failed_phase=Phase.TOKEN, error="revoked"
+    )
+    for target in ("imap", "smtp"):
+        state.record_sign_in(target, "clients", no_token, NOON)
+    labels = {"account": "me", "target": "imap", "vantage": "clients", "mechanism": "token"}
+    assert value(state, "account_auth_success", **labels) == 0
+    assert value(state, "account_auth_results_total", **labels, outcome="refused") == 0
+    assert [each.target for each in state.standings()[0].failing] == [None]
+    assert state.results_at("imap", "clients") == (no_token,)
+
+
 def test_a_password_has_its_own_mechanism(state: AccountsState):
     state.record_sign_in("smtp_office365", "wan", accepted("printer", Mechanism.PASSWORD), NOON)
     labels = {"account": "printer", "target": "smtp_office365", "vantage": "wan", "mechanism": "password"}

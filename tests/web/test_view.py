@@ -246,6 +246,16 @@ def test_an_account_that_cant_says_why_since_when_and_who_acts() -> None:
     assert line.failures == (("token from clients, for 3 h, 12 times", REVOKED.words, "the user has to act"),)
 
 
+def test_the_same_at_several_places_is_said_once() -> None:
+    places = [("imap", "clients"), ("smtp", "clients"), ("pop", "clients"), ("imap", "wan"), ("smtp", "wan")]
+    failing = [replace(REVOKED, target=target, vantage=vantage, words="Off.") for target, vantage in places]
+    [line] = accounts(standing(failing=(*failing, REVOKED)))
+    assert [where for where, _, _ in line.failures] == [
+        "token from clients, for 3 h, 12 times",
+        "imap from clients, smtp from clients, pop from clients and 2 more, for 3 h, 12 times",
+    ]
+
+
 def test_a_refused_password_is_no_alarm_and_what_was_never_tried_neither() -> None:
     refused = replace(REVOKED, target="smtp_office365", count=1, acts="operator")
     printer = standing(
