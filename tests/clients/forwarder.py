@@ -12,7 +12,9 @@ from tests.clients.recording import Recording
 
 _CHUNK = 65_536
 #: Each connection reaches the server from a loopback address of its own, so that the server's log tells it apart.
-_SOURCES = (f"127.{100 + high}.{middle}.{low}" for high, middle, low in itertools.product(range(100), range(250), range(1, 250)))
+_SOURCES = (
+    f"127.{100 + high}.{middle}.{low}" for high, middle, low in itertools.product(range(100), range(250), range(1, 250))
+)
 
 
 class Forwarder:
