@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from exporter.vocabulary import Mechanism
+from exporter.vocabulary import AuthOutcome, Mechanism
 from exporter.wire.trace import Trace, TraceEnd
 from tests.clients import python_clients, scripted
 from tests.clients.foreign_programs import FOREIGN
@@ -14,7 +14,7 @@ from tests.clients.forwarder import forwarder
 from tests.clients.job import Command, Job
 from tests.clients.place import Place
 from tests.clients.programs import PROGRAMS
-from tests.clients.truth import Truth
+from tests.clients.truth import Attempt, Truth
 
 #: A client gets so long (seconds): delays of refusals are part of what is recorded.
 _PATIENCE = 40.0
@@ -74,6 +74,13 @@ async def record(place: Place, run: Run, directory: Path) -> list[Session]:
         for each in passing.recordings
         if (trace := each.trace(microsoft=place.microsoft)) is not None
     ]
+
+
+def _seen(run: Run, truth: Truth) -> Truth:
+    """Who hangs up before the answer never learns of it: on the wire that is abandoned, whatever the server logs."""
+    if run.client not in scripted.ABRUPT:
+        return truth
+    return (Attempt(run.mechanism, AuthOutcome.ABANDONED),)
 
 
 def _flavour(run: Run) -> str:
