@@ -17,6 +17,8 @@ _APPLICATION_DATA = 23
 _ALERT = 2
 #: TLS 1.3 tickets may stand in front of the first reply behind STARTTLS: so many bytes at most.
 _TICKETS = 1_600
+#: Nothing but a credential (and mail itself) keeps a server busy for so long (seconds).
+_LATE = 0.6
 #: A record so long, twice and nothing else, is a pair of tickets and no greeting.
 _TICKET = 100
 
@@ -25,7 +27,7 @@ class Turn(NamedTuple):
     """What the client sent, what the server answered to it (None: nothing), and when (seconds).
 
     `sent_at` is the client's last byte's time, `answered_at` the answer's first record's. `may_be_close`: the client's
-    two bytes may be its farewell alert of TLS 1.3. `answers`: the answer's records one by one.
+    two bytes may be its farewell alert of TLS 1.3. `is_late`: the answer took much longer than others did.
     """
 
     sent: Length
@@ -33,7 +35,7 @@ class Turn(NamedTuple):
     sent_at: float
     answered_at: float | None
     may_be_close: bool = False
-    answers: tuple[Length, ...] = ()
+    is_late: bool = False
 
 
 class Conversation(NamedTuple):
@@ -62,7 +64,7 @@ def conversation(trace: Trace) -> Conversation | None:
         if greeting is None:
             return None
     late_tickets = _TICKETS if starttls and first == 0 and trace.tls_version == TLS_1_3 else 0
-    return Conversation(greeting, tuple(_turns(pieces[first:], late_tickets)))
+    return Conversation(greeting, _with_late_answers(_turns(pieces[first:], late_tickets)))
 
 
 def _pieces(trace: Trace) -> list[_Piece]:
@@ -131,11 +133,19 @@ def _turns(pieces: list[_Piece], late_tickets: int) -> list[Turn]:
                 sent[-1].time,
                 answers[0].time if answers else None,
                 length == (_ALERT, _ALERT) and end == len(pieces),
-                tuple(piece.length for piece in answers),
             )
         )
         at = end
     return turns
+
+
+def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:
+    """An answer is late, measured against the quickest of this connection: that one shows the way's own delay."""
+    waits = [turn.answered_at - turn.sent_at for turn in turns if turn.answered_at is not None]
+    limit = _LATE + 2 * min(waits, default=0.0)
+    return tuple(
+        turn._replace(is_late=turn.answered_at is not None and turn.answered_at - turn.sent_at > limit) for turn in turns
+    )
 
 
 def _end_of_side(pieces: list[_Piece], start: int) -> int:

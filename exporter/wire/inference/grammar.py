@@ -117,14 +117,19 @@ STUBBORN = "stubborn"  # refused, and talking on as if nothing had happened
 CHALLENGED = "challenged"
 LEFT = "left"  # the client said goodbye
 
-#: How surprising it is that a connection ends in a state, closed by the client or by the server; elsewhere not at all.
-ENDS: Mapping[str, tuple[int, int]] = {
-    FRESH: (5, 6),
+#: How surprising it is that a connection ends in a state, closed by the client or by the server.
+ENDS: Mapping[str, tuple[float, float]] = {
+    FRESH: (4, 5),
+    SESSION: (0, 1),
     REFUSED: (0, 1),
     STUBBORN: (0, 0),
-    SESSION: (0, 1),
     CHALLENGED: (1, 2),
+    LEFT: (0, 0),
+    "unanswered": (3, 5),
+    "unclear": (0, 0),
 }
+#: In all others: nothing was tried, or a sign-in had begun.
+ENDS_EARLY = (3.0, 4.0)
 
 #: Where the answer to a complete credential leads.
 SIGNED_IN: Mapping[Verdict, str] = {

@@ -22,10 +22,12 @@ from exporter.wire.inference.grammar import (
 from exporter.wire.inference.microsoft import IMAP as MICROSOFT
 
 _PASSWORD, _TOKEN, _OTHER = Mechanism.PASSWORD, Mechanism.TOKEN, Mechanism.OTHER
-_START = "start"
+_START, _LISTED = "start", "listed"
 
 #: A token of 300 bytes makes an XOAUTH2 response of so many, as base64; passwords up to 200 stay at or below it.
 LONG_RESPONSE = 436
+#: How much the length of a token tells: nearly all have 1,000 to 3,000 bytes.
+TOKEN_BITS = 8.0
 #: The longest response that is looked at: a token of 4,000 bytes with room to spare.
 LONGEST = 12_000
 
@@ -38,7 +40,7 @@ def command(text: str) -> Size:
 def with_response(text: str, low: int, high: int) -> Size:
     """A command with an initial response (RFC 4959) of `low` to `high` bytes, as base64."""
     base = 1 + len(text) + 1 + 2
-    return Size(base + low, base + high, base64=True)
+    return Size(base + low, base + high, base64=True, bits=TOKEN_BITS if low >= LONG_RESPONSE else None)
 
 
 def response(low: int, high: int) -> Size:
@@ -46,28 +48,37 @@ def response(low: int, high: int) -> Size:
     return Size(2 + low, 2 + high, base64=True, tagged=False)
 
 
+#: A token's response on a line of its own.
+LONG_TOKEN = Size(2 + LONG_RESPONSE, 2 + LONGEST, base64=True, tagged=False, bits=TOKEN_BITS)
+
+
 def line(low: int, high: int) -> Size:
     return Size(low, high, tagged=False)
 
 
-_STAYS = {Verdict.DONE: _START}
 _LOGIN = 1 + len("LOGIN") + 1 + 1 + 2  # with the space between user and password
 
-_HOUSEKEEPING = (
-    Move(size=command("CAPABILITY"), asks="capability", then=_STAYS),
-    Move(size=command("NOOP"), asks="noop", then=_STAYS, cost=2),
-    Move(size=Size(9, 40), asks="id", then=_STAYS, cost=3),
-    Move(size=Size(41, 500), asks="id", then=_STAYS, cost=2),
-)
+
+def _housekeeping(state: str, again: float) -> tuple[Move, ...]:
+    """What is asked without signing in; `again`: how surprising it is now to ask for what was told before."""
+    stays = {Verdict.DONE: state}
+    return (
+        Move(size=command("CAPABILITY"), asks="capability", then=stays, cost=again),
+        Move(size=command("NOOP"), asks="noop", then=stays, cost=3),
+        Move(size=Size(9, 40), asks="id", then=stays, cost=3),
+        Move(size=Size(41, 200), asks="id", then=stays, cost=2),
+        Move(size=Size(201, 500), asks="id", then=stays, cost=5),
+    )
+
 
 _CREDENTIALS = (
     # LOGIN user password, also with LITERAL+, whose parts nobody waits for
-    Move(size=Size(_LOGIN + 4, _LOGIN + 10), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=6),
+    Move(size=Size(_LOGIN + 4, _LOGIN + 10), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=12),
     Move(size=Size(_LOGIN + 11, _LOGIN + 110), asks="login", then=SIGNED_IN, mechanism=_PASSWORD),
     Move(size=Size(_LOGIN + 111, _LOGIN + 310), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=3),
     # LOGIN {n} and LOGIN user {n}
     Move(size=Size(12, 14), asks="literal", then={Verdict.CONTINUE: "user literal"}, names=_PASSWORD, cost=2),
-    Move(size=Size(15, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD, cost=3),
+    Move(size=Size(15, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD, cost=5),
     # SASL, RFC 4616 PLAIN and the old LOGIN
     Move(size=with_response("AUTHENTICATE PLAIN", 16, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),
     Move(size=command("AUTHENTICATE PLAIN"), asks="begin", names=_PASSWORD,
@@ -93,30 +104,40 @@ _CREDENTIALS = (
 )  # fmt: skip
 
 _FAREWELL = Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True)
-_ANY = Size(4, 1_000_000, tagged=False, bits=6)
+
+
+def in_session(then: str, *, long: float, last: bool = True) -> tuple[Move, ...]:
+    """Any command; `long`: how surprising one is that is as long as a token. `last`: it may be the client's last."""
+    return tuple(
+        Move(size=Size(low, high, tagged=False, bits=bits), asks="session", then={Verdict.DONE: then}, not_last=not last)
+        for low, high, bits in ((3, 60, 4), (61, 430, 7), (431, 10_000_000, long))
+    )
+
 
 MOVES: dict[str, tuple[Move, ...]] = {
-    _START: (*_HOUSEKEEPING, *_CREDENTIALS, _FAREWELL,
-             Move(size=Size(6, 400), asks="illegal", then={Verdict.DONE: _START}, cost=9)),
+    _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, _FAREWELL),
+    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, _FAREWELL,
+              Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: _LISTED}, cost=9)),
     "user literal": (Move(size=line(5, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD),
                      Move(size=line(14, 330), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=3)),
     "password literal": (Move(size=line(3, 210), asks="login", then=SIGNED_IN, mechanism=_PASSWORD),),
     "user response": (Move(size=response(4, 100), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
     "password response": (Move(size=response(4, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),),
-    "token response": (Move(size=response(24, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN),
+    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
+                       Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
     "other response": (Move(size=response(16, 600), asks="plain", then=SIGNED_IN, mechanism=_OTHER),
                        Move(size=response(16, 600), asks="begin other", names=_OTHER, then={Verdict.CONTINUE: "other response"}),
-                       Move(size=line(1, 8), asks="plain", then=SIGNED_IN, mechanism=_OTHER)),
+                       Move(size=line(2, 2), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=2)),
     CHALLENGED: (Move(size=line(1, 8), asks="after challenge", then={Verdict.REFUSED: REFUSED}),
                  Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
-    REFUSED: (*_HOUSEKEEPING, *_CREDENTIALS, _FAREWELL,
-              Move(size=Size(6, 400), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=5)),
-    STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=Size(6, 400), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
-    FRESH: (Move(size=_ANY, asks="session", then={Verdict.DONE: SESSION}, not_last=True),
-            Move(size=_ANY, asks="session", then={Verdict.DONE: SESSION}, last=True, cost=1),
-            Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
-    SESSION: (Move(size=_ANY, asks="session", then={Verdict.DONE: SESSION}),),
+    REFUSED: (*_housekeeping(REFUSED, 5), *_CREDENTIALS, _FAREWELL,
+              Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=5)),
+    STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
+    FRESH: (*in_session(SESSION, long=15, last=False),
+            Move(size=Size(3, 430, tagged=False, bits=8), asks="session", then={Verdict.DONE: SESSION}, last=True),
+            Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=4)),
+    SESSION: in_session(SESSION, long=11),
     LEFT: (),
 }  # fmt: skip
 
@@ -124,7 +145,7 @@ _CHALLENGE = ranges(Verdict.CHALLENGE, (24, 39, 3), (40, 170, 0), (171, 400, 3),
 #: A refusal says what failed ("NO LOGIN failed", RFC 3501 6.2.3): it is hardly shorter than that.
 _REFUSED = ranges(
     Verdict.REFUSED,
-    (9, 15, 12), (16, 17, 6), (18, 19, 0), (20, 24, 1), (25, 26, 0), (27, 70, 1), (71, 99, 3), (100, 180, 7), (181, 400, 14),
+    (9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 24, 1), (25, 26, 0), (27, 70, 1), (71, 99, 3), (100, 180, 7), (181, 400, 14),
 )  # fmt: skip
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(
@@ -139,15 +160,15 @@ GENERIC: Words = {
     "id": (done(12, 30, 2), done(31, 160), done(161, 700, 4)),
     "logout": (done(15, 250),),
     "illegal": (done(8, 60), done(61, 90, 6)),
-    "literal": (goes_on(3, 60),),
-    "begin": (goes_on(3, 6), *ranges(Verdict.REFUSED, (10, 120, 1))),
+    "literal": (goes_on(3, 40), goes_on(41, 70, 3)),
+    "begin": (goes_on(3, 6), *ranges(Verdict.REFUSED, (10, 120, 5))),
     "begin login": (goes_on(3, 30),),
     "begin other": (goes_on(20, 400), goes_on(3, 8, 3)),
     "login": (*_ACCEPTED, *_REFUSED),
     "plain": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *_CHALLENGE),
     "after challenge": ranges(Verdict.REFUSED, (9, 200, 0)),
-    "session": (mail(0, 39, 8), mail(40, 69, 7), mail(70, 999, 10), mail(1_000, 10_000_000, 12)),
+    "session": (mail(0, 39, 8), mail(40, 69, 7), mail(70, 10_000_000, 6)),
 }
 
 IMAP = Grammar(

@@ -19,11 +19,11 @@ from exporter.wire.inference.grammar import (
     mail,
     ranges,
 )
-from exporter.wire.inference.imap import LONG_RESPONSE, LONGEST, line, response
+from exporter.wire.inference.imap import LONG_RESPONSE, LONG_TOKEN, LONGEST, TOKEN_BITS, in_session, line, response
 from exporter.wire.inference.microsoft import POP as MICROSOFT
 
 _PASSWORD, _TOKEN, _OTHER = Mechanism.PASSWORD, Mechanism.TOKEN, Mechanism.OTHER
-_START = "start"
+_START, _LISTED = "start", "listed"
 
 
 def command(text: str) -> Size:
@@ -32,7 +32,8 @@ def command(text: str) -> Size:
 
 def with_response(text: str, low: int, high: int) -> Size:
     base = len(text) + 1 + 2
-    return Size(base + low, base + high, base64=True, tagged=False)
+    bits = TOKEN_BITS if low >= LONG_RESPONSE else None
+    return Size(base + low, base + high, base64=True, tagged=False, bits=bits)
 
 
 _BEGUN = {Verdict.CONTINUE: "password response", Verdict.REFUSED: REFUSED}
@@ -50,37 +51,45 @@ _CREDENTIALS = (
     Move(size=command("AUTH CRAM-MD5"), asks="begin other", names=_OTHER, cost=3, then={Verdict.CONTINUE: "other response"}),
     Move(size=line(len("APOP") + 2 + 1 + 32 + 2, 120), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=5),
 )  # fmt: skip
-_HOUSEKEEPING = (
-    Move(size=command("CAPA"), asks="capability", then={Verdict.DONE: _START}),
-    Move(size=command("AUTH"), asks="mechanisms", then={Verdict.DONE: _START}, cost=3),
-)
+
+
+def _housekeeping(state: str, cost: float) -> tuple[Move, ...]:
+    """What is asked without signing in; `cost`: of asking for the capabilities."""
+    stays = {Verdict.DONE: state}
+    return (
+        Move(size=command("CAPA"), asks="capability", then=stays, cost=cost),
+        Move(size=command("AUTH"), asks="mechanisms", then=stays, cost=cost + 3),
+    )
+
+
 _FAREWELL = Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True)
-_ANY = Size(4, 1_000_000, tagged=False, bits=4)
 
 MOVES: dict[str, tuple[Move, ...]] = {
-    _START: (*_HOUSEKEEPING, *_CREDENTIALS, _FAREWELL),
+    _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, _FAREWELL),
+    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, _FAREWELL),
     "user": (Move(size=line(len("PASS") + 1 + 2 + 8, 220), asks="password", then=SIGNED_IN, mechanism=_PASSWORD),
              Move(size=line(len("PASS") + 1 + 2 + 1, 14), asks="password", then=SIGNED_IN, mechanism=_PASSWORD, cost=4)),
     "user response": (Move(size=response(4, 100), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
     "password response": (Move(size=response(4, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),),
-    "token response": (Move(size=response(24, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN),
+    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
+                       Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
     "other response": (Move(size=response(16, 600), asks="plain", then=SIGNED_IN, mechanism=_OTHER),),
     CHALLENGED: (Move(size=line(1, 8), asks="after challenge", then={Verdict.REFUSED: REFUSED}),
                  Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
-    REFUSED: (*_HOUSEKEEPING, *_CREDENTIALS, _FAREWELL,
-              Move(size=line(6, 60), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=5, not_last=True)),
-    STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=line(6, 60), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
-    FRESH: (Move(size=_ANY, asks="session", then={Verdict.DONE: SESSION}, not_last=True),
+    REFUSED: (*_housekeeping(REFUSED, 5), *_CREDENTIALS, _FAREWELL,
+              Move(size=Size(6, 60, tagged=False, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=5, not_last=True)),
+    STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=Size(6, 60, tagged=False, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
+    FRESH: (*in_session(SESSION, long=16, last=False),
             Move(size=line(7, 60), asks="session", then={Verdict.DONE: SESSION}, last=True, cost=2),
-            Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
-    SESSION: (Move(size=_ANY, asks="session", then={Verdict.DONE: SESSION}),),
+            Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=4)),
+    SESSION: in_session(SESSION, long=16),
     LEFT: (),
 }  # fmt: skip
 
 _CHALLENGE = ranges(Verdict.CHALLENGE, (24, 39, 3), (40, 170, 0), (171, 400, 3), tagged=False)
-_REFUSED = ranges(Verdict.REFUSED, (6, 15, 9), (16, 18, 4), (19, 21, 1), (22, 120, 0), (121, 250, 4), tagged=False)
-_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 3), (61, 140, 3), tagged=False)
+_REFUSED = ranges(Verdict.REFUSED, (6, 15, 13), (16, 18, 11), (19, 21, 1), (22, 120, 0), (121, 250, 4), tagged=False)
+_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 4), (61, 140, 5), tagged=False)
 
 GENERIC: Words = {
     "capability": (done(20, 600, tagged=False),),
@@ -88,14 +97,14 @@ GENERIC: Words = {
     "logout": (done(5, 120, tagged=False),),
     "illegal": (done(6, 14, 6, tagged=False), done(15, 90, tagged=False)),
     "user": (goes_on(5, 90),),
-    "begin": (goes_on(3, 4), goes_on(5, 6, 2), *ranges(Verdict.REFUSED, (10, 120, 1), tagged=False)),
+    "begin": (goes_on(3, 4), goes_on(5, 6, 2), *ranges(Verdict.REFUSED, (10, 120, 5), tagged=False)),
     "begin login": (goes_on(3, 30),),
     "begin other": (goes_on(20, 400),),
     "password": (*_ACCEPTED, *_REFUSED),
     "plain": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *_CHALLENGE),
     "after challenge": ranges(Verdict.REFUSED, (6, 200, 0), tagged=False),
-    "session": (mail(0, 40, 6), mail(41, 999, 10), mail(1_000, 10_000_000, 12)),
+    "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 8), mail(61, 10_000_000, 6)),
 }
 
 POP = Grammar(start=_START, moves=MOVES, generic=GENERIC, microsoft=MICROSOFT)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from exporter.vocabulary import AuthOutcome, Mechanism
 from exporter.wire.inference.bursts import Turn
-from exporter.wire.inference.grammar import ENDS, Grammar, Move, Size, Verdict, Words
+from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, Grammar, Move, Size, Verdict, Words
 from exporter.wire.inference.overhead import Length
 from exporter.wire.trace import TraceEnd
 
@@ -28,6 +28,8 @@ _GROWTH_COST = 2
 _CHANGED_WORDS = 4
 _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
+#: Only a credential is pondered over: that another command is answered so late is surprising.
+_PONDERED = 6
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
@@ -88,7 +90,7 @@ def at_end(readings: Readings, end: TraceEnd) -> Readings:
     """Those to be reckoned with, once it is known how the connection ended."""
     column = {TraceEnd.CLIENT_CLOSED: 0, TraceEnd.SERVER_CLOSED: 1}.get(end)
     if column is not None:
-        readings = {each: cost + ENDS.get(each.state, (0, 0))[column] for each, cost in readings.items()}
+        readings = {each: cost + ENDS.get(each.state, ENDS_EARLY)[column] for each, cost in readings.items()}
     best = min(readings.values(), default=0)
     return {each: cost for each, cost in readings.items() if cost <= best + MARGIN}
 
@@ -116,10 +118,11 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
         for move in grammar.moves.get(reading.state, ()):
             if (move.last and not last) or (move.not_last and last):
                 continue
+            pondered = _PONDERED if turn.is_late and move.mechanism is None and move.asks != "session" else 0
             for tag, more in _tags(reading, move.size, turn.sent, number):
                 begun = reading._replace(tag=tag)
                 for after, surprise in _answers(begun, move, words, turn, number):
-                    note(after, cost + move.cost + more + surprise)
+                    note(after, cost + move.cost + more + surprise + pondered)
     return found
 
 

@@ -19,7 +19,7 @@ from exporter.wire.inference.grammar import (
     mail,
     ranges,
 )
-from exporter.wire.inference.imap import LONG_RESPONSE, LONGEST, line, response
+from exporter.wire.inference.imap import LONG_RESPONSE, LONG_TOKEN, LONGEST, line, response
 from exporter.wire.inference.microsoft import SMTP as MICROSOFT
 from exporter.wire.inference.pop import command, with_response
 
@@ -55,17 +55,18 @@ _ANY = Size(1, 10_000_000, tagged=False, bits=6)
 MOVES: dict[str, tuple[Move, ...]] = {
     _START: (Move(size=line(7, 90), asks="hello", then={Verdict.DONE: _HELLO}), _FAREWELL),
     _HELLO: (*_CREDENTIALS, _FAREWELL,
-             Move(size=line(7, 90), asks="hello", then={Verdict.DONE: _HELLO}, cost=5),
+             Move(size=line(7, 90), asks="hello", then={Verdict.DONE: _HELLO}, cost=7),
              Move(size=command("NOOP"), asks="noop", then={Verdict.DONE: _HELLO}, cost=4, not_last=True),
              Move(size=line(14, 300), asks="mail", then={Verdict.DONE: "unauthenticated"}, cost=7)),
     "unauthenticated": (Move(size=_ANY, asks="session", then={Verdict.DONE: "unauthenticated"}),),
     "user response": (Move(size=response(4, 100), asks="prompt", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
     "password response": (Move(size=response(4, 448), asks="password", then=SIGNED_IN, mechanism=_PASSWORD),),
-    "token response": (Move(size=response(24, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN),
+    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
+                       Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
     "other response": (Move(size=response(16, 600), asks="password", then=SIGNED_IN, mechanism=_OTHER),
                        Move(size=response(16, 600), asks="challenge", names=_OTHER, then={Verdict.CONTINUE: "other response"}),
-                       Move(size=line(1, 8), asks="password", then=SIGNED_IN, mechanism=_OTHER)),
+                       Move(size=line(2, 2), asks="password", then=SIGNED_IN, mechanism=_OTHER, cost=2)),
     CHALLENGED: (Move(size=line(1, 8), asks="after challenge", then={Verdict.REFUSED: REFUSED}),
                  Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
     REFUSED: (*_CREDENTIALS, _FAREWELL,
@@ -77,7 +78,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
                Move(size=line(_LONGER_THAN_QUIT, 300), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=3)),
     FRESH: (Move(size=Size(_LONGER_THAN_QUIT, 10_000_000, tagged=False, bits=6), asks="mail", then={Verdict.DONE: "begun"}),
             Move(size=command("NOOP"), asks="noop", then={Verdict.DONE: FRESH}, cost=1, not_last=True),
-            Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
+            Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=4)),
     "begun": (Move(size=Size(_LONGER_THAN_QUIT, 10_000_000, tagged=False, bits=6), asks="session", then={Verdict.DONE: SESSION}),
               Move(size=command("DATA"), asks="session", then={Verdict.DONE: SESSION}, not_last=True),
               Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, cost=4, last=True)),
@@ -101,7 +102,7 @@ _ACCEPTED = ranges(
 )
 _REFUSED = ranges(
     Verdict.REFUSED,
-    (10, 22, 6), (23, 26, 2), (27, 29, 1), (30, 30, 3), (31, 35, 0), (36, 37, 4), (38, 45, 0), (46, 300, 0), (301, 600, 3),
+    (10, 22, 6), (23, 26, 2), (27, 29, 1), (30, 30, 9), (31, 35, 0), (36, 37, 13), (38, 45, 0), (46, 300, 0), (301, 600, 3),
     tagged=False,
 )  # fmt: skip
 
@@ -111,13 +112,13 @@ GENERIC: Words = {
     "logout": (done(5, 120, tagged=False),),
     "illegal": (done(8, 26, 9, tagged=False), done(27, 300, tagged=False)),
     "mail": (done(6, 30, tagged=False), done(31, 110, 3, tagged=False), done(111, 1_000, 5, tagged=False)),
-    "begin": (goes_on(5, 8), goes_on(9, 24, 4), *ranges(Verdict.REFUSED, (15, 160, 1), tagged=False)),
-    "prompt": (goes_on(18, 18), goes_on(5, 40, 2), *ranges(Verdict.REFUSED, (20, 160, 2), tagged=False)),
+    "begin": (goes_on(5, 8), goes_on(9, 24, 4), *ranges(Verdict.REFUSED, (15, 160, 4), tagged=False)),
+    "prompt": (goes_on(18, 18), goes_on(5, 40, 2), *ranges(Verdict.REFUSED, (20, 160, 4), tagged=False)),
     "challenge": (goes_on(24, 400), goes_on(5, 8, 3)),
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *_CHALLENGE),
     "after challenge": ranges(Verdict.REFUSED, (15, 300, 0), tagged=False),
-    "session": (mail(0, 40, 6), mail(41, 999, 10), mail(1_000, 10_000_000, 12)),
+    "session": (mail(0, 40, 5), mail(41, 10_000_000, 8)),
 }
 
 SMTP = Grammar(start=_START, moves=MOVES, generic=GENERIC, microsoft=MICROSOFT)
