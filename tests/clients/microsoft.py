@@ -186,6 +186,12 @@ class Smtp(_Logged, SmtpServer):
             return self.say("354 Start mail input; end with <CRLF>.<CRLF>")
         return self.note(super().answer, line)
 
+    def _auth(self, mechanism: str, initial: str) -> Reply:
+        reply = super()._auth(mechanism, initial)
+        if reply.data.startswith(b"504") and initial:  # the credential went out all the same
+            self.log.append(Attempt(Mechanism.PASSWORD, AuthOutcome.REFUSED))
+        return reply
+
     def _response(self, mechanism: str, line: str) -> Reply:
         if self.password is not None:
             self.behaviour.smtp_passwords = {self._named: self.password}

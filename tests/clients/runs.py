@@ -33,7 +33,7 @@ OPTIONS: dict[Protocol, dict[str, dict[Mechanism, list[tuple[str, ...]]]]] = {
         "fetchmail": {_PASSWORD: [(), ("auth password",)]},
         "mpop": {_PASSWORD: [(), ("plain",)], _TOKEN: [()]},
         "neomutt": {_PASSWORD: [()], _TOKEN: [()]},
-        "getmail": {_PASSWORD: [()], _TOKEN: [()]},
+        "getmail": {_PASSWORD: [()]},
         "javamail": {_PASSWORD: [()], _TOKEN: [()]},
         "s-nail": {_PASSWORD: [()]},
     },
@@ -62,7 +62,7 @@ def runs(place: Place) -> Iterator[Run]:
                 continue
             for client, options in _programs(place.protocol, mechanism):
                 yield Run(client=client, mechanism=mechanism, right=right, options=options)
-            for name in _scripts(place.protocol, mechanism):
+            for name in _scripts(place.protocol, mechanism, right):
                 yield Run(client=name, mechanism=mechanism, right=right, options=("right",) if right else ())
 
 
@@ -72,6 +72,7 @@ def _programs(protocol: Protocol, mechanism: Mechanism) -> Iterator[tuple[str, t
             yield client, options
 
 
-def _scripts(protocol: Protocol, mechanism: Mechanism) -> Iterator[str]:
+def _scripts(protocol: Protocol, mechanism: Mechanism, right: bool) -> Iterator[str]:
     unfit = scripted.PASSWORD_ONLY if mechanism is _TOKEN else scripted.TOKEN_ONLY
+    unfit |= frozenset() if right else scripted.RIGHT_ONLY
     yield from (name for name in scripted.SCRIPTS[protocol] if name not in unfit)

@@ -345,5 +345,7 @@ TOKEN_ONLY = frozenset({"bearer"})
 PASSWORD_ONLY = frozenset(
     {"literal", "literal_plus", "pop_plain", "pop_plain_initial", "pop_checks", "wrong_then_right"}
 )
+#: What nobody does who was refused.
+RIGHT_ONLY = frozenset({"append"})
 #: All commands in one record: not to be decided on words that aren't known.
 UNDECIDABLE = frozenset({"pipelined", "pop_pipelined"})

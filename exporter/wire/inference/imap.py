@@ -59,6 +59,10 @@ def line(low: int, high: int) -> Size:
 _LOGIN = 1 + len("LOGIN") + 1 + 1 + 2  # with the space between user and password
 
 
+#: NOOP and IDLE: no command is shorter.
+_SHORTEST = 1 + len("NOOP") + 2
+
+
 def _housekeeping(state: str, again: float) -> tuple[Move, ...]:
     """What is asked without signing in; `again`: how surprising it is now to ask for what was told before."""
     stays = {Verdict.DONE: state}
@@ -76,6 +80,8 @@ _CREDENTIALS = (
     Move(size=Size(_LOGIN + 4, _LOGIN + 10), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=12),
     Move(size=Size(_LOGIN + 11, _LOGIN + 110), asks="login", then=SIGNED_IN, mechanism=_PASSWORD),
     Move(size=Size(_LOGIN + 111, _LOGIN + 310), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=3),
+    # a token where a password belongs: what it is called then is a matter of taste
+    Move(size=Size(_LOGIN + 431, _LOGIN + LONGEST, bits=TOKEN_BITS), asks="login", then=SIGNED_IN, mechanism=Mechanism.UNKNOWN, cost=8),
     # LOGIN {n} and LOGIN user {n}
     Move(size=Size(12, 14), asks="literal", then={Verdict.CONTINUE: "user literal"}, names=_PASSWORD, cost=2),
     Move(size=Size(15, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD, cost=5),
@@ -95,22 +101,24 @@ _CREDENTIALS = (
     Move(size=command("AUTHENTICATE OAUTHBEARER"), asks="begin", names=_TOKEN, cost=1,
          then={Verdict.CONTINUE: "token response", Verdict.REFUSED: REFUSED}),
     # mechanisms with a challenge of the server's: neither a password nor a token passes
-    Move(size=command("AUTHENTICATE CRAM-MD5"), asks="begin other", names=_OTHER, cost=3, then={Verdict.CONTINUE: "other response"}),
-    Move(size=command("AUTHENTICATE DIGEST-MD5"), asks="begin other", names=_OTHER, cost=4, then={Verdict.CONTINUE: "other response"}),
-    Move(size=with_response("AUTHENTICATE SCRAM-SHA-1", 32, 160), asks="begin other", names=_OTHER, cost=3,
+    Move(size=command("AUTHENTICATE CRAM-MD5"), asks="begin other", names=_OTHER, cost=5, then={Verdict.CONTINUE: "other response"}),
+    Move(size=command("AUTHENTICATE DIGEST-MD5"), asks="begin other", names=_OTHER, cost=6, then={Verdict.CONTINUE: "other response"}),
+    Move(size=with_response("AUTHENTICATE SCRAM-SHA-1", 32, 160), asks="begin other", names=_OTHER, cost=5,
          then={Verdict.CONTINUE: "other response"}),
-    Move(size=with_response("AUTHENTICATE SCRAM-SHA-256", 32, 160), asks="begin other", names=_OTHER, cost=3,
+    Move(size=with_response("AUTHENTICATE SCRAM-SHA-256", 32, 160), asks="begin other", names=_OTHER, cost=5,
          then={Verdict.CONTINUE: "other response"}),
 )  # fmt: skip
 
 _FAREWELL = Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True)
 
 
-def in_session(then: str, *, long: float, last: bool = True) -> tuple[Move, ...]:
+def in_session(
+    then: str, *, long: float, last: bool = True, shortest: int = 3, tagged: bool = False
+) -> tuple[Move, ...]:
     """Any command; `long`: how surprising one is that is as long as a token. `last`: it may be the client's last."""
     return tuple(
-        Move(size=Size(low, high, tagged=False, bits=bits), asks="session", then={Verdict.DONE: then}, not_last=not last)
-        for low, high, bits in ((3, 60, 4), (61, 430, 7), (431, 10_000_000, long))
+        Move(size=Size(low, high, tagged=tagged, bits=bits), asks="session", then={Verdict.DONE: then}, not_last=not last)
+        for low, high, bits in ((shortest, 60, 4), (61, 430, 7), (431, 10_000_000, long))
     )
 
 
@@ -132,10 +140,10 @@ MOVES: dict[str, tuple[Move, ...]] = {
     CHALLENGED: (Move(size=line(1, 8), asks="after challenge", then={Verdict.REFUSED: REFUSED}),
                  Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
     REFUSED: (*_housekeeping(REFUSED, 5), *_CREDENTIALS, _FAREWELL,
-              Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=5)),
+              Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=4)),
     STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
-    FRESH: (*in_session(SESSION, long=15, last=False),
-            Move(size=Size(3, 430, tagged=False, bits=8), asks="session", then={Verdict.DONE: SESSION}, last=True),
+    FRESH: (*in_session(SESSION, long=15, last=False, shortest=_SHORTEST, tagged=True),
+            Move(size=Size(_SHORTEST, 430, bits=8), asks="session", then={Verdict.DONE: SESSION}, last=True),
             Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=4)),
     SESSION: in_session(SESSION, long=11),
     LEFT: (),
@@ -161,14 +169,14 @@ GENERIC: Words = {
     "logout": (done(15, 250),),
     "illegal": (done(8, 60), done(61, 90, 6)),
     "literal": (goes_on(3, 40), goes_on(41, 70, 3)),
-    "begin": (goes_on(3, 6), *ranges(Verdict.REFUSED, (10, 120, 5))),
-    "begin login": (goes_on(3, 30),),
-    "begin other": (goes_on(20, 400), goes_on(3, 8, 3)),
+    "begin": (goes_on(3, 4), goes_on(5, 6, 4), *ranges(Verdict.REFUSED, (10, 120, 5))),
+    "begin login": (goes_on(16, 16), goes_on(3, 30, 3)),
+    "begin other": (goes_on(24, 400), goes_on(3, 4, 3)),
     "login": (*_ACCEPTED, *_REFUSED),
     "plain": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *_CHALLENGE),
-    "after challenge": ranges(Verdict.REFUSED, (9, 200, 0)),
-    "session": (mail(0, 39, 8), mail(40, 69, 7), mail(70, 10_000_000, 6)),
+    "after challenge": ranges(Verdict.REFUSED, (9, 24, 2), (25, 80, 0), (81, 200, 3)),
+    "session": (mail(0, 39, 9), mail(40, 69, 9), mail(70, 10_000_000, 6)),
 }
 
 IMAP = Grammar(

@@ -9,6 +9,8 @@ from exporter.wire.inference.grammar import Answer, Verdict, Words, done, goes_o
 _ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 _BYE = len("* BYE Connection closed. 14\r\n")
 _SIGNING_OFF = len("* BYE Microsoft Exchange Server IMAP4 server signing off.\r\n")
+#: Where a range of sizes allows several: being throttled, or without an answer, is rarer than being refused.
+_SELDOM = {Verdict.THROTTLED: 4, Verdict.UNAVAILABLE: 5}
 #: A refusal with a farewell behind it is rarer than one without.
 _WITH_FAREWELL = 2
 
@@ -25,8 +27,9 @@ def _line(text: str) -> int:
 def _imap(verdict: Verdict, text: str, *, spread: int = 0) -> tuple[Answer, ...]:
     """A tagged reply, alone or with a farewell behind it; `spread`: digits that it may have more."""
     size = _tagged(text)
+    cost = _SELDOM.get(verdict, 0)
     return tuple(
-        Answer(size + farewell, size + farewell + spread, verdict, _WITH_FAREWELL if farewell else 0)
+        Answer(size + farewell, size + farewell + spread, verdict, cost + (_WITH_FAREWELL if farewell else 0))
         for farewell in (0, _BYE, _SIGNING_OFF)
     )
 
@@ -144,7 +147,8 @@ _NOT_SUPPORTED = "550 5.7.30 Basic authentication is not supported for Client Su
 def _smtp(verdict: Verdict, text: str, *, stamp: int, cost: int = 0) -> Answer:
     """A reply with a bracket behind it; the name in it has a length that varies."""
     base = len(text) + len(" []") + stamp + 2
-    return Answer(base + _HOST[0], base + _HOST[1] + (1 if "Tenant" in text else 0), verdict, cost, tagged=False)
+    high = base + _HOST[1] + (1 if "Tenant" in text else 0)  # "Mailbox" is longer
+    return Answer(base + _HOST[0], high, verdict, cost + _SELDOM.get(verdict, 0), tagged=False)
 
 
 _SMTP_REFUSED = (

@@ -49,7 +49,7 @@ _CREDENTIALS = (
     Move(size=command("AUTH OAUTHBEARER"), asks="begin", names=_TOKEN, then=_BEGUN_TOKEN, cost=1),
     Move(size=with_response("AUTH OAUTHBEARER", LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=1),
     Move(size=command("AUTH CRAM-MD5"), asks="begin other", names=_OTHER, cost=3, then={Verdict.CONTINUE: "other response"}),
-    Move(size=line(len("APOP") + 2 + 1 + 32 + 2, 120), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=5),
+    Move(size=line(len("APOP") + 2 + 1 + 32 + 2, 120), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=7),
 )  # fmt: skip
 
 
@@ -67,7 +67,8 @@ _FAREWELL = Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT},
 MOVES: dict[str, tuple[Move, ...]] = {
     _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, _FAREWELL),
     _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, _FAREWELL),
-    "user": (Move(size=line(len("PASS") + 1 + 2 + 8, 220), asks="password", then=SIGNED_IN, mechanism=_PASSWORD),
+    "user": (Move(size=Size(431, LONGEST, tagged=False, bits=TOKEN_BITS), asks="password", then=SIGNED_IN, mechanism=Mechanism.UNKNOWN, cost=6),
+             Move(size=line(len("PASS") + 1 + 2 + 8, 220), asks="password", then=SIGNED_IN, mechanism=_PASSWORD),
              Move(size=line(len("PASS") + 1 + 2 + 1, 14), asks="password", then=SIGNED_IN, mechanism=_PASSWORD, cost=4)),
     "user response": (Move(size=response(4, 100), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
     "password response": (Move(size=response(4, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),),
@@ -89,7 +90,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
 
 _CHALLENGE = ranges(Verdict.CHALLENGE, (24, 39, 3), (40, 170, 0), (171, 400, 3), tagged=False)
 _REFUSED = ranges(Verdict.REFUSED, (6, 15, 13), (16, 18, 11), (19, 21, 1), (22, 120, 0), (121, 250, 4), tagged=False)
-_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 4), (61, 140, 5), tagged=False)
+_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 6), (61, 140, 6), tagged=False)
 
 GENERIC: Words = {
     "capability": (done(20, 600, tagged=False),),
@@ -98,12 +99,12 @@ GENERIC: Words = {
     "illegal": (done(6, 14, 6, tagged=False), done(15, 90, tagged=False)),
     "user": (goes_on(5, 90),),
     "begin": (goes_on(3, 4), goes_on(5, 6, 2), *ranges(Verdict.REFUSED, (10, 120, 5), tagged=False)),
-    "begin login": (goes_on(3, 30),),
+    "begin login": (goes_on(16, 16), goes_on(3, 30, 3)),
     "begin other": (goes_on(20, 400),),
     "password": (*_ACCEPTED, *_REFUSED),
     "plain": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *_CHALLENGE),
-    "after challenge": ranges(Verdict.REFUSED, (6, 200, 0), tagged=False),
+    "after challenge": ranges(Verdict.REFUSED, (6, 24, 2), (25, 80, 0), (81, 200, 3), tagged=False),
     "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 8), mail(61, 10_000_000, 6)),
 }
 

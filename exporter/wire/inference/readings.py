@@ -16,7 +16,7 @@ from exporter.wire.inference.overhead import Length
 from exporter.wire.trace import TraceEnd
 
 #: Readings more surprising than the best by so many bits at the end are left out.
-MARGIN = 8
+MARGIN = 6
 #: On the way they are kept for longer: what comes later may make them likely again.
 _KEPT = 26
 #: Readings under way at once; the most surprising go first.
@@ -29,7 +29,7 @@ _CHANGED_WORDS = 4
 _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
-_PONDERED = 6
+_PONDERED, _PONDERED_MAIL = 6, 2
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
@@ -46,7 +46,10 @@ _OUTCOMES = {
 
 
 class Attempt(NamedTuple):
-    """A credential in turn `sent`, or only its announcement (`bare`); answered in turn `answered`, None: not at all."""
+    """A credential in turn `sent`, or only its announcement (`bare`), kept while nothing else follows.
+
+    Answered in turn `answered`; outcome and that are None where it was not.
+    """
 
     sent: int
     mechanism: Mechanism
@@ -118,12 +121,18 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
         for move in grammar.moves.get(reading.state, ()):
             if (move.last and not last) or (move.not_last and last):
                 continue
-            pondered = _PONDERED if turn.is_late and move.mechanism is None and move.asks != "session" else 0
+            pondered = _pondered(turn, move)
             for tag, more in _tags(reading, move.size, turn.sent, number):
                 begun = reading._replace(tag=tag)
                 for after, surprise in _answers(begun, move, words, turn, number):
                     note(after, cost + move.cost + more + surprise + pondered)
     return found
+
+
+def _pondered(turn: Turn, move: Move) -> float:
+    if not turn.is_late or move.mechanism is not None or move.asks == "after challenge":
+        return 0
+    return _PONDERED_MAIL if move.asks == "session" else _PONDERED
 
 
 def _tags(reading: Reading, size: Size, sent: Length, number: int) -> Iterator[tuple[int, float]]:
@@ -166,13 +175,12 @@ def _answered(reading: Reading, move: Move, verdict: Verdict, number: int) -> Re
     if move.mechanism is not None:
         attempts = (*_complete(attempts), Attempt(number, move.mechanism, _OUTCOMES.get(verdict), number))
     elif move.names is not None:
-        outcome = AuthOutcome.REFUSED if verdict is Verdict.REFUSED else None
-        attempts = (*_complete(attempts), Attempt(number, move.names, outcome, number, bare=True))
-    elif verdict is Verdict.REFUSED:  # behind a challenge: only now is the attempt's answer whole
+        attempts = (*_complete(attempts), Attempt(number, move.names, bare=True))
+    elif verdict is Verdict.REFUSED and attempts:  # behind a challenge: only now is the attempt's answer whole
         attempts = (*attempts[:-1], attempts[-1]._replace(answered=number))
     return reading._replace(state=move.then[verdict], attempts=attempts)
 
 
 def _complete(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
-    """Without the announcement that is now followed by its credential."""
-    return attempts[:-1] if attempts and attempts[-1].bare and attempts[-1].outcome is None else attempts
+    """Without the announcement that is now followed by its credential, or by another."""
+    return attempts[:-1] if attempts and attempts[-1].bare else attempts

@@ -42,11 +42,11 @@ _CREDENTIALS = (
     Move(size=with_response("AUTH XOAUTH2", 64, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=9),
     Move(size=command("AUTH OAUTHBEARER"), asks="begin", names=_TOKEN, then=_BEGUN_TOKEN, cost=1),
     Move(size=with_response("AUTH OAUTHBEARER", LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=1),
-    Move(size=command("AUTH CRAM-MD5"), asks="challenge", names=_OTHER, cost=2, then={Verdict.CONTINUE: "other response"}),
-    Move(size=command("AUTH DIGEST-MD5"), asks="challenge", names=_OTHER, cost=3, then={Verdict.CONTINUE: "other response"}),
-    Move(size=with_response("AUTH SCRAM-SHA-1", 32, 160), asks="challenge", names=_OTHER, cost=2,
+    Move(size=command("AUTH CRAM-MD5"), asks="challenge", names=_OTHER, cost=5, then={Verdict.CONTINUE: "other response"}),
+    Move(size=command("AUTH DIGEST-MD5"), asks="challenge", names=_OTHER, cost=6, then={Verdict.CONTINUE: "other response"}),
+    Move(size=with_response("AUTH SCRAM-SHA-1", 32, 160), asks="challenge", names=_OTHER, cost=5,
          then={Verdict.CONTINUE: "other response"}),
-    Move(size=with_response("AUTH SCRAM-SHA-256", 32, 160), asks="challenge", names=_OTHER, cost=2,
+    Move(size=with_response("AUTH SCRAM-SHA-256", 32, 160), asks="challenge", names=_OTHER, cost=5,
          then={Verdict.CONTINUE: "other response"}),
 )  # fmt: skip
 _FAREWELL = Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True)
@@ -117,7 +117,7 @@ GENERIC: Words = {
     "challenge": (goes_on(24, 400), goes_on(5, 8, 3)),
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *_CHALLENGE),
-    "after challenge": ranges(Verdict.REFUSED, (15, 300, 0), tagged=False),
+    "after challenge": ranges(Verdict.REFUSED, (15, 24, 2), (25, 90, 0), (91, 300, 3), tagged=False),
     "session": (mail(0, 40, 5), mail(41, 10_000_000, 8)),
 }
 

@@ -14,7 +14,7 @@ _OPEN_ENDS = frozenset({TraceEnd.CAPTURE_ENDED, TraceEnd.GAP, TraceEnd.FULL})
 
 def agreed(readings: Iterable[Reading], turns: tuple[Turn, ...], end: TraceEnd) -> tuple[WireAuth, ...]:
     """One observation for each attempt that all readings have; mechanism and outcome apart."""
-    all_attempts = [_told(reading.attempts) for reading in readings]
+    all_attempts = [reading.attempts for reading in readings]
     unclear = any(reading.state == "unclear" for reading in readings)
     if not all_attempts:
         return (WireAuth(mechanism=Mechanism.UNKNOWN, outcome=AuthOutcome.UNKNOWN),)
@@ -27,11 +27,6 @@ def agreed(readings: Iterable[Reading], turns: tuple[Turn, ...], end: TraceEnd) 
         for sent in sorted(shared)
     )
     return found or (WireAuth(mechanism=Mechanism.UNKNOWN, outcome=AuthOutcome.UNKNOWN),)
-
-
-def _told(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
-    """A mechanism that the server didn't even let begin is an attempt only where nothing better followed."""
-    return tuple(attempt for number, attempt in enumerate(attempts) if not attempt.bare or number == len(attempts) - 1)
 
 
 def _observation(readings: list[Attempt], turns: tuple[Turn, ...], end: TraceEnd) -> WireAuth:
