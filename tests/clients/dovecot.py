@@ -111,7 +111,7 @@ def _long(server: real_dovecot.Dovecot) -> str:
 def postfix_attempts(directory: Path, source: str) -> Truth:
     """Postfix logs who is signed in only with a message: `debug_peer_list` shows its own replies as well."""
     found = []
-    mechanism = Mechanism.UNKNOWN
+    mechanism, challenged = Mechanism.UNKNOWN, False
     for line in (directory / "postfix.log").read_text(errors="replace").splitlines():
         if f"[{source}]" not in line:
             continue
@@ -121,7 +121,11 @@ def postfix_attempts(directory: Path, source: str) -> Truth:
             if mechanism is not Mechanism.UNKNOWN:
                 outcome = AuthOutcome.ACCEPTED if answer[1] == "235" else AuthOutcome.REFUSED
                 found.append(Attempt(mechanism, outcome))
-            mechanism = Mechanism.UNKNOWN
+            mechanism, challenged = Mechanism.UNKNOWN, False
+        elif re.search(r"> \S+\]: 334 eyJ", line):  # JSON: the refusal, announced
+            challenged = True
+    if challenged:  # the client left without hearing the rest
+        found.append(Attempt(mechanism, AuthOutcome.REFUSED))
     return tuple(found)
 
 

@@ -63,6 +63,8 @@ def runs(place: Place) -> Iterator[Run]:
             for client, options in _programs(place.protocol, mechanism):
                 yield Run(client=client, mechanism=mechanism, right=right, options=options)
             for name in _scripts(place.protocol, mechanism, right):
+                if place.microsoft and name == "bearer":
+                    continue  # Microsoft offers XOAUTH2 only
                 yield Run(client=name, mechanism=mechanism, right=right, options=("right",) if right else ())
 
 
@@ -74,5 +76,5 @@ def _programs(protocol: Protocol, mechanism: Mechanism) -> Iterator[tuple[str, t
 
 def _scripts(protocol: Protocol, mechanism: Mechanism, right: bool) -> Iterator[str]:
     unfit = scripted.PASSWORD_ONLY if mechanism is _TOKEN else scripted.TOKEN_ONLY
-    unfit |= frozenset() if right else scripted.RIGHT_ONLY
+    unfit |= scripted.WRONG_ONLY if right else scripted.RIGHT_ONLY
     yield from (name for name in scripted.SCRIPTS[protocol] if name not in unfit)

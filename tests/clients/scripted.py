@@ -5,6 +5,7 @@ last turn may be followed by an abrupt end.
 """
 
 import base64
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -16,12 +17,17 @@ Turn = list[bytes]
 Script = list[Turn]
 
 _TIMEOUT = 20.0
+_FAREWELL = re.compile(rb"(?i)(?:QUIT|LOGOUT)\r\n$")
+_REFUSAL = re.compile(rb"(?m)^(?:[45]\d\d[ -]|-ERR|\S+ (?:NO|BAD) )")
 #: A reply is over when nothing came for so long (seconds).
 _QUIET = 0.08
 
 
-def run(job: Job, script: Script, *, hang_up: bool = False) -> None:
-    """Speaks the script; stops early where the server closes."""
+def run(job: Job, script: Script, *, hang_up: bool = False, persistent: bool = False) -> None:
+    """Speaks the script; stops early where the server closes, and says only its farewell once something is refused.
+
+    `persistent`: it goes on all the same.
+    """
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with socket.create_connection((job.host, job.port), timeout=_TIMEOUT) as plain:
@@ -31,13 +37,22 @@ def run(job: Job, script: Script, *, hang_up: bool = False) -> None:
         with context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=True) as connection:
             if not job.starttls and not _read(connection):
                 return
-            for turn in script:
-                for record in turn:
-                    connection.sendall(record)
-                if turn is script[-1] and hang_up:
-                    return
-                if not _read(connection):
-                    return
+            _speak(connection, script, hang_up=hang_up, persistent=persistent)
+
+
+def _speak(connection: ssl.SSLSocket, script: Script, *, hang_up: bool, persistent: bool) -> None:
+    refused = False
+    for turn in script:
+        if refused and not _FAREWELL.search(turn[-1]):
+            continue
+        for record in turn:
+            connection.sendall(record)
+        if turn is script[-1] and hang_up:
+            return
+        reply = _read(connection)
+        if not reply:
+            return
+        refused = refused or (not persistent and _REFUSAL.search(reply) is not None)
 
 
 def _upgrade(plain: socket.socket, protocol: Protocol) -> None:
@@ -345,6 +360,9 @@ TOKEN_ONLY = frozenset({"bearer"})
 PASSWORD_ONLY = frozenset(
     {"literal", "literal_plus", "pop_plain", "pop_plain_initial", "pop_checks", "wrong_then_right"}
 )
+#: These go on after a refusal, and make sense only where one is to come.
+PERSISTENT = frozenset({"retry", "wrong_then_right", "stubborn", "pop_retry", "smtp_retry", "bearer"})
+WRONG_ONLY = frozenset({"retry", "stubborn", "pop_retry", "smtp_retry"})
 #: What nobody does who was refused.
 RIGHT_ONLY = frozenset({"append"})
 #: All commands in one record: not to be decided on words that aren't known.

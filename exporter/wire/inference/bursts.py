@@ -17,6 +17,8 @@ _APPLICATION_DATA = 23
 _ALERT = 2
 #: TLS 1.3 tickets may stand in front of the first reply behind STARTTLS: so many bytes at most.
 _TICKETS = 1_600
+#: A line of a reply has so many bytes at least.
+_LINE = 12
 #: Nothing but a credential (and mail itself) keeps a server busy for so long (seconds).
 _LATE = 0.6
 #: A record so long, twice and nothing else, is a pair of tickets and no greeting.
@@ -27,7 +29,8 @@ class Turn(NamedTuple):
     """What the client sent, what the server answered to it (None: nothing), and when (seconds).
 
     `sent_at` is the client's last byte's time, `answered_at` the answer's first record's. `may_be_close`: the client's
-    two bytes may be its farewell alert of TLS 1.3. `is_late`: the answer took much longer than others did.
+    two bytes may be its farewell alert of TLS 1.3. `is_late`: the answer took much longer than others did. `in_parts`:
+    it came in several records, as replies of several lines do from many servers.
     """
 
     sent: Length
@@ -36,6 +39,7 @@ class Turn(NamedTuple):
     answered_at: float | None
     may_be_close: bool = False
     is_late: bool = False
+    in_parts: bool = False
 
 
 class Conversation(NamedTuple):
@@ -53,17 +57,19 @@ class _Piece(NamedTuple):
 
 def conversation(trace: Trace) -> Conversation | None:
     """None where no conversation of a mail protocol was seen: no word of the client, or none of the server before it."""
-    pieces = _without_alerts(_pieces(trace), trace.tls_version == TLS_1_3)
+    encrypted = trace.tls_version == TLS_1_3
+    starttls = trace.starttls or trace.banner_length is not None
+    pieces = _without_alerts(_pieces(trace), encrypted)
+    pieces, tickets = _without_tickets(pieces) if encrypted and starttls else (pieces, False)
     first = next((index for index, piece in enumerate(pieces) if piece.from_client), None)
     if first is None:
         return None
-    starttls = trace.starttls or trace.banner_length is not None
     greeting = None
     if not starttls:
-        greeting = _greeting(pieces[:first], trace.tls_version == TLS_1_3)
+        greeting = _greeting(pieces[:first], encrypted)
         if greeting is None:
             return None
-    late_tickets = _TICKETS if starttls and first == 0 and trace.tls_version == TLS_1_3 else 0
+    late_tickets = _TICKETS if starttls and first == 0 and encrypted and not tickets else 0
     return Conversation(greeting, _with_late_answers(_turns(pieces[first:], late_tickets)))
 
 
@@ -105,6 +111,14 @@ def _without_alerts(pieces: list[_Piece], encrypted: bool) -> list[_Piece]:
     return pieces
 
 
+def _without_tickets(pieces: list[_Piece]) -> tuple[list[_Piece], bool]:
+    """Behind STARTTLS the server has nothing to say before the client: its first records, twice the same, are tickets."""
+    first = [index for index, piece in enumerate(pieces) if not piece.from_client][:2]
+    if len(first) < 2 or pieces[first[0]].length != pieces[first[1]].length or pieces[first[0]].length.low < _TICKET:
+        return pieces, False
+    return [piece for index, piece in enumerate(pieces) if index not in first], True
+
+
 def _greeting(preamble: list[_Piece], tickets: bool) -> Length | None:
     """The server's words before the client's first: the last record where tickets may stand before it."""
     if not preamble:
@@ -133,6 +147,7 @@ def _turns(pieces: list[_Piece], late_tickets: int) -> list[Turn]:
                 sent[-1].time,
                 answers[0].time if answers else None,
                 length == (_ALERT, _ALERT) and end == len(pieces),
+                in_parts=sum(piece.length.high >= _LINE for piece in answers) > 1,
             )
         )
         at = end

@@ -1,5 +1,7 @@
 """IMAP (RFC 9051, 3501) as sizes: what clients say until they are signed in, and the shapes of servers' replies."""
 
+from dataclasses import replace
+
 from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
     CHALLENGED,
@@ -112,6 +114,14 @@ _CREDENTIALS = (
 _FAREWELL = Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True)
 
 
+def password_response(asks: str) -> tuple[Move, ...]:
+    """A password alone, or all of PLAIN; of less than 8 bytes it is hardly one."""
+    return (
+        Move(size=response(12, 448), asks=asks, then=SIGNED_IN, mechanism=_PASSWORD),
+        Move(size=response(4, 8), asks=asks, then=SIGNED_IN, mechanism=_PASSWORD, cost=8),
+    )
+
+
 def in_session(
     then: str, *, long: float, last: bool = True, shortest: int = 3, tagged: bool = False
 ) -> tuple[Move, ...]:
@@ -124,13 +134,13 @@ def in_session(
 
 MOVES: dict[str, tuple[Move, ...]] = {
     _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, _FAREWELL),
-    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, _FAREWELL,
+    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, replace(_FAREWELL, cost=3),
               Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: _LISTED}, cost=9)),
     "user literal": (Move(size=line(5, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD),
                      Move(size=line(14, 330), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=3)),
     "password literal": (Move(size=line(3, 210), asks="login", then=SIGNED_IN, mechanism=_PASSWORD),),
-    "user response": (Move(size=response(4, 100), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
-    "password response": (Move(size=response(4, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),),
+    "user response": (Move(size=response(4, 60), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
+    "password response": password_response("plain"),
     "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
                        Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
@@ -170,7 +180,7 @@ GENERIC: Words = {
     "illegal": (done(8, 60), done(61, 90, 6)),
     "literal": (goes_on(3, 40), goes_on(41, 70, 3)),
     "begin": (goes_on(3, 4), goes_on(5, 6, 4), *ranges(Verdict.REFUSED, (10, 120, 5))),
-    "begin login": (goes_on(16, 16), goes_on(3, 30, 3)),
+    "begin login": (goes_on(16, 16), goes_on(3, 30, 5)),
     "begin other": (goes_on(24, 400), goes_on(3, 4, 3)),
     "login": (*_ACCEPTED, *_REFUSED),
     "plain": (*_ACCEPTED, *_REFUSED),

@@ -34,11 +34,12 @@ def _imap(verdict: Verdict, text: str, *, spread: int = 0) -> tuple[Answer, ...]
     )
 
 
+_MALFORMED = _tagged("BAD Command Argument Error. 12")
 _THROTTLED = _imap(Verdict.THROTTLED, "BAD Request is throttled. Suggested Backoff Time: 9999 milliseconds", spread=4)
 _ANYWHERE = (
     *_THROTTLED,
     *_imap(Verdict.UNAVAILABLE, "NO Server Unavailable. 15"),
-    *_imap(_REFUSED, "BAD Command Argument Error. 12"),
+    Answer(_MALFORMED, _MALFORMED, _REFUSED, 4),
     *_imap(_REFUSED, "NO IMAP4 access is disabled for this mailbox", spread=1),
 )
 #: Since 2026, for LOGIN and PLAIN alike; with its full stop or without.
@@ -65,7 +66,7 @@ IMAP: Words = {
     "noop": (done(_tagged("OK NOOP completed."), _tagged("OK NOOP completed.")),),
     "id": (done(_ID, _ID),),
     "logout": (done(_LOGOUT, _LOGOUT),),
-    "illegal": (done(20, 60, 2),),
+    "illegal": (done(_MALFORMED, _MALFORMED), done(20, 60, 4),),
     "literal": (goes_on(3, 60),),
     "begin": (goes_on(3, 4), *_imap(_REFUSED, "BAD Command Argument Error. 12"), *_BASIC_DISABLED,
               *_imap(_REFUSED, "NO AUTHENTICATE failed.")),

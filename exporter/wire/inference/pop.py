@@ -19,7 +19,16 @@ from exporter.wire.inference.grammar import (
     mail,
     ranges,
 )
-from exporter.wire.inference.imap import LONG_RESPONSE, LONG_TOKEN, LONGEST, TOKEN_BITS, in_session, line, response
+from exporter.wire.inference.imap import (
+    LONG_RESPONSE,
+    LONG_TOKEN,
+    LONGEST,
+    TOKEN_BITS,
+    in_session,
+    line,
+    password_response,
+    response,
+)
 from exporter.wire.inference.microsoft import POP as MICROSOFT
 
 _PASSWORD, _TOKEN, _OTHER = Mechanism.PASSWORD, Mechanism.TOKEN, Mechanism.OTHER
@@ -40,7 +49,8 @@ _BEGUN = {Verdict.CONTINUE: "password response", Verdict.REFUSED: REFUSED}
 _BEGUN_TOKEN = {Verdict.CONTINUE: "token response", Verdict.REFUSED: REFUSED}
 
 _CREDENTIALS = (
-    Move(size=line(len("USER") + 1 + 1 + 2, 110), asks="user", then={Verdict.CONTINUE: "user"}, names=_PASSWORD),
+    Move(size=line(len("USER") + 1 + 1 + 2, 50), asks="user", then={Verdict.CONTINUE: "user"}, names=_PASSWORD),
+    Move(size=line(51, 110), asks="user", then={Verdict.CONTINUE: "user"}, names=_PASSWORD, cost=4),
     Move(size=command("AUTH PLAIN"), asks="begin", names=_PASSWORD, then=_BEGUN),
     Move(size=with_response("AUTH PLAIN", 16, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),
     Move(size=command("AUTH LOGIN"), asks="begin login", names=_PASSWORD, then={Verdict.CONTINUE: "user response"}),
@@ -70,8 +80,8 @@ MOVES: dict[str, tuple[Move, ...]] = {
     "user": (Move(size=Size(431, LONGEST, tagged=False, bits=TOKEN_BITS), asks="password", then=SIGNED_IN, mechanism=Mechanism.UNKNOWN, cost=6),
              Move(size=line(len("PASS") + 1 + 2 + 8, 220), asks="password", then=SIGNED_IN, mechanism=_PASSWORD),
              Move(size=line(len("PASS") + 1 + 2 + 1, 14), asks="password", then=SIGNED_IN, mechanism=_PASSWORD, cost=4)),
-    "user response": (Move(size=response(4, 100), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
-    "password response": (Move(size=response(4, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),),
+    "user response": (Move(size=response(4, 60), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
+    "password response": password_response("plain"),
     "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
                        Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
@@ -99,7 +109,7 @@ GENERIC: Words = {
     "illegal": (done(6, 14, 6, tagged=False), done(15, 90, tagged=False)),
     "user": (goes_on(5, 90),),
     "begin": (goes_on(3, 4), goes_on(5, 6, 2), *ranges(Verdict.REFUSED, (10, 120, 5), tagged=False)),
-    "begin login": (goes_on(16, 16), goes_on(3, 30, 3)),
+    "begin login": (goes_on(16, 16), goes_on(3, 30, 5)),
     "begin other": (goes_on(20, 400),),
     "password": (*_ACCEPTED, *_REFUSED),
     "plain": (*_ACCEPTED, *_REFUSED),

@@ -30,6 +30,9 @@ _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
 _PONDERED, _PONDERED_MAIL = 6, 2
+#: These are a line, which comes in one record.
+_ONE_LINE = frozenset({Verdict.REFUSED, Verdict.CONTINUE, Verdict.CHALLENGE})
+_IN_PARTS = 4
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
@@ -156,6 +159,8 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
         if answer.verdict not in move.then:
             continue
         surprise = answer.surprise(turn.answer, reading.tag)
+        if surprise is not None and turn.in_parts and answer.verdict in _ONE_LINE:
+            surprise += _IN_PARTS
         if surprise is not None and surprise < cheapest.get(answer.verdict, _NEVER):
             cheapest[answer.verdict] = surprise
     for verdict, surprise in cheapest.items():

@@ -19,7 +19,7 @@ from exporter.wire.inference.grammar import (
     mail,
     ranges,
 )
-from exporter.wire.inference.imap import LONG_RESPONSE, LONG_TOKEN, LONGEST, line, response
+from exporter.wire.inference.imap import LONG_RESPONSE, LONG_TOKEN, LONGEST, line, password_response, response
 from exporter.wire.inference.microsoft import SMTP as MICROSOFT
 from exporter.wire.inference.pop import command, with_response
 
@@ -59,8 +59,8 @@ MOVES: dict[str, tuple[Move, ...]] = {
              Move(size=command("NOOP"), asks="noop", then={Verdict.DONE: _HELLO}, cost=4, not_last=True),
              Move(size=line(14, 300), asks="mail", then={Verdict.DONE: "unauthenticated"}, cost=7)),
     "unauthenticated": (Move(size=_ANY, asks="session", then={Verdict.DONE: "unauthenticated"}),),
-    "user response": (Move(size=response(4, 100), asks="prompt", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
-    "password response": (Move(size=response(4, 448), asks="password", then=SIGNED_IN, mechanism=_PASSWORD),),
+    "user response": (Move(size=response(4, 60), asks="prompt", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
+    "password response": password_response("password"),
     "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
                        Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
@@ -71,17 +71,19 @@ MOVES: dict[str, tuple[Move, ...]] = {
                  Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
     REFUSED: (*_CREDENTIALS, _FAREWELL,
               Move(size=line(7, 90), asks="hello", then={Verdict.DONE: REFUSED}, cost=3),
-              Move(size=line(_LONGER_THAN_QUIT, 300), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=3),
+              Move(size=line(_LONGER_THAN_QUIT, 300), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=2),
               Move(size=command("RSET"), asks="noop", then={Verdict.DONE: REFUSED}, cost=2, not_last=True)),
     STUBBORN: (*_CREDENTIALS, _FAREWELL,
                Move(size=command("RSET"), asks="noop", then={Verdict.DONE: STUBBORN}, cost=1, not_last=True),
-               Move(size=line(_LONGER_THAN_QUIT, 300), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=3)),
+               Move(size=line(_LONGER_THAN_QUIT, 300), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=2)),
     FRESH: (Move(size=Size(_LONGER_THAN_QUIT, 10_000_000, tagged=False, bits=6), asks="mail", then={Verdict.DONE: "begun"}),
             Move(size=command("NOOP"), asks="noop", then={Verdict.DONE: FRESH}, cost=1, not_last=True),
             Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=4)),
-    "begun": (Move(size=Size(_LONGER_THAN_QUIT, 10_000_000, tagged=False, bits=6), asks="session", then={Verdict.DONE: SESSION}),
+    "begun": (Move(size=Size(_LONGER_THAN_QUIT, 10_000_000, tagged=False, bits=6), asks="mail", then={Verdict.DONE: "addressed"}),
               Move(size=command("DATA"), asks="session", then={Verdict.DONE: SESSION}, not_last=True),
               Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, cost=4, last=True)),
+    "addressed": (Move(size=_ANY, asks="session", then={Verdict.DONE: SESSION}, not_last=True),
+                  Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, cost=3, last=True)),
     SESSION: (Move(size=_ANY, asks="session", then={Verdict.DONE: SESSION}),),
     LEFT: (),
 }  # fmt: skip
@@ -110,10 +112,10 @@ GENERIC: Words = {
     "hello": (done(20, 900, tagged=False),),
     "noop": (done(6, 60, tagged=False),),
     "logout": (done(5, 120, tagged=False),),
-    "illegal": (done(8, 26, 9, tagged=False), done(27, 300, tagged=False)),
-    "mail": (done(6, 30, tagged=False), done(31, 110, 3, tagged=False), done(111, 1_000, 5, tagged=False)),
+    "illegal": (done(6, 26, 3, tagged=False), done(27, 300, tagged=False)),
+    "mail": (done(6, 30, tagged=False), done(31, 45, 1, tagged=False), done(46, 110, 4, tagged=False), done(111, 1_000, 5, tagged=False)),
     "begin": (goes_on(5, 8), goes_on(9, 24, 4), *ranges(Verdict.REFUSED, (15, 160, 4), tagged=False)),
-    "prompt": (goes_on(18, 18), goes_on(5, 40, 2), *ranges(Verdict.REFUSED, (20, 160, 4), tagged=False)),
+    "prompt": (goes_on(18, 18), goes_on(5, 40, 4), *ranges(Verdict.REFUSED, (20, 160, 4), tagged=False)),
     "challenge": (goes_on(24, 400), goes_on(5, 8, 3)),
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *_CHALLENGE),
