@@ -1,6 +1,7 @@
 """Real clients of Debian, each as a command for a job. None checks the certificate: that is not what is looked at."""
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 from exporter.vocabulary import Protocol
 from tests.clients.job import MESSAGE, Command, Job
@@ -235,12 +236,12 @@ def s_nail(job: Job) -> Command:
         "-S", "hostname=client.example.org", "-S", "from=a@example.org",
     ]  # fmt: skip
     if job.protocol is Protocol.SMTP:
-        address = f"{scheme if not job.starttls else 'submission'}://{user}:{job.secret.replace('+', '%2B')}@{job.host}:{job.port}"
+        address = f"{scheme if not job.starttls else 'submission'}://{user}:{quote(job.secret, safe='')}@{job.host}:{job.port}"
         return Command(
             [*common, "-S", f"smtp-auth={method}", "-S", f"mta={address}", "-s", "a test", "b@example.org"], "One line.\n",
             {"HOME": str(job.directory)},
         )  # fmt: skip
-    address = f"{scheme}://{user}:{job.secret.replace('+', '%2B')}@{job.host}:{job.port}" + (
+    address = f"{scheme}://{user}:{quote(job.secret, safe='')}@{job.host}:{job.port}" + (
         "/INBOX" if kind == "imap" else ""
     )
     auth = ["-S", f"{kind}-auth={method}"] if kind == "imap" else (["-S", f"pop3-auth={method}"] if job.token else [])

@@ -9,17 +9,20 @@ import itertools
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from exporter.vocabulary import Mechanism, Protocol
 from tests.clients import corpus, tls_policy
+from tests.clients.courier import courier
+from tests.clients.cyrus import cyrus
 from tests.clients.dovecot import dovecot, postfix
+from tests.clients.exim import exim
 from tests.clients.microsoft import Microsoft, Words, microsoft
 from tests.clients.place import Place
 from tests.clients.runs import runs
 from tests.clients.session import Run, Session, record
-from tests.real.certificates import Authority, make_authority
+from tests.real.certificates import Authority, Files, make_authority
 
 #: Runs under way at once: refusals take seconds in which nothing is computed.
 _AT_ONCE = 6
@@ -33,6 +36,19 @@ Places = AbstractAsyncContextManager[list[Place]]
 async def dovecot_places(authority: Authority, policy: str) -> AsyncIterator[list[Place]]:
     with dovecot(authority.leaf(f"dovecot-{policy}"), policy) as (places, _, _):
         yield places
+
+
+def plain_places(
+    start: Callable[[Files, str], AbstractContextManager[list[Place]]],
+) -> Callable[[Authority, str], Places]:
+    """Of a server that needs no other."""
+
+    @asynccontextmanager
+    async def places(authority: Authority, policy: str) -> AsyncIterator[list[Place]]:
+        with start(authority.leaf(f"{start.__name__}-{policy}"), policy) as found:
+            yield found
+
+    return places
 
 
 @asynccontextmanager
@@ -80,6 +96,9 @@ def _log(server: Microsoft, source: str) -> list:  # type: ignore[type-arg]
 SERVERS: dict[str, tuple[Callable[[Authority, str], Places], tuple[str, ...]]] = {
     "dovecot": (dovecot_places, ("1.3", "1.2-gcm", "1.2-chacha", "1.2-cbc")),
     "postfix": (postfix_places, ("1.3", "1.2-gcm", "1.2-cbc")),
+    "exim": (plain_places(exim), ("1.3", "1.2-gcm", "1.2-cbc")),
+    "courier": (plain_places(courier), ("1.3", "1.2-gcm", "1.2-cbc")),
+    "cyrus": (plain_places(cyrus), ("1.3", "1.2-gcm", "1.2-cbc")),
     "microsoft-2026": (microsoft_places("2026"), ("1.3", "1.2-gcm", "1.2-chacha", "1.2-cbc", "1.2-cbc-sha1")),
     "microsoft-2024": (microsoft_places("2024"), ("1.2-gcm", "1.3")),
     "microsoft-2023": (microsoft_places("2023"), ("1.2-gcm", "1.3")),

@@ -102,7 +102,9 @@ async def _play(client: str, job: Job) -> None:
             await asyncio.to_thread(function, job)
         else:
             script = scripted.SCRIPTS[job.protocol][client](job)
-            await asyncio.to_thread(scripted.run, job, script, hang_up=client in scripted.ABRUPT, persistent=client in scripted.PERSISTENT)
+            await asyncio.to_thread(
+                scripted.run, job, script, hang_up=client in scripted.ABRUPT, persistent=client in scripted.PERSISTENT
+            )
     except python_clients.ERRORS:
         pass  # a client that fails is what is looked at
 
