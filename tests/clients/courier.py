@@ -87,6 +87,6 @@ def _maildir(directory: Path) -> None:
     for each in ("cur", "new", "tmp"):
         (home / "Maildir" / each).mkdir(parents=True)
     (home / "Maildir/new/1.1.host").write_text("Subject: one\n\nOne line.\n")
-    for each in (home, *home.rglob("*")):
-        each.chmod(0o777 if each.is_dir() else 0o666)
-        os.chown(each, _NOBODY, _NOBODY)
+    for path in (home, *home.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+        os.chown(path, _NOBODY, _NOBODY)

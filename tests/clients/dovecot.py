@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from exporter.vocabulary import AuthOutcome, Mechanism, Protocol
 from tests.clients.place import USER, Place
-from tests.clients.tls_policy import openssl_file
+from tests.clients.tls_policy import POLICIES, openssl_file
 from tests.clients.truth import Attempt, Truth
 from tests.conftest import require_program
 from tests.real import dovecot as real_dovecot
@@ -65,7 +65,10 @@ def dovecot(certificate: Files, policy: str) -> Iterator[tuple[list[Place], Path
             delay=1, password=PASSWORD, imap=imap, imap_starttls=imap_starttls, pop=pop, pop_starttls=pop_starttls,
         )  # fmt: skip
         configuration = directory / "dovecot.conf"
-        configuration.write_text("import_environment = OPENSSL_CONF TZ\nmail_max_userip_connections = 0\n" + text)
+        configuration.write_text(
+            "import_environment = OPENSSL_CONF TZ\nmail_max_userip_connections = 0\n"
+            f"ssl_cipher_list = {POLICIES[policy][1]}\n" + text
+        )
         os.environ["OPENSSL_CONF"] = str(openssl_file(directory, policy))
         try:
             server = running(
@@ -139,13 +142,18 @@ def postfix(certificate: Files, sasl_socket: Path, token: str, policy: str) -> I
     with server_directory("openssl") as directory:
         os.environ["OPENSSL_CONF"] = str(openssl_file(directory, policy))
         try:
+            protocols = ">=TLSv1.2" if policy.startswith("1.3") else "TLSv1.2"
             master, main = real_postfix._MASTER, real_postfix._MAIN
             real_postfix._MASTER = master.replace(
                 "smtpd_tls_wrappermode=yes", "smtpd_tls_wrappermode=yes -o line_length_limit=16384"
             )
             real_postfix._MAIN = main + (
                 "import_environment = OPENSSL_CONF MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ\n"
-                "smtpd_relay_restrictions = permit_sasl_authenticated, reject\nsmtpd_tls_loglevel = 0\ndebug_peer_list = 127.0.0.0/8\ndebug_peer_level = 1\n"
+                "smtpd_relay_restrictions = permit_sasl_authenticated, reject\nsmtpd_tls_loglevel = 0\nsmtpd_tls_ciphers = high\n"
+                f"tls_high_cipherlist = {POLICIES[policy][1]}\n"
+                f"smtpd_tls_protocols = {protocols}\nsmtpd_tls_mandatory_protocols = {protocols}\n"
+                "smtpd_tls_mandatory_ciphers = high\n"
+                "debug_peer_list = 127.0.0.0/8\ndebug_peer_level = 1\n"
             )
             with real_postfix.postfix(certificate, sasl_socket) as server:
                 os.environ.pop("OPENSSL_CONF")

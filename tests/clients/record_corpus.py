@@ -6,6 +6,7 @@ for each server. Programs that aren't installed are named and left out.
 
 import asyncio
 import itertools
+import ssl
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -25,7 +26,7 @@ from tests.clients.session import Run, Session, record
 from tests.real.certificates import Authority, Files, make_authority
 
 #: Runs under way at once: refusals take seconds in which nothing is computed.
-_AT_ONCE = 6
+_AT_ONCE = 8
 _PASSWORD = "Winter-2019-Rome"
 _TOKEN = "EwB" + "wA4kQ7ZsT1mXb9vLhYc2" * 60
 
@@ -60,13 +61,13 @@ async def postfix_places(authority: Authority, policy: str) -> AsyncIterator[lis
         yield places
 
 
-def microsoft_places(year: str) -> Callable[[Authority, str], Places]:
+def microsoft_places(year: str, **switches: object) -> Callable[[Authority, str], Places]:
     @asynccontextmanager
     async def places(authority: Authority, policy: str) -> AsyncIterator[list[Place]]:
         context = tls_policy.context(policy, authority.leaf(f"microsoft-{policy}"))
         async with AsyncExitStack() as stack:
             yield [
-                await _microsoft_place(stack, year, policy, context, protocol, starttls)
+                await _microsoft_place(stack, year, policy, context, protocol, starttls, switches)
                 for protocol, starttls in (
                     (Protocol.IMAP, False), (Protocol.POP, False), (Protocol.SMTP, True), (Protocol.IMAP, True),
                 )
@@ -76,11 +77,12 @@ def microsoft_places(year: str) -> Callable[[Authority, str], Places]:
 
 
 async def _microsoft_place(
-    stack: AsyncExitStack, year: str, policy: str, context: object, protocol: Protocol, starttls: bool
-) -> Place:
+    stack: AsyncExitStack, year: str, policy: str, context: ssl.SSLContext, protocol: Protocol, starttls: bool,
+    switches: dict[str, object],
+) -> Place:  # fmt: skip
     taken = _PASSWORD if year == "2023" or protocol is Protocol.SMTP else None
-    words = Words(year=year, token=_TOKEN, password=taken, delay=0.2)
-    server, port = await stack.enter_async_context(microsoft(protocol, words, context, starttls=starttls))  # type: ignore[arg-type]
+    words = Words(year=year, token=_TOKEN, password=taken, delay=0.2, switches=switches)
+    server, port = await stack.enter_async_context(microsoft(protocol, words, context, starttls=starttls))
     return Place(
         server=f"microsoft-{year}", protocol=protocol, port=port, starttls=starttls, tls=policy, microsoft=True,
         truth=lambda source: tuple(_log(server, source)), secrets={Mechanism.PASSWORD: _PASSWORD, Mechanism.TOKEN: _TOKEN},
@@ -102,9 +104,13 @@ SERVERS: dict[str, tuple[Callable[[Authority, str], Places], tuple[str, ...]]] =
     "microsoft-2026": (microsoft_places("2026"), ("1.3", "1.2-gcm", "1.2-chacha", "1.2-cbc", "1.2-cbc-sha1")),
     "microsoft-2024": (microsoft_places("2024"), ("1.2-gcm", "1.3")),
     "microsoft-2023": (microsoft_places("2023"), ("1.2-gcm", "1.3")),
+    "microsoft-throttled": (microsoft_places("2026", throttled=True), ("1.3", "1.2-gcm")),
+    "microsoft-not-connected": (microsoft_places("2024", not_connected=True), ("1.2-gcm", "1.3")),
 }
 #: Of the policies behind the first only every so many-th run is made: the words are the same, only lengths differ.
 _THINNED = 3
+#: These are thinned throughout.
+_THIN = frozenset({"microsoft-throttled", "microsoft-not-connected"})
 
 
 async def record_place(place: Place, chosen: list[Run], base: Path, numbers: "itertools.count[int]") -> list[Session]:
@@ -129,7 +135,7 @@ async def record_server(name: str, base: Path, numbers: "itertools.count[int]") 
         async with make(authority, policy) as places:
             for place in places:
                 chosen = list(runs(place))
-                if policy != policies[0]:
+                if policy != policies[0] or name in _THIN:
                     chosen = chosen[policies.index(policy) % _THINNED :: _THINNED]
                 sessions = await record_place(place, chosen, base, numbers)
                 print(f"{name} {policy} {place.protocol} starttls={place.starttls}: {len(sessions)}", file=sys.stderr)

@@ -18,6 +18,8 @@ Script = list[Turn]
 
 _TIMEOUT = 20.0
 _FAREWELL = re.compile(rb"(?i)(?:QUIT|LOGOUT)\r\n$")
+#: A refusal announced as JSON (RFC 7628): it comes whole behind an empty line.
+_CHALLENGE = re.compile(rb"(?:\+|334) eyJ")
 _REFUSAL = re.compile(rb"(?m)^(?:[45]\d\d[ -]|-ERR|\S+ (?:NO|BAD) )")
 #: A reply is over when nothing came for so long (seconds).
 _QUIET = 0.08
@@ -50,6 +52,9 @@ def _speak(connection: ssl.SSLSocket, script: Script, *, hang_up: bool, persiste
         if turn is script[-1] and hang_up:
             return
         reply = _read(connection)
+        if _CHALLENGE.match(reply):
+            connection.sendall(b"\r\n")
+            reply = _read(connection)
         if not reply:
             return
         refused = refused or (not persistent and _REFUSAL.search(reply) is not None)
@@ -237,7 +242,7 @@ def half_sasl(job: Job) -> Script:
 
 
 def bearer(job: Job) -> Script:
-    """OAUTHBEARER without initial response, and RFC 7628's answer to a challenge."""
+    """OAUTHBEARER without initial response."""
     return [
         [b"A1 CAPABILITY\r\n"], [b"A2 AUTHENTICATE OAUTHBEARER\r\n"], [oauthbearer(job) + b"\r\n"],
         [b'A3 LIST "" "*"\r\n'] if "right" in job.options else [b"AQ==\r\n"], [b"A4 LOGOUT\r\n"],
@@ -361,7 +366,7 @@ PASSWORD_ONLY = frozenset(
     {"literal", "literal_plus", "pop_plain", "pop_plain_initial", "pop_checks", "wrong_then_right"}
 )
 #: These go on after a refusal, and make sense only where one is to come.
-PERSISTENT = frozenset({"retry", "wrong_then_right", "stubborn", "pop_retry", "smtp_retry", "bearer"})
+PERSISTENT = frozenset({"retry", "wrong_then_right", "stubborn", "pop_retry", "smtp_retry"})
 WRONG_ONLY = frozenset({"retry", "stubborn", "pop_retry", "smtp_retry"})
 #: What nobody does who was refused.
 RIGHT_ONLY = frozenset({"append"})

@@ -31,7 +31,10 @@ class Verdict(StrEnum):
 
 
 class Answer(NamedTuple):
-    """A reply of `low` to `high` bytes, the tag not counted where it is `tagged`; `bits` instead of their logarithm."""
+    """A reply of `low` to `high` bytes, the tag not counted where it is `tagged`; `bits` instead of their logarithm.
+
+    `base64` as of a command's size.
+    """
 
     low: int
     high: int
@@ -39,11 +42,12 @@ class Answer(NamedTuple):
     cost: float = 0
     tagged: bool = True
     bits: float | None = None
+    base64: bool = False
 
     def surprise(self, length: Length, tag: int) -> float | None:
         """How surprising the reply is under a tag of that length; None where it can't be this one."""
         shift = tag if self.tagged else 0
-        return _surprise(self.low + shift, self.high + shift, length, 1, self.bits, self.cost)
+        return _surprise(self.low + shift, self.high + shift, length, 4 if self.base64 else 1, self.bits, self.cost)
 
 
 #: What a server says, by what it is asked; see `Move.asks`.
@@ -119,7 +123,7 @@ LEFT = "left"  # the client said goodbye
 
 #: How surprising it is that a connection ends in a state, closed by the client or by the server.
 ENDS: Mapping[str, tuple[float, float]] = {
-    FRESH: (4, 5),
+    FRESH: (5, 6),
     SESSION: (0, 1),
     REFUSED: (0, 1),
     STUBBORN: (0, 0),
@@ -153,6 +157,15 @@ def mail(low: int, high: int, bits: float) -> Answer:
 def goes_on(low: int, high: int, cost: float = 0) -> Answer:
     """A continuation: it never has a tag."""
     return Answer(low, high, Verdict.CONTINUE, cost, tagged=False)
+
+
+def challenges(prefix: str) -> tuple[Answer, ...]:
+    """JSON that announces a refusal, as base64: `{"status":"401"}` is the shortest."""
+    base = len(prefix) + 2
+    rows = ((24, 36, 2), (40, 160, 0), (164, 400, 3))
+    return tuple(
+        Answer(base + low, base + high, Verdict.CHALLENGE, cost, tagged=False, base64=True) for low, high, cost in rows
+    )
 
 
 def ranges(verdict: Verdict, *table: tuple[int, int, int], tagged: bool = True) -> tuple[Answer, ...]:

@@ -16,6 +16,7 @@ from exporter.wire.inference.grammar import (
     Size,
     Verdict,
     Words,
+    challenges,
     done,
     goes_on,
     mail,
@@ -154,12 +155,12 @@ MOVES: dict[str, tuple[Move, ...]] = {
     STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
     FRESH: (*in_session(SESSION, long=15, last=False, shortest=_SHORTEST, tagged=True),
             Move(size=Size(_SHORTEST, 430, bits=8), asks="session", then={Verdict.DONE: SESSION}, last=True),
-            Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=4)),
+            Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
     SESSION: in_session(SESSION, long=11),
     LEFT: (),
 }  # fmt: skip
 
-_CHALLENGE = ranges(Verdict.CHALLENGE, (24, 39, 3), (40, 170, 0), (171, 400, 3), tagged=False)
+_CHALLENGE = challenges("+ ")
 #: A refusal says what failed ("NO LOGIN failed", RFC 3501 6.2.3): it is hardly shorter than that.
 _REFUSED = ranges(
     Verdict.REFUSED,

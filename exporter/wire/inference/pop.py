@@ -14,6 +14,7 @@ from exporter.wire.inference.grammar import (
     Size,
     Verdict,
     Words,
+    challenges,
     done,
     goes_on,
     mail,
@@ -93,12 +94,12 @@ MOVES: dict[str, tuple[Move, ...]] = {
     STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=Size(6, 60, tagged=False, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
     FRESH: (*in_session(SESSION, long=16, last=False),
             Move(size=line(7, 60), asks="session", then={Verdict.DONE: SESSION}, last=True, cost=2),
-            Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=4)),
+            Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
     SESSION: in_session(SESSION, long=16),
     LEFT: (),
 }  # fmt: skip
 
-_CHALLENGE = ranges(Verdict.CHALLENGE, (24, 39, 3), (40, 170, 0), (171, 400, 3), tagged=False)
+_CHALLENGE = challenges("+ ")
 _REFUSED = ranges(Verdict.REFUSED, (6, 15, 13), (16, 18, 11), (19, 21, 1), (22, 120, 0), (121, 250, 4), tagged=False)
 _ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 6), (61, 140, 6), tagged=False)
 

@@ -96,9 +96,16 @@ def at_end(readings: Readings, end: TraceEnd) -> Readings:
     """Those to be reckoned with, once it is known how the connection ended."""
     column = {TraceEnd.CLIENT_CLOSED: 0, TraceEnd.SERVER_CLOSED: 1}.get(end)
     if column is not None:
-        readings = {each: cost + ENDS.get(each.state, ENDS_EARLY)[column] for each, cost in readings.items()}
+        readings = {each: cost + _end(each)[column] for each, cost in readings.items()}
     best = min(readings.values(), default=0)
     return {each: cost for each, cost in readings.items() if cost <= best + MARGIN}
+
+
+def _end(reading: Reading) -> tuple[float, float]:
+    """Who reads that Microsoft takes no password leaves without having tried: there it is what many do."""
+    if reading.words == _MICROSOFT and not reading.attempts:
+        return 0, 1
+    return ENDS.get(reading.state, ENDS_EARLY)
 
 
 def _kept(readings: Readings) -> Readings:

@@ -14,6 +14,7 @@ from exporter.wire.inference.grammar import (
     Size,
     Verdict,
     Words,
+    challenges,
     done,
     goes_on,
     mail,
@@ -78,7 +79,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
                Move(size=line(_LONGER_THAN_QUIT, 300), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=2)),
     FRESH: (Move(size=Size(_LONGER_THAN_QUIT, 10_000_000, tagged=False, bits=6), asks="mail", then={Verdict.DONE: "begun"}),
             Move(size=command("NOOP"), asks="noop", then={Verdict.DONE: FRESH}, cost=1, not_last=True),
-            Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=4)),
+            Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
     "begun": (Move(size=Size(_LONGER_THAN_QUIT, 10_000_000, tagged=False, bits=6), asks="mail", then={Verdict.DONE: "addressed"}),
               Move(size=command("DATA"), asks="session", then={Verdict.DONE: SESSION}, not_last=True),
               Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, cost=4, last=True)),
@@ -88,7 +89,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     LEFT: (),
 }  # fmt: skip
 
-_CHALLENGE = ranges(Verdict.CHALLENGE, (24, 39, 3), (40, 400, 0), tagged=False)
+_CHALLENGE = challenges("334 ")
 #: "235 2.7.0 Authentication successful" is RFC 4954's own example; Exim says "235 Authentication succeeded".
 _ACCEPTED = ranges(
     Verdict.ACCEPTED,
@@ -109,7 +110,7 @@ _REFUSED = ranges(
 )  # fmt: skip
 
 GENERIC: Words = {
-    "hello": (done(20, 900, tagged=False),),
+    "hello": (done(60, 900, tagged=False), done(8, 59, 5, tagged=False)),
     "noop": (done(6, 60, tagged=False),),
     "logout": (done(5, 120, tagged=False),),
     "illegal": (done(6, 26, 3, tagged=False), done(27, 300, tagged=False)),
