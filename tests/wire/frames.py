@@ -1,74 +1,111 @@
-"""Frames written by hand: Ethernet, tags, IPv4 and IPv6, TCP, UDP and ICMP. No checksums; nobody here looks at them."""
+"""Frames and captures, byte by byte: a second writing of the formats, independent of the readers under test."""
 
 import struct
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 
+ETHERNET, RAW, NULL, LOOP, SLL, SLL2 = 1, 101, 0, 108, 113, 276
+IPV4, IPV6 = 0x0800, 0x86DD
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
-ETHERNET_ADDRESSES = bytes.fromhex("020000000001020000000002")
-CLIENT, SERVER = "192.0.2.10", "198.51.100.20"
-CLIENT6, SERVER6 = "2001:db8::10", "2001:db8:ffff::20"
+TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+
+#: A captured frame: nanoseconds since 1970, its bytes, and its length on the wire where it was cut.
+Frame = tuple[int, bytes] | tuple[int, bytes, int]
 
 
-def ethernet(packet: bytes, *, tags: bytes = b"", pad: int = 60) -> bytes:
-    """A frame around an IP packet, padded as cards do; `tags` stand before the type."""
-    kind = b"\x08\x00" if packet[0] >> 4 == 4 else b"\x86\xdd"
-    return (ETHERNET_ADDRESSES + tags + kind + packet).ljust(pad, b"\0")
+def ethernet(packet: bytes, kind: int | None = None, vlan: Sequence[int] = (), tag: int = 0x8100) -> bytes:
+    """Around an IP packet (its version tells the type), with VLAN tags, the outer first."""
+    kind = kind if kind is not None else (IPV4 if packet[0] >> 4 == 4 else IPV6)
+    tags = b"".join(struct.pack(">HH", tag if i == 0 else 0x8100, number) for i, number in enumerate(vlan))
+    return bytes.fromhex("0200000000020200000000 01".replace(" ", "")) + tags + struct.pack(">H", kind) + packet
 
 
-def vlan(number: int, tpid: int = 0x8100) -> bytes:
-    return struct.pack(">HH", tpid, number)
-
-
-def pppoe(packet: bytes) -> bytes:
-    """A frame of a PPPoE session around an IP packet."""
-    protocol = 0x0021 if packet[0] >> 4 == 4 else 0x0057
-    head = struct.pack(">HBBHHH", 0x8864, 0x11, 0, 1, len(packet) + 2, protocol)
-    return (ETHERNET_ADDRESSES + head + packet).ljust(60, b"\0")
-
-
-def ip(source: str, destination: str, protocol: int, payload: bytes, *, options: bytes = b"", extensions: bytes = b"",
-       fragment: int = 0, total: int | None = None, ttl: int = 64) -> bytes:  # fmt: skip
-    """`extensions`: of IPv6, whole, the first one's type in front: `bytes([0]) + …`."""
+def ip(source: str, destination: str, protocol: int, payload: bytes, *, ttl: int = 64, **fields: int) -> bytes:
+    """Of the version that the addresses have. `total`, `fragment`: IPv4's fields as they are to be written."""
     here, there = ip_address(source).packed, ip_address(destination).packed
-    if len(here) == 4:
-        length = 20 + len(options) + len(payload) if total is None else total
-        first = 0x45 + len(options) // 4
-        head = struct.pack(">BBHHHBBH", first, 0, length, 1, fragment, ttl, protocol, 0)
-        return head + here + there + options + payload
-    following, rest = (extensions[0], extensions[1:]) if extensions else (protocol, b"")
-    length = len(rest) + len(payload) if total is None else total
-    return struct.pack(">IHBB", 0x6000_0000, length, following, ttl) + here + there + rest + payload
+    if len(here) == 16:
+        return (
+            struct.pack(">IHBB", 0x6000_0000, fields.get("total", len(payload)), protocol, ttl) + here + there + payload
+        )
+    total = fields.get("total", 20 + len(payload))
+    header = struct.pack(">BBHHHBBH", 0x45, 0, total, 7, fields.get("fragment", 0), ttl, protocol, 0)
+    return header + here + there + payload
 
 
-def tcp(source_port: int, destination_port: int, flags: int, payload: bytes = b"", *, sequence: int = 1,
-        acknowledgment: int = 0, options: bytes = b"", window: int = 65_535) -> bytes:  # fmt: skip
+def tcp(
+    source_port: int, destination_port: int, sequence: int, acknowledgment: int, flags: int, payload: bytes = b"",
+    *, options: bytes = b"", window: int = 65_535,
+) -> bytes:  # fmt: skip
     offset = (20 + len(options)) // 4 << 4
-    head = struct.pack(
-        ">HHIIBBHHH", source_port, destination_port, sequence & 0xFFFFFFFF, acknowledgment & 0xFFFFFFFF, offset, flags,
-        window, 0, 0,
+    return (
+        struct.pack(
+            ">HHIIBBHHH", source_port, destination_port, sequence % (1 << 32), acknowledgment % (1 << 32), offset, flags,
+            window, 0, 0,
+        ) + options + payload
     )  # fmt: skip
-    return head + options + payload
 
 
 def udp(source_port: int, destination_port: int, payload: bytes) -> bytes:
     return struct.pack(">HHHH", source_port, destination_port, 8 + len(payload), 0) + payload
 
 
-def icmp(kind: int, code: int, quoted: bytes) -> bytes:
+def icmp_error(kind: int, code: int, quoted: bytes) -> bytes:
     return struct.pack(">BBHI", kind, code, 0, 0) + quoted
 
 
-def segment(flags: int, payload: bytes = b"", *, server_port: int = 993, client_port: int = 50_000, to_server: bool = True,
-            version: int = 4, client: str | None = None, server: str | None = None, extensions: bytes = b"",
-            ip_options: bytes = b"", **words) -> bytes:  # fmt: skip
-    """An IP packet of a client's connection."""
-    here = client or (CLIENT if version == 4 else CLIENT6)
-    there = server or (SERVER if version == 4 else SERVER6)
-    ports = (client_port, server_port) if to_server else (server_port, client_port)
-    source, destination = (here, there) if to_server else (there, here)
-    return ip(source, destination, 6, tcp(*ports, flags, payload, **words), extensions=extensions, options=ip_options)
+def dns_answer(name: str, addresses: Iterable[str], alias: str | None = None) -> bytes:
+    """A response to a question for the name; with an alias, the addresses belong to that."""
+    question = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0"
+    records = []
+    if alias is not None:
+        target = b"".join(bytes([len(part)]) + part.encode() for part in alias.split(".")) + b"\0"
+        records.append(b"\xc0\x0c" + struct.pack(">HHIH", 5, 1, 60, len(target)) + target)
+    for text in addresses:
+        packed = ip_address(text).packed
+        owner = b"\xc0\x0c"
+        records.append(owner + struct.pack(">HHIH", 1 if len(packed) == 4 else 28, 1, 60, len(packed)) + packed)
+    header = struct.pack(">HHHHHH", 4711, 0x8180, 1, len(records), 0, 0)
+    return header + question + struct.pack(">HH", 1, 1) + b"".join(records)
 
 
-def record(kind: int, body: bytes) -> bytes:
-    """A TLS record."""
-    return struct.pack(">BHH", kind, 0x0303, len(body)) + body
+def pcap(frames: Iterable[Frame], *, link_type: int = ETHERNET, order: str = "<", nano: bool = False) -> bytes:
+    """A pcap file of version 2.4."""
+    unit = 1 if nano else 1_000
+    written = [struct.pack(order + "IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, 262_144, link_type)]
+    for time, data, *original in frames:
+        seconds, rest = divmod(time, 1_000_000_000)
+        length = original[0] if original else len(data)
+        written.append(struct.pack(order + "IIII", seconds, rest // unit, len(data), length) + data)
+    return b"".join(written)
+
+
+def block(kind: int, content: bytes, order: str = "<") -> bytes:
+    """A block of pcapng around its content, padded."""
+    content += bytes(-len(content) % 4)
+    length = struct.pack(order + "I", 12 + len(content))
+    return struct.pack(order + "I", kind) + length + content + length
+
+
+def option(code: int, value: bytes, order: str = "<") -> bytes:
+    return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def section(order: str = "<") -> bytes:
+    return block(0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1), order)
+
+
+def interface(link_type: int = ETHERNET, *, options: bytes = b"", order: str = "<", snap_length: int = 0) -> bytes:
+    return block(1, struct.pack(order + "HHI", link_type, 0, snap_length) + options, order)
+
+
+def enhanced(frame: Frame, *, number: int = 0, units: int = 1_000_000, order: str = "<") -> bytes:
+    """An enhanced packet block, of a time in units of a second."""
+    time, data, *original = frame
+    ticks = time * units // 1_000_000_000
+    length = original[0] if original else len(data)
+    head = struct.pack(order + "IIIII", number, ticks >> 32, ticks & 0xFFFF_FFFF, len(data), length)
+    return block(6, head + data, order)
+
+
+def pcapng(frames: Iterable[Frame], *, link_type: int = ETHERNET, order: str = "<") -> bytes:
+    return section(order) + interface(link_type, order=order) + b"".join(enhanced(f, order=order) for f in frames)

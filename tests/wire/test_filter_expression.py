@@ -11,7 +11,7 @@ from exporter.wire.filter_expression import expression
 from exporter.wire.kernel_filter import FilterSpec, packet_filter
 from tests.conftest import require_program
 from tests.wire.bpf_machine import run
-from tests.wire.frames import ACK, FIN, PSH, RST, SYN, ethernet, icmp, ip, record, segment, udp, vlan
+from tests.wire.packets_by_hand import ACK, FIN, PSH, RST, SYN, ethernet, icmp, ip, record, segment, udp, vlan
 
 NETWORKS = tuple(map(ip_network, ("198.51.100.0/24", "2001:db8:ffff::/48")))
 PAYLOADS = (

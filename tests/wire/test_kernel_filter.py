@@ -24,7 +24,7 @@ from exporter.wire.kernel_filter import (
     ports_of,
 )
 from tests.wire.bpf_machine import run
-from tests.wire.frames import (
+from tests.wire.packets_by_hand import (
     ACK,
     FIN,
     PSH,
