@@ -89,6 +89,26 @@ def check_config(file: Path) -> None:
 
 
 @main.command()
+@click.argument("account")
+@_config
+def login(account: str, config: Path | None) -> None:
+    """Sign in by device code for a configured account; its tokens are kept in its cache."""
+    from exporter.accounts.login import run_login
+
+    raise SystemExit(run_login(account, config=config, env=os.environ))
+
+
+@main.command()
+@_config
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, an object an account.")
+def accounts(config: Path | None, as_json: bool) -> None:
+    """How each account's sign-in stands; exit status 1 if one needs a person."""
+    from exporter.accounts.standing_command import run_accounts
+
+    raise SystemExit(run_accounts(config=config, env=os.environ, as_json=as_json))
+
+
+@main.command()
 @click.option(
     "--listen", default="127.0.0.1:10193", show_default=True, help="ADDRESS:PORT of its pages; port 0 is any."
 )

@@ -106,7 +106,11 @@ class TokenUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountResult:
-    """One configured account tried at this target."""
+    """One configured account tried at this target.
+
+    `error`: in words, who must do what; `failed_phase` None: signed in, and the mailbox answered where it was asked.
+    `withheld`: why the secret was not sent, where it wasn't.
+    """
 
     name: str
     mechanism: Mechanism
@@ -115,6 +119,13 @@ class AccountResult:
     reply: str | None = None
     seconds: float | None = None
     token: TokenUse | None = None
+    failed_phase: Phase | None = None
+    cause: Cause | None = None
+    responsible: Responsible | None = None
+    acts: str | None = None
+    withheld: str | None = None
+    time: datetime | None = None
+    phases: tuple[PhaseResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

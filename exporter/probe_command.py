@@ -5,14 +5,19 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from exporter.accounts.configured import Account, make_accounts
+from exporter.accounts.job import AccountsJob
+from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.catalogue import Target
 from exporter.clean import raw_text
+from exporter.metrics.accounts import AccountsState
 from exporter.observations import as_json as to_json
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe import record as recording
@@ -50,10 +55,20 @@ def run_probe(
         if os.geteuid() == 0:
             drop_capabilities()
         forbid_core_dumps()
+        accounts = _accounts(settings, env, prober, vantages)
         with raw_text(raw):
-            return asyncio.run(_round(prober, targets, vantages, settings, as_json=as_json, record=record))
+            return asyncio.run(_round(prober, targets, vantages, settings, accounts, as_json=as_json, record=record))
     finally:
         processes.close()
+
+
+def _accounts(settings: Settings, env: Mapping[str, str], prober: Prober, vantages: Sequence[Vantage]) -> AccountsJob:
+    names = [vantage.name for vantage in vantages]
+    accounts = make_accounts(settings, env, prober.tools, names, lambda: prober.skew)
+    policy = SignInPolicy(settings.probe.canary_interval, prober.randomness)
+    job = AccountsJob(accounts, vantages, prober.tools, AccountsState(), policy, lambda: prober.skew, say_waiting=True)
+    job.configure()
+    return job
 
 
 def _targets(settings: Settings, names: Sequence[str]) -> list[Target]:
@@ -71,6 +86,7 @@ async def _round(
     targets: Sequence[Target],
     vantages: Sequence[Vantage],
     settings: Settings,
+    accounts: AccountsJob,
     *,
     as_json: bool,
     record: Path | None,
@@ -83,7 +99,7 @@ async def _round(
     healthy, walked_all = True, []
     try:
         with LiveTable(enabled=not as_json) as table:
-            async for walked in prober.round(targets, vantages):
+            async for walked in _with_accounts(prober.round(targets, vantages), accounts, targets):
                 walked_all.append(walked)
                 healthy = healthy and is_healthy(walked, settings)
                 table.add(walked.probe)
@@ -95,6 +111,39 @@ async def _round(
     if record is not None:
         _write_recording(record, walked_all, known)
     return 0 if healthy else 1
+
+
+async def _with_accounts(
+    walks: AsyncIterator[Walked], job: AccountsJob, targets: Sequence[Target]
+) -> AsyncIterator[Walked]:
+    """Each probe with its accounts' sign-ins, which go on beside the round; those that need none come at once."""
+    trying = asyncio.ensure_future(_try_all(job, targets))
+    waiting: list[Walked] = []
+    try:
+        async for walked in walks:
+            if any(walked.probe.target in account.targets for account in job.accounts):
+                waiting.append(walked)
+            else:
+                yield walked
+        await trying
+        for walked in waiting:
+            results = job.state.results_at(walked.probe.target, walked.probe.vantage)
+            yield replace(walked, probe=replace(walked.probe, accounts=results))
+    finally:
+        trying.cancel()
+
+
+async def _try_all(job: AccountsJob, targets: Sequence[Target]) -> None:
+    """Every account from each of its vantages, at the targets of this round."""
+    wanted = {target.name for target in targets}
+
+    async def one(account: Account) -> None:
+        these = [target for name, target in account.targets.items() if name in wanted]
+        for vantage in job.vantages:
+            if these and vantage.name in account.vantages:
+                await job.try_from(account, vantage, these, ahead=False)
+
+    await asyncio.gather(*(one(account) for account in job.accounts))
 
 
 def is_healthy(walked: Walked, settings: Settings) -> bool:

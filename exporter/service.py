@@ -10,15 +10,20 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import structlog
 
+from exporter.accounts.configured import make_accounts
+from exporter.accounts.job import AccountsJob
+from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.catalogue import Target
 from exporter.logs import configure_logs
-from exporter.observations import Probe
+from exporter.metrics.accounts import AccountsState
+from exporter.observations import AccountResult, Probe
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe.canary_policy import CanaryPolicy
 from exporter.probe.round import ROUND_SECONDS, Prober, Walked
@@ -29,7 +34,7 @@ from exporter.settings import Settings, parse_listen
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
 from exporter.state import State
-from exporter.vocabulary import AuthOutcome, Outcome
+from exporter.vocabulary import AuthOutcome, Mechanism, Outcome
 from exporter.web.app import create_app
 from exporter.web.server import WebServer
 from exporter.web.web_config import WebConfig
@@ -46,6 +51,7 @@ class Plan:
     targets: dict[str, Target]
     vantages: list[Vantage]
     prober: Prober
+    accounts: AccountsJob
 
 
 class Service:
@@ -63,8 +69,12 @@ class Service:
         self._processes = VantageProcesses()
         self._on_round = on_round
         self._log = structlog.get_logger()
+        self._account_outcomes: dict[tuple[str, str, str], AuthOutcome] = {}
         self._listen = listen
         self.state = State()
+        self.accounts = AccountsState()
+        self.state.sources["accounts"] = self.accounts
+        self.state.listings["accounts"] = self.accounts.standings
         self.plan = self._make_plan(load(config, env))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rounds = 0
@@ -73,11 +83,56 @@ class Service:
 
     def _make_plan(self, settings: Settings) -> Plan:
         vantages = make_vantages(settings, self._env, self._processes)
-        plan = Plan(settings, settings.targets(), vantages, make_prober(settings, once=False))
+        prober = make_prober(settings, once=False)
+        plan = Plan(settings, settings.targets(), vantages, prober, self._make_accounts(settings, vantages, prober))
+        plan.accounts.configure()
         self.state.configure(plan.targets.values(), vantages)
         self.state.client_side_covered = client_side_covered(settings)
         self.state.record_reload(True)
         return plan
+
+    def _make_accounts(self, settings: Settings, vantages: list[Vantage], prober: Prober) -> AccountsJob:
+        names = [vantage.name for vantage in vantages]
+        interval = settings.probe.canary_interval
+        prober.needs_canary = lambda key: not self._has_working_account(key, 2 * interval)
+        return AccountsJob(
+            make_accounts(settings, self._env, prober.tools, names, lambda: prober.skew),
+            vantages,
+            prober.tools,
+            self.accounts,
+            SignInPolicy(interval, prober.randomness),
+            skew=lambda: prober.skew,
+            ended=self._account_ended,
+        )
+
+    def _has_working_account(self, key: tuple[str, str], within: float) -> bool:
+        """Whether an account was accepted there lately: it proves more than the canary's refusal."""
+        now = datetime.now(UTC)
+        return any(
+            result.mechanism is Mechanism.TOKEN
+            and result.outcome is AuthOutcome.ACCEPTED
+            and result.time is not None
+            and (now - result.time).total_seconds() < within
+            for result in self.accounts.results_at(*key)
+        )
+
+    def _account_ended(self, target: str, vantage: str, result: AccountResult) -> None:
+        """A line for each change of an account's outcome."""
+        before = self._account_outcomes.get((result.name, target, vantage))
+        self._account_outcomes[result.name, target, vantage] = result.outcome
+        if before is result.outcome or (before is None and result.outcome is AuthOutcome.ACCEPTED):
+            return
+        level = self._log.info if result.outcome is AuthOutcome.ACCEPTED else self._log.warning
+        level(
+            "account changed",
+            account=result.name,
+            target=target,
+            vantage=vantage,
+            before=before,
+            after=result.outcome,
+            cause=result.cause,
+            error=result.error,
+        )
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Names the prober's event loop, to which the pages' requests are handed over."""
@@ -91,12 +146,21 @@ class Service:
             if not client_side_covered(self.plan.settings):
                 self._log.warning("clients' side not covered", hint="vantage create NAME --inside IF")
             self._schedule.every("probe", self.plan.settings.probe.interval, self.round, at_once=True)
+            self._schedule_accounts(at_once=True)
             self._schedule.start()
             await self._enough(rounds)
         finally:
             watch.cancel()
             with suppress(Exception):
                 self._schedule.stop()
+
+    def _schedule_accounts(self, *, at_once: bool = False) -> None:
+        """A job of its own: sign-ins may be slow, and their pace is their policies'."""
+        if self.plan.accounts.accounts:
+            self._schedule.every("accounts", self.plan.settings.probe.interval, self._try_accounts, at_once=at_once)
+
+    async def _try_accounts(self) -> None:
+        await self.plan.accounts.run()
 
     async def _enough(self, rounds: int | None) -> None:
         """Returns after so many rounds; never, where that is not limited."""
@@ -122,6 +186,8 @@ class Service:
     def take(self, walked: Walked, plan: Plan) -> None:
         """One probe into state, log and the canary's policy."""
         probe = walked.probe
+        if accounts := self.accounts.results_at(probe.target, probe.vantage):
+            probe = replace(probe, accounts=accounts)
         if plan is not self.plan and (probe.target not in self.plan.targets):
             return
         change = self.state.record_probe(probe)
@@ -170,7 +236,7 @@ class Service:
         until = Deadline(plan.prober.tools.clock() + deadline, Outcome.SKIPPED)
         walked = await plan.prober.probe(plan.targets[target], seen_from, until)
         self._tell_policy(walked, plan)
-        return walked.probe
+        return replace(walked.probe, accounts=self.accounts.results_at(target, vantage))
 
     async def reload(self) -> list[str]:
         """See web.control.Control."""
@@ -188,8 +254,10 @@ class Service:
                 self._log.error("configuration refused", problem=problem)
             return error.problems
         plan.prober.continue_from(self.plan.prober)
+        plan.accounts.continue_from(self.plan.accounts)
         self.plan = plan
         self._schedule.every("probe", settings.probe.interval, self.round)
+        self._schedule_accounts()
         self._log.info("configuration taken over", targets=len(plan.targets), vantages=len(plan.vantages))
         return []
 

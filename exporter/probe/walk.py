@@ -1,10 +1,11 @@
 """One walk to one host from one vantage: resolve → connect → proxy → tls → conversation, each step visible.
 
+What is presented at its end is the presenter's business: the canary, or an account's secret over this very connection.
 The result is plain data; the chain of certificates is kept as it came, so that the round can judge it once the clock is
 known.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from exporter.probe import identity
 from exporter.probe.connect import Connecting, in_order
 from exporter.probe.conversation_http import (
     activesync_conversation,
+    bearer_conversation,
     page_conversation,
     plain_conversation,
     sign_in_conversation,
@@ -23,9 +25,10 @@ from exporter.probe.conversation_http import (
 from exporter.probe.conversation_imap import imap_conversation
 from exporter.probe.conversation_pop import pop_conversation
 from exporter.probe.conversation_smtp import smtp_conversation
-from exporter.probe.exchange import CanaryOffer, Conversation, Findings, Upgrade
+from exporter.probe.exchange import Conversation, Findings, Upgrade
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.identity import Identity, Roots
+from exporter.probe.presenter import CanaryOffer, CanaryPresenter, Link, Presenter
 from exporter.probe.proxy import ProxyCredentials, http_connect, socks5
 from exporter.probe.record import Recorder
 from exporter.probe.resolve import NameService, resolve, where
@@ -76,6 +79,13 @@ class Tools:
     timeout: float
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A conversation of somebody else's at the end of the way (a token request), in the place of the target's own."""
+
+    run: Callable[[Conversation, str], Awaitable[None]]
+
+
 @dataclass(slots=True, kw_only=True)
 class HostWalk:
     """What one walk found."""
@@ -102,14 +112,22 @@ async def walk(
     tools: Tools,
     *,
     deadline: Deadline,
-    offer_canary: CanaryOffer,
+    offer_canary: CanaryOffer | None = None,
+    presenter: Presenter | None = None,
+    errand: Errand | None = None,
     start: int = 0,
     recorder: Recorder | None = None,
 ) -> HostWalk:
-    """Walks the whole way to one host, as far as it goes. Never raises but for cancellation."""
-    phases = phases_of(target.protocol, starttls=target.starttls, proxied=vantage.proxy is not None)
+    """Walks the whole way to one host, as far as it goes. Never raises but for cancellation.
+
+    `presenter`: what is presented at the end; without one the canary, where `offer_canary` gives one. What a real
+    presenter's conversation says is never recorded. `errand`: what is done there instead of all that.
+    """
+    presents = presenter or CanaryPresenter(offer_canary or (lambda _path: None))
+    phases = _phases(target, vantage, presents)
     way = Way(phases=phases, deadline=deadline, clock=tools.clock, timeout=tools.timeout)
-    step = _Step(target, host, vantage, tools, way, offer_canary, recorder, HostWalk(host=host))
+    recorder = None if presents.real or errand else recorder
+    step = _Step(target, host, vantage, tools, way, presents, recorder, HostWalk(host=host), errand)
     try:
         await step.run(start)
         step.walk.ended_well = True
@@ -122,6 +140,17 @@ async def walk(
     return step.walk
 
 
+def _phases(target: Target, vantage: Vantage, presenter: Presenter) -> tuple[Phase, ...]:
+    """A walk's phases. An account asks no page first, and `session` follows only its own sign-in."""
+    phases = phases_of(target.protocol, starttls=target.starttls, proxied=vantage.proxy is not None)
+    if not presenter.real:
+        return phases
+    if target.protocol is Protocol.IMAP:
+        return (*phases, Phase.SESSION)
+    kept = tuple(phase for phase in phases if phase not in (Phase.HTTP, Phase.AUTH))
+    return (*kept, Phase.AUTH)
+
+
 class _Step:
     """The steps of one walk, in order. Holds what the next step needs: the stream, the address."""
 
@@ -132,12 +161,13 @@ class _Step:
         vantage: Vantage,
         tools: Tools,
         way: Way,
-        offer_canary: CanaryOffer,
+        presenter: Presenter,
         recorder: Recorder | None,
         result: HostWalk,
+        errand: Errand | None,
     ) -> None:
         self.target, self.host, self.vantage, self.tools, self.way = target, host, vantage, tools, way
-        self.offer_canary, self.recorder, self.walk = offer_canary, recorder, result
+        self.presenter, self.recorder, self.walk, self.errand = presenter, recorder, result, errand
         self.connecting: Connecting | None = None
         self.stream: Stream | None = None
         self.secured: TlsStream | None = None
@@ -221,12 +251,16 @@ class _Step:
             stream=stream,
             replies=self.tools.replies,
             protocol=self.target.protocol,
-            offer_canary=self.offer_canary,
+            presenter=self.presenter,
             wall_clock=self.tools.wall_clock,
+            link=self.link,
             findings=self.walk.findings,
         )
         talk.findings.marks.extend(_path_marks(self.walk))
-        await converse(talk, self.target, self.host, self.upgrade, genuine=self.signatures())
+        if self.errand is not None:
+            await self.errand.run(talk, self.host)
+        else:
+            await converse(talk, self.target, self.host, self.upgrade, genuine=self.signatures())
         if self.secured is not None:
             await self.secured.say_goodbye()
 
@@ -236,6 +270,12 @@ class _Step:
         secured = await self.tls(self.stream, already)
         self.walk.findings.marks.extend(_path_marks(self.walk))
         return secured if self.recorder is None else self.recorder.listen(secured, self.way)
+
+    def link(self) -> Link | None:
+        """The handshake that the conversation runs over now; None in clear (TLS to a proxy is not it)."""
+        if self.secured is None or self.walk.tls is None or self.walk.identity is None:
+            return None
+        return Link(self.host, self.walk.tls, self.walk.identity)
 
     def signatures(self) -> bool | None:
         return self.walk.identity.signatures if self.walk.identity else None
@@ -268,6 +308,8 @@ async def converse(
     """The conversation of the target's protocol, over an open stream (a socket's, or a recording's)."""
     secure = upgrade if target.starttls else None
     match target.protocol:
+        case Protocol.ACTIVESYNC | Protocol.HTTPS if talk.presenter.real:
+            await bearer_conversation(talk, host, target.path)
         case Protocol.IMAP:
             await imap_conversation(talk, secure)
         case Protocol.SMTP:

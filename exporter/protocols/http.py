@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from exporter.protocols.dates import parse_date
@@ -117,13 +118,30 @@ def retry_after(headers: Headers) -> float | None:
     return min(float(value), MAX_RETRY_AFTER) if digits else None
 
 
+def graph_error(body: bytes) -> str | None:
+    """ "CODE: MESSAGE" of an OData error body, as Microsoft Graph answers; None where it is no such body."""
+    try:
+        content = json.loads(body)
+        error = content["error"]
+        code, message = error["code"], error.get("message", "")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    return f"{code}: {' '.join(str(message).split())}" if isinstance(code, str) else None
+
+
 def oauth_error(body: bytes) -> str | None:
     """`error_description` of an OAuth error body (RFC 6749 5.2), else its `error`; None where it is no such body."""
+    content = json_object(body)
+    if content is None or not isinstance(content.get("error"), str):
+        return None
+    description = content.get("error_description")
+    return " ".join(description.split()) if isinstance(description, str) and description else str(content["error"])
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """A body that is a JSON object, parsed; None for anything else."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(content, dict) or not isinstance(content.get("error"), str):
-        return None
-    description = content.get("error_description")
-    return " ".join(description.split()) if isinstance(description, str) and description else str(content["error"])
+    return content if isinstance(content, dict) else None

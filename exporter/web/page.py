@@ -36,7 +36,12 @@ class StatusPage:
         """The page as of now."""
         listen_host = self._control.listen.rpartition(":")[0].strip("[]")
         return self._template.render(
-            page=overview(self._state.snapshot(), self._control.targets(), datetime.fromtimestamp(self._now(), tz=UTC)),
+            page=overview(
+                self._state.snapshot(),
+                self._control.targets(),
+                datetime.fromtimestamp(self._now(), tz=UTC),
+                self._state.listings.get("accounts", tuple)(),
+            ),
             unprotected=not self._protected and not is_loopback(listen_host),
             machine=gethostname(),
             refresh=REFRESH,

@@ -9,6 +9,7 @@ from typing import Any
 from exporter.catalogue import TARGETS, Target
 from exporter.observations import PhaseResult
 from exporter.probe.exchange import Conversation, Findings
+from exporter.probe.presenter import CanaryPresenter
 from exporter.probe.walk import converse
 from exporter.probe.way import Deadline, WalkEnded, Way
 from exporter.protocols.replies import Replies
@@ -69,7 +70,7 @@ async def hear(
         stream=stream,
         replies=REPLIES,
         protocol=walked.protocol,
-        offer_canary=lambda _path: TOKEN if canary else None,
+        presenter=CanaryPresenter(lambda _path: TOKEN if canary else None),
         wall_clock=lambda: datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC),
     )
 
