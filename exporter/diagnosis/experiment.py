@@ -11,6 +11,7 @@ class Kind(StrEnum):
     """What was changed."""
 
     AGAIN = "again"  # nothing
+    DEAD_ADDRESS = "dead_address"  # once more, an address that failed while others worked
     SECOND_RESOLVER = "second_resolver"
     DNS_OVER_TCP = "dns_over_tcp"
     DNS_AT_TTL = "dns_at_ttl"

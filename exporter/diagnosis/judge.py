@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 
 from exporter.catalogue import JOURNEYS
 from exporter.diagnosis.causes import remedy_of, runbook_of
-from exporter.diagnosis.experiment import Kind
 from exporter.diagnosis.place import INSIDE_VANTAGE, Placed, place
 from exporter.diagnosis.rules import Rule, certificate, clock, hold, mail, name, pages, reach, service, speed, tls
 from exporter.diagnosis.rules.accounts import account_faults
 from exporter.diagnosis.rules.common import quoted
-from exporter.diagnosis.seen import INSIDE, Seen, Tried, canary_answered
+from exporter.diagnosis.seen import INSIDE, Seen, canary_answered
 from exporter.diagnosis.signatures import signatures
 from exporter.diagnosis.weigh import NAMED, Claim, Scales, winner
 from exporter.metrics.journeys import BY_PASSWORD
@@ -198,13 +197,8 @@ def _unknown(seen: Seen, probe: Probe, phase: Phase, claims: list[Claim]) -> Jud
     )  # fmt: skip
     placed = Placed(Responsible.UNKNOWN)
     verdict = _made(probe.target, probe.vantage, claim, placed, UNNAMED, hint, probe)
-    confirmed = claim.confirmed or _failed_again(seen.tried(probe))
+    confirmed = claim.confirmed or seen.tried(probe).went_through() is False
     return Judged(_with_evidence(verdict, maybe), confirmed)
-
-
-def _failed_again(tried: Tried) -> bool:
-    again = tried.all(Kind.AGAIN)
-    return bool(again) and not all(each.answered for each in again)
 
 
 def _with_evidence(verdict: Verdict, more: tuple[Evidence, ...]) -> Verdict:

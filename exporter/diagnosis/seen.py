@@ -77,16 +77,17 @@ class Seen:
         """The experiments that speak for this probe: its own, or those of one that failed alike."""
         own = self._experiments.get((probe.target, probe.vantage))
         if own:
-            return Tried(tuple(own))
+            return Tried(tuple(own), probe.outcome)
         alike = [
             other for other in self.at(probe.vantage)
             if other is not probe and symptom(other) == symptom(probe)
             and (other.target, other.vantage) in self._experiments
         ]  # fmt: skip
         if not alike:
-            return Tried(())
+            return Tried((), probe.outcome)
         nearest = max(alike, key=lambda other: _likeness(probe, other))
-        return Tried(tuple(self._experiments[nearest.target, nearest.vantage]), borrowed_from=nearest.target)
+        borrowed = self._experiments[nearest.target, nearest.vantage]
+        return Tried(tuple(borrowed), probe.outcome, borrowed_from=nearest.target)
 
     def is_expected(self, address: str) -> bool:
         """Whether an address lies where the administrator said relays are."""
@@ -97,9 +98,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """Experiments, looked up by kind. `borrowed_from`: the target they were made with, where it is another one."""
+    """Experiments, looked up by kind. `outcome`: of the walk they are about.
+
+    `borrowed_from`: the target they were made with, where it is another one.
+    """
 
     experiments: tuple[Experiment, ...]
+    outcome: Outcome = Outcome.OK
     borrowed_from: str | None = None
 
     def __bool__(self) -> bool:
@@ -113,6 +118,11 @@ class Tried:
         """The latest of a kind, controls aside."""
         found = [each for each in self.experiments if each.experiment is kind and not each.control]
         return found[-1] if found else None
+
+    def went_through(self) -> bool | None:
+        """Whether the same, walked again, went through each time; None where it wasn't tried."""
+        again = self.all(Kind.AGAIN)
+        return all(each.answered and each.outcome is not self.outcome for each in again) if again else None
 
     def answered(self, kind: Kind) -> bool | None:
         """Whether it was answered; None where it wasn't tried."""

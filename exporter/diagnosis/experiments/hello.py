@@ -113,6 +113,36 @@ class ChangedTls(TlsClient):
         return (self._then or Deaf)(secured), shake
 
 
+class Wrapping(TlsClient):
+    """The prober's own handshake, what is said over it given to somebody in between."""
+
+    def __init__(self, tls: TlsClient, then: "Then") -> None:
+        self._tls, self._then = tls, then
+
+    async def handshake(
+        self, stream: Stream, server_name: str | None, alpn: tuple[str, ...] = (), already: bytes = b""
+    ) -> tuple[TlsStream, Handshake]:
+        """See TlsClient."""
+        secured, shake = await self._tls.handshake(stream, server_name, alpn, already)
+        return self._then(secured), shake
+
+
+class Listening(TlsClient):
+    """The prober's own handshake; `chain` is what was presented, DER, leaf first. Nothing is said over it."""
+
+    def __init__(self, tls: TlsClient) -> None:
+        self._tls = tls
+        self.chain: tuple[bytes, ...] = ()
+
+    async def handshake(
+        self, stream: Stream, server_name: str | None, alpn: tuple[str, ...] = (), already: bytes = b""
+    ) -> tuple[TlsStream, Handshake]:
+        """See TlsClient."""
+        secured, shake = await self._tls.handshake(stream, server_name, alpn, already)
+        self.chain = shake.chain
+        return Deaf(secured), shake
+
+
 class SplitFirst:
     """Sends what comes first in two pieces, cut inside the server's name (else in the middle)."""
 

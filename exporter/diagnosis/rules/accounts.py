@@ -33,9 +33,7 @@ def account_faults(seen: Seen) -> Iterator[tuple[str, str, Claim]]:
     for probe in seen.probes:
         for account in probe.accounts:
             cause = cause_of(account)
-            if account.outcome is AuthOutcome.ACCEPTED and cause is None:
-                continue
-            if cause is None or not _speaks_for_itself(probe, cause):
+            if cause is None or account.withheld is not None or not _speaks_for_itself(probe, cause):
                 continue
             if cause in _FROM_A_BLOCKED_WAY and _way_is_blocked(seen, probe.vantage):
                 continue
@@ -55,9 +53,8 @@ def _speaks_for_itself(probe: Probe, cause: Cause) -> bool:
 
 def cause_of(account: AccountResult) -> Cause | None:
     """Why it was refused, as the accounts' part explained it; a bare refusal by what was presented."""
-    explained = getattr(account, "cause", None)
-    if explained is not None:
-        return Cause(explained)
+    if account.cause is not None:
+        return account.cause
     if account.outcome is not AuthOutcome.REFUSED:
         return None
     if account.mechanism is Mechanism.PASSWORD:

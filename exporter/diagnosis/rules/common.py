@@ -59,7 +59,7 @@ def alike(seen: Seen, probe: Probe, phase: Phase) -> list[Probe]:
 def once_more(tried: Tried, phase: Phase) -> Claim | None:
     """That it was a passing trouble: the same, walked again, went through."""
     again = tried.all(Kind.AGAIN)
-    if not again or not all(each.answered for each in again):
+    if not tried.went_through():
         return None
     scales = Scales(Cause.HEALTHY)
     scales.add(0.95, f"it failed once in {phase}, and went through when it was tried again {times(again)}")
@@ -71,7 +71,7 @@ def repeated(scales: Scales, tried: Tried, weight: float = 0.3) -> bool:
     again = tried.all(Kind.AGAIN)
     if not again:
         return False
-    if all(each.answered for each in again):
+    if tried.went_through():
         scales.against(0.9, f"the same went through when it was tried again {times(again)}", Cause.HEALTHY)
         return False
     scales.add(worth(tried, weight), f"tried again, it failed again ({again[-1].phase}: {again[-1].outcome})")

@@ -109,7 +109,7 @@ def some_addresses(seen: Seen, probe: Probe) -> Iterator[Claim]:
 def _again(scales: Scales, tried: Tried, dead: list[AddressResult]) -> bool:
     """Whether those addresses failed again."""
     addresses = {each.address for each in dead}
-    again = [each for each in tried.all(Kind.AGAIN) if each.address in addresses]
+    again = [each for each in tried.all(Kind.DEAD_ADDRESS) if each.address in addresses]
     if not again:
         return False
     if all(each.answered for each in again):

@@ -20,7 +20,7 @@ SLOW_CONNECT, SLOW_TLS, LONG_TLS, MANY_TIMES = 0.5, 1.0, 0.4, 10.0
 #: A vantage is quick beside one that takes this many times as long.
 TIMES_SLOWER = 4.0
 #: Of repeated TCP handshakes so many (share, and at least so many) that lost a segment are more than bad luck.
-LOSSY_SHARE, LOSSY_COUNT = 0.2, 3
+LOSSY_SHARE, LOSSY_COUNT = 0.15, 4
 
 #: Phases in which the server answers something. `auth` isn't among them: Microsoft delays refusals on purpose.
 _ANSWERS = (Phase.GREETING, Phase.HTTP, Phase.TOKEN)
@@ -119,10 +119,10 @@ def lossy(seen: Seen, probe: Probe) -> Iterator[Claim]:
         worth(tried, 0.85), told(tried, f"of {loss.tried} TCP handshakes {loss.hit} needed a segment sent again")
     )
     failed = probe.failed_phase
-    if failed is not None and all(each.answered for each in tried.all(Kind.AGAIN)):
+    if failed is not None and tried.went_through():
         scales.add(0.3, f"{failed} failed once, and went through when it was tried again")
-    for other in tried.all(Kind.LOSS):
-        if other.control and other.tried and not is_lossy(other):
+    for other in seen.experiments:
+        if other.experiment is Kind.LOSS and seen.independent(other.vantage, probe.vantage) and not is_lossy(other):
             scales.add(0.3, f"from {other.vantage} {other.hit} of {other.tried} did")
     subject = str(failed) if failed is not None else SPEED
     yield scales.claim(subject, failed or Phase.CONNECT, confirmed=repeated(Scales(Cause.UNKNOWN), tried) or True)

@@ -60,16 +60,15 @@ def not_answered(seen: Seen, probe: Probe) -> Iterator[Claim]:
     kinds = _Hypotheses.of(result.outcome)
     _first_sight(kinds, probe, result.outcome, quoted(result.detail))
     _peers(kinds, seen, probe)
-    _names(kinds, tried)
+    _names(kinds, tried, result.outcome)
     _sizes(kinds, tried, result.outcome)
     _versions(kinds, tried)
     _fingerprints(kinds, tried)
     _kernel(kinds, tried)
-    again = tried.all(Kind.AGAIN)
-    failed_again = bool(again) and not all(each.answered for each in again)
+    failed_again = tried.went_through() is False
     hint = "try other ClientHellos on the same way (`diagnose` does, from a vantage on the clients' side)"
     for scales in kinds.all():
-        if again and not failed_again:
+        if tried.went_through():
             scales.against(0.9, "the same ClientHello was answered when it was sent again", Cause.HEALTHY)
         yield scales.claim(str(Phase.TLS), Phase.TLS, confirmed=failed_again, hint=hint)
     if (claim := once_more(tried, Phase.TLS)) is not None:
@@ -121,10 +120,10 @@ def _peers(kinds: _Hypotheses, seen: Seen, probe: Probe) -> None:
             scales.add(0.15, text)
 
 
-def _names(kinds: _Hypotheses, tried: Tried) -> None:
-    """The same address with another name, or with none."""
+def _names(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
+    """The same address with another name, or with none. Where an alert is the fault, another alert is no passing."""
     named = [each for each in (tried.get(Kind.NO_NAME), tried.get(Kind.OTHER_NAME)) if each is not None]
-    passed = [each for each in named if each.answered]
+    passed = [each for each in named if each.answered and not (each.outcome is outcome is Outcome.ALERT)]
     if passed:
         in_full = [each for each in passed if each.outcome is not Outcome.ALERT]
         what = listed(_named(each) for each in passed)
