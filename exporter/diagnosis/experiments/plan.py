@@ -6,7 +6,8 @@ is down, one more storm of connections helps nobody.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter.catalogue import Target
@@ -21,8 +22,11 @@ from exporter.diagnosis.seen import Seen, failing, is_clean
 from exporter.diagnosis.signatures import signatures
 from exporter.observations import Probe
 from exporter.probe.resolve import Resolver
+from exporter.probe.vantage import resolvers_of
 from exporter.probe.walk import Tools, Vantage
 from exporter.protocols.http import is_microsoft_host
+from exporter.settings import Settings
+from exporter.settings_fields import split_control
 from exporter.vocabulary import CONVERSATION_GOES_ON, Outcome, Phase
 
 #: Walks of one kind of trouble that are looked into.
@@ -33,13 +37,14 @@ AT_ONCE = 6
 CONTROLS = (("www.bing.com", 443), ("www.microsoft.com", 443))
 
 SignIns = Callable[[str, str], bool]
+Kind = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """One walk's trouble: what is looked into, and by which program. Those with an equal `kind` are alike."""
 
-    kind: tuple[str, ...]
+    kind: Kind
     probe: Probe
     subject: Subject
     program: Program
@@ -60,46 +65,46 @@ class Experimenting:
     randomness: random.Random = field(default_factory=random.SystemRandom)
 
     async def run(
-        self,
-        seen: Seen,
-        until: float,
-        *,
-        spread: float = 0.0,
-        told: Callable[[Experiment], None] = lambda _experiment: None,
-        known: Callable[[Probe], bool] = lambda _probe: False,
-    ) -> list[Experiment]:
-        """All experiments that this round calls for, over by `until` (monotonic seconds).
+        self, seen: Seen, troubles: Sequence[Trouble], until: float, *, spread: float = 0.0
+    ) -> AsyncIterator[tuple[Kind, list[Experiment]]]:
+        """The experiments about those troubles, over by `until` (monotonic seconds): each kind's as it ends.
 
-        `spread`: seconds over which their beginnings are spread at random. `known`: whether a walk's trouble was
-        looked into before.
+        `spread`: seconds over which their beginnings are spread at random.
         """
         self.budget.begin_round()
-        chosen = representatives(trouble for trouble in self.troubles(seen) if not known(trouble.probe))
+        chosen = representatives(troubles)
         slots = asyncio.Semaphore(AT_ONCE)
-        made: list[Experiment] = []
 
-        async def one(trouble: Trouble) -> None:
+        async def one(trouble: Trouble) -> tuple[Kind, list[Experiment]]:
             await asyncio.sleep(self.randomness.uniform(0, spread))
             async with slots:
-                trials = Trials(
-                    subject=trouble.subject,
-                    tools=self.tools,
-                    budget=self.budget,
-                    until=until,
-                    randomness=self.randomness,
-                    made=[],
-                    told=told,
-                )
-                try:
-                    async with asyncio.timeout(max(until - self.tools.clock(), 0.0)):
-                        await trouble.program(trials, self._around(seen, trouble))
-                except TimeoutError:
-                    pass  # what was made counts
-                finally:
-                    made.extend(trials.made)
+                return trouble.kind, await self._look_into(trouble, seen, until)
 
-        await asyncio.gather(*(one(trouble) for trouble in chosen))
-        return made
+        tasks = [asyncio.create_task(one(trouble)) for trouble in chosen]
+        left = Counter(trouble.kind for trouble in chosen)
+        found: dict[Kind, list[Experiment]] = {}
+        try:
+            for task in asyncio.as_completed(tasks):
+                kind, made = await task
+                found.setdefault(kind, []).extend(made)
+                left[kind] -= 1
+                if not left[kind]:
+                    yield kind, found[kind]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_into(self, trouble: Trouble, seen: Seen, until: float) -> list[Experiment]:
+        trials = Trials(
+            subject=trouble.subject, tools=self.tools, budget=self.budget, until=until, randomness=self.randomness
+        )
+        try:
+            async with asyncio.timeout(max(until - self.tools.clock(), 0.0)):
+                await trouble.program(trials, self._around(seen, trouble))
+        except TimeoutError:
+            pass  # what was made counts
+        return trials.made
 
     def troubles(self, seen: Seen) -> Iterator[Trouble]:
         """Everything of a round that an experiment may explain."""
@@ -147,6 +152,25 @@ class Experimenting:
         return [each for each in dict.fromkeys(candidates) if each not in vantage.names.resolvers]
 
 
+def experimenting(
+    settings: Settings, tools: Tools, vantages: Sequence[Vantage], budget: ExperimentBudget, may_sign_in: SignIns
+) -> Experimenting:
+    """What experiments need, from the configuration. The appliance's resolvers serve where none else are to be had."""
+    resolvers = list(settings.diagnosis.resolvers)
+    known = {resolver for vantage in vantages for resolver in vantage.names.resolvers}
+    if not resolvers and len(known) < 2:
+        resolvers = resolvers_of(None)
+    return Experimenting(
+        tools=tools,
+        targets=settings.all_targets(),
+        vantages=vantages,
+        budget=budget,
+        controls=[split_control(control) for control in settings.diagnosis.controls],
+        resolvers=resolvers,
+        may_sign_in=may_sign_in,
+    )
+
+
 def _of_probe(probe: Probe, target: Target, vantage: Vantage) -> Iterator[Trouble]:
     failed = probe.failed_phase is not None and probe.outcome not in (Outcome.OK, Outcome.SKIPPED)
     for result in probe.phases:
@@ -179,9 +203,9 @@ def _subject(probe: Probe, target: Target, vantage: Vantage, phase: Phase, outco
     return Subject(target=target, host=probe.host, vantage=vantage, address=probe.address, phase=phase, outcome=outcome)
 
 
-def representatives(troubles: Iterator[Trouble]) -> list[Trouble]:
+def representatives(troubles: Iterable[Trouble]) -> list[Trouble]:
     """A few of each kind: none with the same addresses, and as different in port and host as they come."""
-    by_kind: dict[tuple[str, ...], list[Trouble]] = {}
+    by_kind: dict[Kind, list[Trouble]] = {}
     for trouble in troubles:
         by_kind.setdefault(trouble.kind, []).append(trouble)
     return [trouble for group in by_kind.values() for trouble in _few(group)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -59,7 +59,6 @@ class Trials:
     until: float
     randomness: random.Random
     made: list[Experiment] = field(default_factory=list)
-    told: Callable[[Experiment], None] = lambda _experiment: None
 
     async def again(
         self,
@@ -283,5 +282,4 @@ class Trials:
 
     def _add(self, experiment: Experiment) -> Experiment:
         self.made.append(experiment)
-        self.told(experiment)
         return experiment

@@ -1,5 +1,6 @@
 """Held connections: who forgets them, and after how long."""
 
+import re
 from collections.abc import Iterator
 
 from exporter.diagnosis.experiment import Kind
@@ -10,6 +11,8 @@ from exporter.observations import Probe
 from exporter.vocabulary import Cause, Outcome, Phase
 
 HOLD = "hold"
+#: A server that leaves by itself says so.
+_GOODBYE = re.compile(r"\bBYE\b|\b421\b|-ERR|autologout|time.?out", re.IGNORECASE)
 _CUT = frozenset({Outcome.RESET, Outcome.TIMEOUT, Outcome.CLOSED, Outcome.UNREACHABLE})
 
 
@@ -18,8 +21,7 @@ def idle_cut(seen: Seen, probe: Probe) -> Iterator[Claim]:
     for held in [each for each in seen.experiments if each.experiment is Kind.HOLD]:
         if (held.target, held.vantage) != (probe.target, probe.vantage) or held.outcome not in _CUT:
             continue
-        said_goodbye = held.outcome is Outcome.CLOSED and bool(held.detail)
-        if said_goodbye:
+        if held.outcome is Outcome.CLOSED and _GOODBYE.search(held.detail or ""):
             continue
         scales = Scales(Cause.IDLE_CUT)
         text = f"a connection kept idle for {held.idle or 0:.0f} s is dead when it is used ({held.outcome})"
