@@ -16,7 +16,6 @@ from exporter.diagnosis.rules.wire import tampering_of
 from exporter.diagnosis.seen import (
     INSIDE,
     Seen,
-    Tried,
     canary_answered,
     failing,
     is_clean,
@@ -279,7 +278,7 @@ def _certificate(claim: Claim, seen: Seen, probe: Probe) -> Placed:
         other for other in seen.others(probe) if passed(other, Phase.TLS) and outcome_of(other, Phase.TLS) is Outcome.OK
     ]
     doubtful = any(each.points_to == Cause.CLOCK_SKEW for each in claim.contra)
-    genuine = signatures(probe) is True or _leaf_is_genuine(seen.tried(probe))
+    genuine = signatures(probe) is True or _leaf_is_genuine(seen, probe)
     same_leaf = [other for other in seen.others(probe) if _leaf(other) is not None and _leaf(other) == _leaf(probe)]
     if sound or doubtful:
         return Placed(Responsible.UNKNOWN, next_experiment=_how_to_place(seen, probe))
@@ -297,7 +296,9 @@ def _leaf(probe: Probe) -> str | None:
     return probe.tls.chain[0].sha256 if probe.tls is not None and probe.tls.chain else None
 
 
-def _leaf_is_genuine(tried: Tried) -> bool:
+def _leaf_is_genuine(seen: Seen, probe: Probe) -> bool:
+    """Whether the experiment with another host's intermediate showed it, for this very leaf."""
+    tried = seen.tried(probe)
     found = tried.get(Kind.OTHER_CHAIN)
     return found is not None and found.genuine is True and tried.borrowed_from is None
 

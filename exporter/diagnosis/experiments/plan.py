@@ -14,11 +14,11 @@ from exporter.catalogue import Target
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.experiments import programs
 from exporter.diagnosis.experiments.budget import ExperimentBudget
-from exporter.diagnosis.experiments.programs import Around, Place, Program
-from exporter.diagnosis.experiments.trials import Subject, Trials
+from exporter.diagnosis.experiments.programs import Around, Program
+from exporter.diagnosis.experiments.trials import Place, Subject, Trials
 from exporter.diagnosis.rules.pages import is_page
 from exporter.diagnosis.rules.speed import is_path_slow, late_answer
-from exporter.diagnosis.seen import Seen, failing, is_clean
+from exporter.diagnosis.seen import Seen, failing, is_clean, symptom
 from exporter.diagnosis.signatures import signatures
 from exporter.observations import Probe
 from exporter.probe.resolve import Resolver
@@ -127,6 +127,7 @@ class Experimenting:
             controls=controls,
             other_ports=tuple(self._other_ports(probe)),
             intermediates=tuple(_with_whole_chain(seen, probe, places)),
+            alike=tuple(self._alike(seen, probe)),
             independent=tuple(independent),
             passes_elsewhere=any(is_clean(other) for other in seen.others(probe)),
             may_sign_in=lambda: self.may_sign_in(probe.target, probe.vantage),
@@ -138,6 +139,13 @@ class Experimenting:
         for other in seen.at(probe.vantage):
             target = self.targets.get(other.target)
             if target is not None and other.address and other.host != probe.host and is_clean(other):
+                yield Place(target=target, host=other.host, address=other.address, port=other.port)
+
+    def _alike(self, seen: Seen, probe: Probe) -> Iterator[Place]:
+        """Other hosts of this vantage that ended as this one did."""
+        for other in seen.at(probe.vantage):
+            target = self.targets.get(other.target)
+            if target is not None and other.address and other is not probe and symptom(other) == symptom(probe):
                 yield Place(target=target, host=other.host, address=other.address, port=other.port)
 
     def _other_ports(self, probe: Probe) -> list[int]:

@@ -9,10 +9,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from exporter.catalogue import Target
 from exporter.diagnosis.experiment import Experiment, Kind
 from exporter.diagnosis.experiments.hello import Form, HelloChange, LongFirst
-from exporter.diagnosis.experiments.trials import Subject, Trials
+from exporter.diagnosis.experiments.trials import Place, Subject, Trials
 from exporter.probe.resolve import Resolver
 from exporter.probe.walk import Vantage
 from exporter.protocols.canary import canary_token
@@ -31,23 +30,14 @@ _LONG_COMMANDS = {Protocol.IMAP: b"a0 NOOP ", Protocol.SMTP: b"NOOP ", Protocol.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """An address that something of the round connected to."""
-
-    target: Target
-    host: str
-    address: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
     """What a subject is compared with.
 
     `resolvers`: others than its own. `names`: to present instead of its own. `places`: reached from the same vantage,
-    by nothing's fault. `other_ports`: of the same host. `intermediates`: hosts with a whole chain. `independent`:
-    vantages whose packets take another way. `passes_elsewhere`: from one of them it works, so that hops decide nothing.
-    `may_sign_in`: whether one more worthless token may be presented. `dead`: addresses that failed while others worked.
+    by nothing's fault. `other_ports`: of the same host. `intermediates`: hosts with a whole chain. `alike`: other hosts
+    in the same trouble. `independent`: vantages whose packets take another way. `passes_elsewhere`: from one of them it
+    works, so that hops decide nothing. `may_sign_in`: whether one more worthless token may be presented. `dead`:
+    addresses that failed while others worked.
     """
 
     resolvers: tuple[Resolver, ...] = ()
@@ -56,6 +46,7 @@ class Around:
     controls: tuple[tuple[str, int], ...] = ()
     other_ports: tuple[int, ...] = ()
     intermediates: tuple[Place, ...] = ()
+    alike: tuple[Place, ...] = ()
     independent: tuple[Vantage, ...] = ()
     passes_elsewhere: bool = False
     may_sign_in: Callable[[], bool] = lambda: False
@@ -200,8 +191,7 @@ async def elsewhere(trials: Trials, around: Around) -> None:
 async def certificate(trials: Trials, around: Around) -> None:
     """A chain that isn't as it should be."""
     if trials.subject.outcome is Outcome.CERTIFICATE_CHAIN_INCOMPLETE and around.intermediates:
-        places = [(place.target, place.host, place.address) for place in around.intermediates[:2]]
-        await trials.chain_with(places)
+        await trials.chains_with(around.intermediates[:2], around.alike)
         return
     await trials.again(Kind.AGAIN)
     await elsewhere(trials, around)

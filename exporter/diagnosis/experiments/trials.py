@@ -49,6 +49,16 @@ class Subject:
         return self.vantage.proxy is not None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An address that something of the round connected to."""
+
+    target: Target
+    host: str
+    address: str
+    port: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Trials:
     """One subject's experiments. `until`: when all must be over (monotonic seconds)."""
@@ -183,28 +193,40 @@ class Trials:
             replace(experiment, vantage=vantage.name, address=address, tried=count, hit=lost, connections=count)
         )
 
-    async def chain_with(self, intermediates: Sequence[tuple[Target, str, str]]) -> Experiment | None:
-        """The leaf that came without its intermediate, checked with those that other hosts present."""
-        if not self._may(1 + len(intermediates)):
-            return None
-        own = await self._chain(self.subject.target, self.subject.host, self.subject.address)
-        for target, host, address in intermediates:
-            others = await self._chain(target, host, address)
-            path = self.tools.roots.verified_path([*own[:1], *others]) if own else 0
-            if isinstance(path, list):
-                found = self._experiment(Kind.OTHER_CHAIN, Phase.TLS, Outcome.OK, None, None)
-                return self._add(replace(found, host=host, address=address, genuine=True))
-        return self._add(
-            self._experiment(Kind.OTHER_CHAIN, Phase.TLS, Outcome.CERTIFICATE_CHAIN_INCOMPLETE, None, None)
+    async def chains_with(self, intermediates: Sequence[Place], alike: Sequence[Place]) -> None:
+        """Leaves that came without their intermediate, checked with those that other hosts present."""
+        if not self._may(len(intermediates)):
+            return
+        theirs = [(place, await self._chain(place)) for place in intermediates]
+        own = Place(
+            target=self.subject.target,
+            host=self.subject.host,
+            address=self.subject.address or "",
+            port=self.subject.target.port,
         )
+        for place in (own, *alike):
+            if not place.address or not self._may(1):
+                break
+            leaf = (await self._chain(place))[:1]
+            whole = next((other for other, chain in theirs if leaf and self._leads_to_a_root([*leaf, *chain])), None)
+            outcome = Outcome.OK if whole is not None else Outcome.CERTIFICATE_CHAIN_INCOMPLETE
+            found = self._experiment(Kind.OTHER_CHAIN, Phase.TLS, outcome, None, None)
+            found = replace(found, target=place.target.name, port=place.port, address=place.address)
+            host = whole.host if whole is not None else place.host
+            self._add(replace(found, host=host, genuine=whole is not None))
 
-    async def _chain(self, target: Target, host: str, address: str | None) -> list[Certificate]:
+    def _leads_to_a_root(self, chain: Sequence[Certificate]) -> bool:
+        return isinstance(self.tools.roots.verified_path(chain), list)
+
+    async def _chain(self, place: Place) -> list[Certificate]:
+        """What a host presents, leaf first."""
         tls = Listening(self.tools.tls)
-        vantage = self._vantage(AdjustedSockets(self._sockets()), address)
-        if address is not None and not self.subject.proxied:
-            vantage = replace(vantage, names=replace(vantage.names, hosts={host: [address]}))
+        vantage = self._vantage(AdjustedSockets(self._sockets()), place.address)
+        if not self.subject.proxied:
+            vantage = replace(vantage, names=replace(vantage.names, hosts={place.host: [place.address]}))
         deadline = Deadline(self.tools.clock() + PATIENCE * 2)
-        await walk(target, host, vantage, replace(self.tools, tls=tls, timeout=PATIENCE), deadline=deadline)
+        tools = replace(self.tools, tls=tls, timeout=PATIENCE)
+        await walk(place.target, place.host, vantage, tools, deadline=deadline)
         return parse_chain(tls.chain)
 
     def _may(self, connections: int) -> bool:

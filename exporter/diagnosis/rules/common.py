@@ -10,6 +10,8 @@ from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome, Phase
 
 #: Characters of a network's text that an observation quotes.
 QUOTED = 200
+#: An answer is late from here on, seconds.
+LATE = 2.0
 #: An experiment of another target that failed alike speaks a little less for this one.
 BORROWED = 0.9
 
@@ -58,8 +60,9 @@ def alike(seen: Seen, probe: Probe, phase: Phase) -> list[Probe]:
 
 def once_more(tried: Tried, phase: Phase) -> Claim | None:
     """That it was a passing trouble: the same, walked again, went through."""
-    again = tried.all(Kind.AGAIN)
-    if not tried.went_through():
+    again, patient = tried.all(Kind.AGAIN), tried.get(Kind.PATIENT)
+    slow = patient is not None and patient.answered and (patient.seconds or 0.0) >= LATE
+    if not tried.went_through() or slow:
         return None
     scales = Scales(Cause.HEALTHY)
     scales.add(0.95, f"it failed once in {phase}, and went through when it was tried again {times(again)}")

@@ -7,7 +7,7 @@ from exporter.diagnosis.experiment import Kind
 from exporter.diagnosis.rules.common import alike, listed, quoted, repeated, told, worth
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.signatures import signatures
-from exporter.diagnosis.weigh import Claim, Scales
+from exporter.diagnosis.weigh import Claim, Scales, believed
 from exporter.observations import PhaseResult, Probe
 from exporter.vocabulary import Cause, Outcome, Phase
 
@@ -42,16 +42,15 @@ def foreign_page(seen: Seen, probe: Probe) -> Iterator[Claim]:
             continue
         if signatures(probe) is True and phase is not Phase.TLS:
             continue
-        portal, block = Scales(Cause.CAPTIVE_PORTAL), Scales(Cause.BLOCK_PAGE)
-        _read_page(portal, block, result)
-        _weigh_answerer(portal, block, seen, probe, phase)
-        for scales in (portal, block):
-            confirmed = repeated(scales, seen.tried(probe), 0.1)
-            yield scales.claim(str(phase), phase, includes=_INTERCEPTION, confirmed=confirmed)
+        scales = _read_page(result)
+        _weigh_answerer(scales, seen, probe, phase)
+        page = seen.tried(probe).get(Kind.PAGE)
+        yield scales.claim(str(phase), phase, includes=_INTERCEPTION, confirmed=page is not None and not page.answered)
 
 
-def _read_page(portal: Scales, block: Scales, result: PhaseResult) -> None:
+def _read_page(result: PhaseResult) -> Scales:
     """What the page says of itself. A redirect is a portal's way, unless its address says that it blocks."""
+    portal, block = Scales(Cause.CAPTIVE_PORTAL), Scales(Cause.BLOCK_PAGE)
     said = result.detail or ""
     text = f"a page that isn't Microsoft's answers: {quoted(said)}"
     redirects = bool(_REDIRECT.search(said))
@@ -63,26 +62,24 @@ def _read_page(portal: Scales, block: Scales, result: PhaseResult) -> None:
     if _BLOCK.search(said):
         block.add(0.7, "it says that access is blocked")
         portal.against(0.5, "it says that access is blocked", block.cause)
+    return max((portal, block), key=lambda scales: believed(scales.pro, scales.contra))
 
 
-def _weigh_answerer(portal: Scales, block: Scales, seen: Seen, probe: Probe, phase: Phase) -> None:
+def _weigh_answerer(scales: Scales, seen: Seen, probe: Probe, phase: Phase) -> None:
     tried = seen.tried(probe)
-    both = (portal, block)
     if signatures(probe) is False:
-        for scales in both:
-            scales.add(0.3, "it comes with somebody else's certificate")
+        scales.add(0.3, "it comes with somebody else's certificate")
     if same := alike(seen, probe, phase):
-        for scales in both:
-            scales.add(0.2, f"the same happens to {listed(other.target for other in same)}")
+        scales.add(0.2, f"the same happens to {listed(other.target for other in same)}")
     page = tried.get(Kind.PAGE)
     if page is not None and page.private:
-        for scales in both:
-            scales.add(worth(tried, 0.4), told(tried, "the page is at a private address"))
+        scales.add(worth(tried, 0.4), told(tried, "the page is at a private address"))
+    if page is not None and page.outcome is Outcome.OK:
+        scales.against(0.8, "once more, Microsoft answered", Cause.HEALTHY)
     for other in seen.others(probe):
         there = other.phase(phase)
         if there is not None and there.outcome is Outcome.OK:
-            for scales in both:
-                scales.add(0.5, f"from {other.vantage} Microsoft answers")
+            scales.add(0.5, f"from {other.vantage} Microsoft answers")
 
 
 def proxy_refused(seen: Seen, probe: Probe) -> Iterator[Claim]:

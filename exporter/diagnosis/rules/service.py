@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from exporter.diagnosis.experiment import Kind
 from exporter.diagnosis.rules.common import listed, once_more, quoted, repeated, result_of
 from exporter.diagnosis.seen import Seen, symptom
 from exporter.diagnosis.signatures import inspection_product, signatures
@@ -78,8 +79,10 @@ def silent_everywhere(seen: Seen, probe: Probe) -> Iterator[Claim]:
     scales = Scales(Cause.SERVICE_OUTAGE)
     scales.add(0.4, f"TLS stands with Microsoft's own chain, then {result.phase}: {result.outcome}")
     scales.add(0.5, f"from {listed(other.vantage for other in same)} it is the same")
-    confirmed = repeated(scales, seen.tried(probe), 0.3)
-    yield scales.claim(str(result.phase), result.phase, confirmed=confirmed)
+    tried = seen.tried(probe)
+    if tried.answered(Kind.PATIENT):
+        scales.against(0.9, "with patience it answers", Cause.SLOW_SERVICE)
+    yield scales.claim(str(result.phase), result.phase, confirmed=repeated(scales, tried, 0.3))
 
 
 _SPEECH = (Phase.GREETING, Phase.CAPABILITY, Phase.HTTP, Phase.TOKEN, Phase.AUTH)

@@ -6,15 +6,15 @@ The TCP and TLS handshakes show the path's own round trips; what is late beyond 
 from collections.abc import Iterator
 
 from exporter.diagnosis.experiment import Experiment, Kind
-from exporter.diagnosis.rules.common import listed, repeated, told, worth
+from exporter.diagnosis.rules.common import LATE, listed, repeated, told, worth
 from exporter.diagnosis.seen import Seen, Tried
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import PhaseResult, Probe
 from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome, Phase, Protocol
 
 SPEED = "speed"
-#: An answer is late from here on, seconds, where the path's own round trips took a quarter of it at most.
-LATE, PATH_SHARE = 2.0, 0.25
+#: An answer is late by itself where the path's own round trips took a quarter of it at most.
+PATH_SHARE = 0.25
 #: A path is slow from here on, seconds: a TCP handshake, a TLS handshake, and one many times the TCP round trip.
 SLOW_CONNECT, SLOW_TLS, LONG_TLS, MANY_TIMES = 0.5, 1.0, 0.4, 10.0
 #: A vantage is quick beside one that takes this many times as long.

@@ -34,7 +34,7 @@ class _Hypotheses:
         silent = outcome is Outcome.TIMEOUT
         return cls(
             by_name=Scales(Cause.SNI_DROPPED if silent else Cause.SNI_RESET),
-            any_hello=None if silent else Scales(Cause.TLS_RESET),
+            any_hello=Scales(Cause.TLS_RESET) if outcome in _ABRUPT else None,
             large=Scales(Cause.LARGE_HELLO_DROPPED),
             mtu=Scales(Cause.MTU_BLACKHOLE),
             version=Scales(Cause.TLS_VERSION_BLOCKED),
@@ -62,7 +62,7 @@ def not_answered(seen: Seen, probe: Probe) -> Iterator[Claim]:
     _peers(kinds, seen, probe)
     _names(kinds, tried, result.outcome)
     _sizes(kinds, tried, result.outcome)
-    _versions(kinds, tried)
+    _versions(kinds, tried, result.outcome)
     _fingerprints(kinds, tried)
     _kernel(kinds, tried)
     failed_again = tried.went_through() is False
@@ -152,8 +152,8 @@ def _sizes(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
     named = tried.answered(Kind.NO_NAME) or tried.answered(Kind.OTHER_NAME)
     if small:
         text = told(tried, "a small ClientHello with the same name and versions is answered, the large one isn't")
-        kinds.large.add(worth(tried, 0.85), text)
-        kinds.mtu.add(worth(tried, 0.4), text)
+        kinds.large.add(worth(tried, 0.9), text)
+        kinds.mtu.add(worth(tried, 0.3), text)
         kinds.against(worth(tried, 0.93), text, kinds.large, kinds.mtu)
     elif small is False:
         kinds.large.against(worth(tried, 0.9), told(tried, "a small ClientHello isn't answered either"))
@@ -162,42 +162,38 @@ def _sizes(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
         kinds.mtu.add(worth(tried, 0.9), text)
         kinds.against(worth(tried, 0.8), text, kinds.mtu)
     elif segments is False:
-        kinds.mtu.against(worth(tried, 0.4), told(tried, "small segments (MSS 536) change nothing"))
-        if small:
-            kinds.mtu.against(worth(tried, 0.6), told(tried, "the large ClientHello fails in small segments too"))
+        weight = 0.85 if small else 0.2  # a proxy on the way may make its own segments
+        kinds.mtu.against(worth(tried, weight), told(tried, "small segments (MSS 536) change nothing"))
     if small_answer and not small and outcome is Outcome.TIMEOUT:
         text = told(
             tried, "a ClientHello with the same name whose answer is small is answered; a certificate never comes"
         )
-        kinds.mtu.add(worth(tried, 0.85), text)
-        kinds.against(worth(tried, 0.9), text, kinds.mtu, kinds.version)
+        kinds.mtu.add(worth(tried, 0.9), text)
+        kinds.against(worth(tried, 0.9), text, kinds.mtu)
     elif small_answer is False:
         kinds.mtu.against(worth(tried, 0.7), told(tried, "not even a ClientHello whose answer is small is answered"))
 
 
-def _versions(kinds: _Hypotheses, tried: Tried) -> None:
-    old, new = tried.answered(Kind.TLS_1_2), tried.answered(Kind.TLS_1_3)
-    refused = {each.outcome for each in tried.all(Kind.TLS_1_2, Kind.TLS_1_3)} & _REFUSED
-    alone = _met(tried, Kind.TLS_1_2), _met(tried, Kind.TLS_1_3)
-    if alone == (True, False) and not tried.answered(Kind.SMALL_HELLO):
-        text = told(tried, "TLS 1.2 alone is answered, TLS 1.3 alone isn't")
+def _versions(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
+    """Each version alone. One that ends as the whole did is blocked; an alert of the server's own says nothing."""
+    old, new = tried.get(Kind.TLS_1_2), tried.get(Kind.TLS_1_3)
+    if old is None or new is None:
+        return
+    passes = [each for each in (old, new) if each.answered and each.outcome is not Outcome.ALERT]
+    blocked = [each for each in (old, new) if each.outcome is outcome]
+    if passes and blocked and not tried.answered(Kind.SMALL_HELLO):
+        text = told(
+            tried, f"{_VERSIONS[passes[0].experiment]} alone is answered, {_VERSIONS[blocked[0].experiment]} isn't"
+        )
         kinds.version.add(worth(tried, 0.9), text)
         kinds.against(worth(tried, 0.85), text, kinds.version)
-    elif alone == (False, True):
-        text = told(tried, "TLS 1.3 alone is answered, TLS 1.2 alone isn't")
-        kinds.version.add(worth(tried, 0.8), text)
-        kinds.against(worth(tried, 0.8), text, kinds.version)
-    elif old is not None and new is not None and not any(alone):
-        if refused:
-            kinds.version.add(worth(tried, 0.3), told(tried, "each version alone is refused too"))
-        else:
-            kinds.version.against(worth(tried, 0.8), told(tried, "no version alone is answered either"))
+    elif len(blocked) == 2 and outcome in _REFUSED:
+        kinds.version.add(worth(tried, 0.3), told(tried, "each version alone is refused too"))
+    elif len(blocked) == 2:
+        kinds.version.against(worth(tried, 0.8), told(tried, "no version alone is answered either"))
 
 
-def _met(tried: Tried, kind: Kind) -> bool | None:
-    """Whether a version alone led to a handshake: an alert that refuses it doesn't count."""
-    found = tried.get(kind)
-    return None if found is None else found.answered and found.outcome is not Outcome.ALERT
+_VERSIONS = {Kind.TLS_1_2: "TLS 1.2", Kind.TLS_1_3: "TLS 1.3"}
 
 
 def _fingerprints(kinds: _Hypotheses, tried: Tried) -> None:
