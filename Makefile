@@ -1,7 +1,7 @@
 # make setup, demo, run, test, lint, bench, lock, clean. Arguments of a command go in ARGS: make demo ARGS=--once
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo run test lint format bench lock clean
+.PHONY: help setup dev demo run test lint format bench alerts lock clean
 
 BIN := .venv/bin
 EXPORTER := $(BIN)/outlook-auth-exporter
@@ -14,6 +14,7 @@ help:
 	@echo 'make test    all tests; the Debian packages that they need are named, then installed'
 	@echo 'make lint    ruff and strict types'
 	@echo 'make bench   the measurements of benchmarks/'
+	@echo 'make alerts  alerts/rules.yml and the alerts'\'' runbooks anew from alerts/source.yaml'
 	@echo 'make lock    the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions'
 	@echo 'make clean   removes what these made, .venv included'
 
@@ -55,6 +56,9 @@ format: dev
 bench: dev
 	@scripts/install-test-packages
 	$(BIN)/python -m benchmarks $(ARGS)
+
+alerts: dev
+	$(BIN)/python -m alerts.render
 
 lock:
 	@scripts/lock $(if $(UPGRADE),--upgrade)
