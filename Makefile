@@ -1,7 +1,7 @@
 # make setup, demo, run, test, lint, bench, lock, clean. Arguments of a command go in ARGS: make demo ARGS=--once
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo run test lint format bench lock clean
+.PHONY: help setup dev demo run test lint format bench lock runbooks clean
 
 BIN := .venv/bin
 EXPORTER := $(BIN)/outlook-auth-exporter
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint    ruff and strict types'
 	@echo 'make bench   the measurements of benchmarks/'
 	@echo 'make lock    the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions'
+	@echo 'make runbooks  docs/runbooks anew from exporter/diagnosis/causes.yaml'
 	@echo 'make clean   removes what these made, .venv included'
 
 setup: .venv/installed
@@ -55,6 +56,9 @@ format: dev
 bench: dev
 	@scripts/install-test-packages
 	$(BIN)/python -m benchmarks $(ARGS)
+
+runbooks: setup
+	$(BIN)/python -m exporter.diagnosis.runbooks docs/runbooks
 
 lock:
 	@scripts/lock $(if $(UPGRADE),--upgrade)
