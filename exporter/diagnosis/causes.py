@@ -1,6 +1,6 @@
 """What each cause means and what to do about it: `causes.yaml`, the one source of remedies, sentences and runbooks."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -43,11 +43,17 @@ def _about(entry: Mapping[str, Any], changes: Mapping[str, str]) -> About:
         title=entry["title"],
         sentence=entry["sentence"],
         remedy=entry["remedy"],
-        users=tuple(entry["users"]),
+        users=tuple(_flat(entry["users"])),
         confirm=tuple(entry["confirm"]),
         change=tuple(changes.get(piece, piece).strip() for piece in entry["change"]),
         ticket=entry["ticket"],
     )
+
+
+def _flat(listed: Iterable[Any]) -> Iterator[str]:
+    """A list whose entries may be shared lists."""
+    for each in listed:
+        yield from _flat(each) if isinstance(each, list) else (each,)
 
 
 def remedy_of(cause: Cause, responsible: Responsible, probe: Probe | None) -> str:
@@ -67,7 +73,7 @@ def runbook_of(cause: Cause) -> str:
 
 
 def _filled(text: str, probe: Probe | None, **more: str) -> str:
-    values = {"host": "the server", "port": "", "rows": "", "issuer": "not known", **more}
+    values = {"host": "the server", "port": "", "rows": "see the rows in its runbook", "issuer": "not known", **more}
     if probe is not None:
         values |= {
             "host": probe.host,

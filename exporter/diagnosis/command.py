@@ -18,7 +18,7 @@ from exporter.diagnosis import recording
 from exporter.diagnosis.allowlist import allowlist
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.experiments.budget import PER_ROUND, ExperimentBudget
-from exporter.diagnosis.experiments.hold import hold
+from exporter.diagnosis.experiments.hold import hold_all
 from exporter.diagnosis.experiments.plan import Experimenting, Kind, experimenting
 from exporter.diagnosis.judge import judge
 from exporter.diagnosis.report import report
@@ -219,18 +219,11 @@ class Diagnosis:
         known = self.settings.all_targets()
         asked = {target.name for target in self.targets}
         seconds = min(self.settings.probe.hold.duration, HOLD_SECONDS)
-        runs = [
-            hold(known[name], vantage, self.prober.tools, seconds, self._account_for(name, vantage), self.prober.skew)
-            for name in self.settings.probe.hold.targets if name in asked
-            for vantage in self.vantages
-        ]  # fmt: skip
-        if runs:
-            self.printing.progress(f"holding {len(runs)} connections for {seconds:g} s")
-        return [held for held in await asyncio.gather(*runs) if held is not None]
-
-    def _account_for(self, target: str, vantage: Vantage) -> Account | None:
-        accounts = self.accounts.accounts
-        return next((a for a in accounts if target in a.targets and vantage.name in a.vantages), None)
+        targets = [known[name] for name in self.settings.probe.hold.targets if name in asked]
+        if targets:
+            self.printing.progress(f"holding {len(targets)} targets for {seconds:g} s")
+        accounts, skew = self.accounts.accounts, self.prober.skew
+        return await hold_all(targets, self.vantages, self.prober.tools, seconds, accounts, skew)
 
     async def _experiments(self, seen: Seen, holds: asyncio.Task[list[Experiment]], until: float) -> Seen:
         """Makes experiments, and prints each verdict once nothing more can change it."""
@@ -246,10 +239,12 @@ class Diagnosis:
             self.printing.progress(
                 f"{len(waiting)} ways fail or are slow: trying again with one thing changed at a time"
             )
-        async for kind, made in work.run(seen, troubles, until):
-            seen = replace(seen, experiments=(*seen.experiments, *made))
+        async for progress in work.run(seen, troubles, until):
+            seen = replace(seen, experiments=(*seen.experiments, *progress.made))
+            if not progress.over:
+                continue
             for way, kinds in waiting.items():
-                kinds.discard(kind)
+                kinds.discard(progress.kind)
                 if not kinds and way[0] not in held:
                     open_ways.discard(way)
             self._print(seen, except_for=open_ways)

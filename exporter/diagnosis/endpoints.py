@@ -81,12 +81,12 @@ def rows_in_words(host: str, port: int) -> str:
     listed = endpoints()
     row = listed.covering(host, port)
     if row is not None:
-        kind = "required" if row.required else "optional, and so easily forgotten"
-        return f"row id {row.id} of Microsoft's list, {kind}."
+        kind = "required" if row.required else "optional and so easily forgotten"
+        return f"row id {row.id} of Microsoft's list, {kind}"
     others = [each for each in listed.rows if each.covers(host)]
     if others or host in listed.like_exchange:
-        return f"port {port} of this host stands in no row of Microsoft's list."
-    return ""
+        return f"port {port} of this host stands in no row of Microsoft's list"
+    return "it is no host of Microsoft's list"
 
 
 def _fits(pattern: str, host: str) -> bool:

@@ -17,7 +17,7 @@ class Case:
     at: int = 140
 
 
-def _of(series: str, bad: str, good: str, at: int = 140, **labels: str) -> Case:
+def _of(series: str, bad: str, good: str, **labels: str) -> Case:
     return Case(((series, bad, good),), labels)
 
 

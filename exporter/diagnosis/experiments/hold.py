@@ -5,7 +5,7 @@ the session's. Without one it is the first command behind the greeting.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.accounts.attempt import sign_in
@@ -55,6 +55,27 @@ class IdleBefore(TlsStream):
             self._waits = False
             await asyncio.sleep(self._seconds)
         return await super().send(data)
+
+
+async def hold_all(
+    targets: Sequence[Target],
+    vantages: Sequence[Vantage],
+    tools: Tools,
+    seconds: float,
+    accounts: Sequence[Account] = (),
+    skew: float = 0.0,
+) -> list[Experiment]:
+    """Every target kept idle from every vantage, side by side."""
+
+    def account_for(target: Target, vantage: Vantage) -> Account | None:
+        return next((a for a in accounts if target.name in a.targets and vantage.name in a.vantages), None)
+
+    runs = [
+        hold(target, vantage, tools, seconds, account_for(target, vantage), skew)
+        for target in targets
+        for vantage in vantages
+    ]
+    return [held for held in await asyncio.gather(*runs) if held is not None]
 
 
 async def hold(

@@ -51,6 +51,15 @@ class Trouble:
     dead: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One representative was looked into. `over`: the last of its kind."""
+
+    kind: Kind
+    made: tuple[Experiment, ...]
+    over: bool
+
+
 @dataclass(slots=True, kw_only=True)
 class Experimenting:
     """What experiments need of the prober. `may_sign_in(target, vantage)`: spends one more worthless token."""
@@ -66,8 +75,8 @@ class Experimenting:
 
     async def run(
         self, seen: Seen, troubles: Sequence[Trouble], until: float, *, spread: float = 0.0
-    ) -> AsyncIterator[tuple[Kind, list[Experiment]]]:
-        """The experiments about those troubles, over by `until` (monotonic seconds): each kind's as it ends.
+    ) -> AsyncIterator["Progress"]:
+        """The experiments about those troubles, over by `until` (monotonic seconds), as each of them ends.
 
         `spread`: seconds over which their beginnings are spread at random.
         """
@@ -82,14 +91,11 @@ class Experimenting:
 
         tasks = [asyncio.create_task(one(trouble)) for trouble in chosen]
         left = Counter(trouble.kind for trouble in chosen)
-        found: dict[Kind, list[Experiment]] = {}
         try:
             for task in asyncio.as_completed(tasks):
                 kind, made = await task
-                found.setdefault(kind, []).extend(made)
                 left[kind] -= 1
-                if not left[kind]:
-                    yield kind, found[kind]
+                yield Progress(kind, tuple(made), over=not left[kind])
         finally:
             for task in tasks:
                 task.cancel()
