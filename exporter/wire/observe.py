@@ -130,7 +130,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         target=target,
         sni=hello.server_name if hello is not None else None,
         outcome=outcome,
-        alert=_alert(tls, outcome) if tls is not None else None,
+        alert=_alert(flow, tls, outcome) if tls is not None else None,
         tls_version=tls.version if tls is not None else None,
         cipher=server_hello.cipher if server_hello is not None else None,
         group=tls.group if tls is not None else None,
@@ -156,11 +156,11 @@ def _issuer(text: str | None, server: str) -> str | None:
     return clean(text, keep=(server,)) if text is not None else None
 
 
-def _alert(tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:
+def _alert(flow: Flow, tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:
     """In clear, or as far as it is told by its place; where bytes are missing, places tell nothing."""
     if tls.alert is not None or outcome is ConnectionOutcome.INCOMPLETE:
         return tls.alert
-    return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED)
+    return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED, closed_at=flow.closed_at)
 
 
 def _has_end(flow: Flow, *, from_client: bool) -> bool:
