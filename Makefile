@@ -41,7 +41,7 @@ run: setup
 
 test: dev
 	@scripts/install-test-packages
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: dev
 	$(BIN)/ruff check .
