@@ -11,7 +11,7 @@ from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Goal
 from exporter.wire.clear_text import ClearSignIn
 from exporter.wire.flow import Flow
-from exporter.wire.inferring import infer
+from exporter.wire.inference import infer
 from exporter.wire.outcome import SECOND
 from exporter.wire.replies import Reply, first_reply
 from exporter.wire.servers import mail_protocol
@@ -96,6 +96,7 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
         microsoft=target is not None and not target.custom,
         banner_length=text.banner_length if text is not None else None,
         ehlo_reply_length=text.ehlo_reply_length if text is not None else None,
+        starttls=text is not None,
     )
 
 

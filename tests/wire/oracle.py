@@ -1,6 +1,7 @@
 """What Wireshark says of a capture, connection by connection, from its fields."""
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,8 +46,8 @@ class Seen:
         return (*self.client, *self.server)
 
 
-def dissect(file: Path) -> list[Seen]:
-    """Every TCP connection of the capture."""
+def dissect(file: Path, tls_ports: Sequence[int]) -> list[Seen]:
+    """Every TCP connection of the capture; at these ports TLS is spoken."""
     command = [
         require_program("tshark"),
         "-r",
@@ -62,6 +63,8 @@ def dissect(file: Path) -> list[Seen]:
     ]
     for name in FIELDS:
         command += ["-e", name]
+    for port in tls_ports:  # else a client's port that some protocol has registered decides
+        command += ["-d", f"tcp.port=={port},tls"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     found: dict[str, Seen] = {}
     for line in done.stdout.splitlines():

@@ -19,6 +19,7 @@ OPENSSL_SERVERS = {
     TLS12: ["-tls1_2"], TLS13: ["-tls1_3"], CBC: ["-tls1_2", "-cipher", "ECDHE-RSA-AES256-SHA384"],
     RETRY: ["-tls1_3", "-groups", "P-384"], RSA: ["-tls1_2", "-cipher", "AES128-SHA"],
 }  # fmt: skip
+PORTS = [*OPENSSL_SERVERS, GO, CLOSED]
 NAME = "imap-mail.outlook.com"
 START_SECONDS = 10.0
 
@@ -78,7 +79,8 @@ def capturing(where: str, file: Path) -> Iterator[None]:
         "-U",
         "-Z",
         "root",
-        "--immediate-mode",
+        "-B",
+        "65536",
     ]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     assert child.stderr is not None

@@ -16,7 +16,7 @@ from exporter.wire.capture_file import CaptureFile
 from tests.wire.conversation import inspect_file
 from tests.wire.frames import Frame, pcap
 from tests.wire.oracle import Seen, dissect
-from tests.wire.real_captures import make_capture
+from tests.wire.real_captures import PORTS, make_capture
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -37,7 +37,7 @@ def frames(capture: Path) -> list[Frame]:
 def pairs(file: Path) -> Iterator[tuple[Connection, Seen]]:
     """Ours and Wireshark's, of the same connections; there are no others."""
     ours = {(c.client, c.client_port, c.server, c.server_port): c for c in inspect_file(file.read_bytes())}
-    theirs = {seen.key: seen for seen in dissect(file)}
+    theirs = {seen.key: seen for seen in dissect(file, PORTS)}
     assert set(ours) == set(theirs)
     for key, connection in ours.items():
         yield connection, theirs[key]  # type: ignore[index] # in files the client's address is always told
@@ -147,7 +147,7 @@ def test_cut_in_the_middle(tmp_path: Path, frames: list[Frame]):
 def pairs_of_both(file: Path) -> Iterator[tuple[Connection, Seen]]:
     """Of those that both see: Wireshark counts the last acknowledgment of a connection as one too."""
     ours = {(c.client, c.client_port, c.server, c.server_port): c for c in inspect_file(file.read_bytes())}
-    theirs = {seen.key: seen for seen in dissect(file)}
+    theirs = {seen.key: seen for seen in dissect(file, PORTS)}
     both = set(ours) & set(theirs)
     assert len(both) >= len(ours) - 1
     return ((ours[key], theirs[key]) for key in both)  # type: ignore[index]
