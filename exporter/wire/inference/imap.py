@@ -128,9 +128,7 @@ def in_session(
 ) -> tuple[Move, ...]:
     """Any command; `long`: how surprising one is that is as long as a token. `last`: it may be the client's last."""
     return tuple(
-        Move(
-            size=Size(low, high, tagged=tagged, bits=bits), asks="session", then={Verdict.DONE: then}, not_last=not last
-        )
+        Move(size=Size(low, high, tagged=tagged, bits=bits), asks="session", then={Verdict.DONE: then}, not_last=not last)
         for low, high, bits in ((shortest, 60, 4), (61, 430, 7), (431, 10_000_000, long))
     )
 

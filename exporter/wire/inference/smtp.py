@@ -114,12 +114,7 @@ GENERIC: Words = {
     "noop": (done(6, 60, tagged=False),),
     "logout": (done(5, 120, tagged=False),),
     "illegal": (done(6, 26, 3, tagged=False), done(27, 300, tagged=False)),
-    "mail": (
-        done(6, 30, tagged=False),
-        done(31, 45, 1, tagged=False),
-        done(46, 110, 4, tagged=False),
-        done(111, 1_000, 5, tagged=False),
-    ),
+    "mail": (done(6, 30, tagged=False), done(31, 45, 1, tagged=False), done(46, 110, 4, tagged=False), done(111, 1_000, 5, tagged=False)),
     "begin": (goes_on(5, 8), goes_on(9, 24, 4), *ranges(Verdict.REFUSED, (15, 160, 4), tagged=False)),
     "prompt": (goes_on(18, 18), goes_on(5, 40, 4), *ranges(Verdict.REFUSED, (20, 160, 4), tagged=False)),
     "challenge": (goes_on(24, 400), goes_on(5, 8, 3)),
