@@ -28,6 +28,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"  # neither: the server couldn't say
+    UNCLEAR = "unclear"  # among answers to other commands: it can't be told which
 
 
 class Answer(NamedTuple):
@@ -120,6 +121,7 @@ REFUSED = "refused"
 STUBBORN = "stubborn"  # refused, and talking on as if nothing had happened
 CHALLENGED = "challenged"
 LEFT = "left"  # the client said goodbye
+TOGETHER = "together"  # behind commands that were sent together
 
 #: How surprising it is that a connection ends in a state, closed by the client or by the server.
 ENDS: Mapping[str, tuple[float, float]] = {
@@ -129,6 +131,7 @@ ENDS: Mapping[str, tuple[float, float]] = {
     STUBBORN: (0, 0),
     CHALLENGED: (1, 2),
     LEFT: (0, 0),
+    TOGETHER: (0, 0),
     "unanswered": (3, 5),
     "unclear": (0, 0),
 }
@@ -143,6 +146,27 @@ SIGNED_IN: Mapping[Verdict, str] = {
     Verdict.THROTTLED: REFUSED,
     Verdict.UNAVAILABLE: REFUSED,
 }
+
+
+def together(*states: tuple[int, int, Mechanism]) -> tuple[Move, ...]:
+    """A credential in one turn with other commands, from rows of (low, high, mechanism): who does so does it with all."""
+    return tuple(
+        Move(
+            size=Size(low, high, tagged=False, bits=8),
+            asks="together",
+            then={Verdict.UNCLEAR: TOGETHER},
+            mechanism=mechanism,
+            cost=cost,
+            last=last,
+            not_last=not last,
+        )
+        for low, high, mechanism in states
+        for last, cost in ((True, 6), (False, 12))
+    )
+
+
+#: To be put among the words of every server.
+ANSWERS_TOGETHER = (Answer(20, 10_000_000, Verdict.UNCLEAR, tagged=False, bits=10),)
 
 
 def done(low: int, high: int, cost: float = 0, *, tagged: bool = True) -> Answer:

@@ -4,7 +4,7 @@ They are used where the server is known to be Microsoft's. A size that isn't her
 to have changed, and the shapes that all servers share decide.
 """
 
-from exporter.wire.inference.grammar import Answer, Verdict, Words, done, goes_on, mail, ranges
+from exporter.wire.inference.grammar import ANSWERS_TOGETHER, Answer, Verdict, Words, done, goes_on, mail, ranges
 
 _ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 _BYE = len("* BYE Connection closed. 14\r\n")
@@ -59,19 +59,35 @@ _CAPABILITIES = (
     "IMAP4 IMAP4rev1 AUTH=XOAUTH2 LOGINDISABLED SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+",
     "IMAP4 IMAP4rev1 AUTH=XOAUTH2 LOGINDISABLED SASL-IR UIDPLUS MOVE ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+",
 )
-_CAPABILITY_SIZES = [_line(f"* CAPABILITY {each}") + _tagged("OK CAPABILITY completed.") for each in _CAPABILITIES]
+_SIGNED_IN = (
+    "SASL-IR UIDPLUS MOVE ID UNSELECT CLIENTACCESSRULES CLIENTNETWORKPRESENCELOCATION BACKENDAUTHENTICATE CHILDREN IDLE"
+    " NAMESPACE LITERAL+"
+)
+_CAPABILITIES_SIGNED_IN = tuple(f"IMAP4 IMAP4rev1 {each} {_SIGNED_IN}" for each in ("AUTH=PLAIN AUTH=XOAUTH2", "AUTH=XOAUTH2"))
+
+
+def _capability(text: str, cost: float = 0) -> Answer:
+    size = _line(f"* CAPABILITY {text}") + _tagged("OK CAPABILITY completed.")
+    return done(size, size, cost)
+
+
 _ID = _line('* ID ("name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.20")') + _tagged("OK ID completed.")
 _LOGOUT = _SIGNING_OFF + _tagged("OK LOGOUT completed.")
 #: What is said in a session may be anything: mail. The two sizes are of a mailbox that can't be reached.
 _SESSION = (mail(0, 69, 7), mail(70, 10_000_000, 6))
 
 IMAP: Words = {
-    "capability": tuple(done(size, size) for size in _CAPABILITY_SIZES),
+    "together": ANSWERS_TOGETHER,
+    "capability": tuple(_capability(each) for each in _CAPABILITIES),
+    "capability in session": (
+        *(_capability(each) for each in _CAPABILITIES_SIGNED_IN),
+        *(_capability(each, cost=3) for each in _CAPABILITIES),
+    ),
     "noop": (done(_tagged("OK NOOP completed."), _tagged("OK NOOP completed.")),),
     "id": (done(_ID, _ID),),
     "logout": (done(_LOGOUT, _LOGOUT),),
     "illegal": (done(_MALFORMED, _MALFORMED), done(20, 60, 4),),
-    "literal": (goes_on(3, 60),),
+    "literal": (goes_on(3, 4), goes_on(5, 60, 2)),
     "begin": (goes_on(3, 4), *_imap(_REFUSED, "BAD Command Argument Error. 12"), *_BASIC_DISABLED,
               *_imap(_REFUSED, "NO AUTHENTICATE failed.")),
     "begin login": (goes_on(3, 16),),
@@ -112,6 +128,7 @@ _POP_PASSWORD = (
 )
 
 POP: Words = {
+    "together": ANSWERS_TOGETHER,
     "capability": (done(30, 70, tagged=False),),
     "mechanisms": (done(5, 60, tagged=False),),
     "logout": (done(*(_line("+OK Microsoft Exchange Server POP3 server signing off."),) * 2, tagged=False),),

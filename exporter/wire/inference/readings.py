@@ -30,6 +30,8 @@ _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
 _PONDERED, _PONDERED_MAIL = 6, 2
+#: What is answered at once is waited for.
+_UNAWAITED = 4
 #: These are a line, which comes in one record.
 _ONE_LINE = frozenset({Verdict.REFUSED, Verdict.CONTINUE, Verdict.CHALLENGE})
 _IN_PARTS = 4
@@ -45,6 +47,7 @@ _OUTCOMES = {
     Verdict.CHALLENGE: AuthOutcome.REFUSED,
     Verdict.THROTTLED: AuthOutcome.THROTTLED,
     Verdict.UNAVAILABLE: AuthOutcome.UNKNOWN,
+    Verdict.UNCLEAR: AuthOutcome.UNKNOWN,
 }
 
 
@@ -159,7 +162,8 @@ def _tags(reading: Reading, size: Size, sent: Length, number: int) -> Iterator[t
 def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int) -> Iterator[tuple[Reading, float]]:
     """Where a move leads under each answer that the server's bytes may be."""
     if turn.answer is None:
-        yield _unanswered(reading, move, number), 0
+        awaited = move.mechanism is not None or move.last or move.asks == "session"
+        yield _unanswered(reading, move, number), 0 if awaited else _UNAWAITED
         return
     cheapest: dict[Verdict, float] = {}
     for answer in words[move.asks]:

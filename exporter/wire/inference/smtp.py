@@ -20,7 +20,7 @@ from exporter.wire.inference.grammar import (
     mail,
     ranges,
 )
-from exporter.wire.inference.imap import LONG_RESPONSE, LONG_TOKEN, LONGEST, line, password_response, response
+from exporter.wire.inference.imap import LONG_RESPONSE, LONG_TOKEN, LONGEST, again, line, password_response, response
 from exporter.wire.inference.microsoft import SMTP as MICROSOFT
 from exporter.wire.inference.pop import command, with_response
 
@@ -70,11 +70,11 @@ MOVES: dict[str, tuple[Move, ...]] = {
                        Move(size=line(2, 2), asks="password", then=SIGNED_IN, mechanism=_OTHER, cost=2)),
     CHALLENGED: (Move(size=line(1, 8), asks="after challenge", then={Verdict.REFUSED: REFUSED}),
                  Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
-    REFUSED: (*_CREDENTIALS, _FAREWELL,
+    REFUSED: (*again(_CREDENTIALS), _FAREWELL,
               Move(size=line(7, 90), asks="hello", then={Verdict.DONE: REFUSED}, cost=3),
               Move(size=line(_LONGER_THAN_QUIT, 300), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=2),
               Move(size=command("RSET"), asks="noop", then={Verdict.DONE: REFUSED}, cost=2, not_last=True)),
-    STUBBORN: (*_CREDENTIALS, _FAREWELL,
+    STUBBORN: (*again(_CREDENTIALS), _FAREWELL,
                Move(size=command("RSET"), asks="noop", then={Verdict.DONE: STUBBORN}, cost=1, not_last=True),
                Move(size=line(_LONGER_THAN_QUIT, 300), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=2)),
     FRESH: (Move(size=Size(_LONGER_THAN_QUIT, 10_000_000, tagged=False, bits=6), asks="mail", then={Verdict.DONE: "begun"}),
