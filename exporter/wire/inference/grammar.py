@@ -125,13 +125,15 @@ TOGETHER = "together"  # behind commands that were sent together
 
 #: How surprising it is that a connection ends in a state, closed by the client or by the server.
 ENDS: Mapping[str, tuple[float, float]] = {
-    FRESH: (5, 6),
+    FRESH: (7, 7),
     SESSION: (0, 1),
     REFUSED: (0, 1),
     STUBBORN: (0, 0),
     CHALLENGED: (1, 2),
     LEFT: (0, 0),
     TOGETHER: (0, 0),
+    "begun": (4, 4),
+    "addressed": (1, 1),
     "unanswered": (3, 5),
     "unclear": (0, 0),
 }
@@ -186,7 +188,7 @@ def goes_on(low: int, high: int, cost: float = 0) -> Answer:
 def challenges(prefix: str) -> tuple[Answer, ...]:
     """JSON that announces a refusal, as base64: `{"status":"401"}` is the shortest."""
     base = len(prefix) + 2
-    rows = ((24, 36, 2), (40, 160, 0), (164, 400, 3))
+    rows = ((24, 36, 9), (40, 160, 0), (164, 400, 3))
     return tuple(
         Answer(base + low, base + high, Verdict.CHALLENGE, cost, tagged=False, base64=True) for low, high, cost in rows
     )

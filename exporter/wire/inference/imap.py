@@ -169,7 +169,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     "password literal": (Move(size=line(3, 210), asks="login", then=SIGNED_IN, mechanism=_PASSWORD),),
     "user response": (Move(size=response(4, 60), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
     "password response": password_response("plain"),
-    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
+    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=6),
                        Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
     "other response": (Move(size=response(16, 600), asks="plain", then=SIGNED_IN, mechanism=_OTHER),
@@ -191,13 +191,13 @@ _CHALLENGE = challenges("+ ")
 #: A refusal says what failed ("NO LOGIN failed", RFC 3501 6.2.3): it is hardly shorter than that.
 _REFUSED = ranges(
     Verdict.REFUSED,
-    (9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 24, 1), (25, 26, 0), (27, 70, 1), (71, 99, 3), (100, 180, 7), (181, 400, 14),
+    (9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 24, 1), (25, 26, 0), (27, 70, 1), (71, 99, 5), (100, 180, 10), (181, 400, 14),
 )  # fmt: skip
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(
     Verdict.ACCEPTED,
-    (6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 27, 3), (28, 29, 0), (30, 40, 4), (41, 99, 6), (100, 1_500, 0),
-    (1_501, 4_000, 5),
+    (6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 27, 3), (28, 29, 0), (30, 40, 4), (41, 99, 6),
+    (100, 600, 0), (601, 1_500, 1), (1_501, 4_000, 5),
 )  # fmt: skip
 
 GENERIC: Words = {

@@ -14,7 +14,7 @@ _SELDOM = {Verdict.THROTTLED: 8, Verdict.UNAVAILABLE: 8}
 #: No mailbox takes a password on IMAP or POP since 2024 (facts 8).
 _HISTORIC = 3
 #: A refusal with a farewell behind it is rarer than one without.
-_WITH_FAREWELL = 4
+_WITH_FAREWELL = 6
 
 
 def _tagged(text: str) -> int:
@@ -104,7 +104,7 @@ _POP_PROTOCOL = _line("-ERR Protocol error. 19")
 _POP_CLOSED = _line("-ERR Protocol error. Connection is closed. 10")
 _POP_STATE = _line("-ERR Command is not valid in this state.")
 _POP_ANYWHERE = (
-    Answer(_POP_UNAVAILABLE, _POP_UNAVAILABLE, Verdict.UNAVAILABLE, 3, tagged=False),
+    Answer(_POP_UNAVAILABLE, _POP_UNAVAILABLE, Verdict.UNAVAILABLE, 8, tagged=False),
     Answer(_POP_PROTOCOL, _POP_PROTOCOL, _REFUSED, tagged=False),
     Answer(_POP_CLOSED, _POP_CLOSED, _REFUSED, tagged=False),
     Answer(_POP_STATE, _POP_STATE, _REFUSED, 2, tagged=False),
@@ -123,7 +123,8 @@ _POP_TOKEN = (
 _POP_PASSWORD = (
     _pop(_ACCEPTED, "+OK User successfully logged on.", cost=_HISTORIC),
     _pop(_REFUSED, "-ERR Logon failure: unknown user name or bad password."),
-    _pop(_REFUSED, "-ERR Basic authentication is disabled", spread=1),
+    _pop(_REFUSED, "-ERR Basic authentication is disabled"),
+    _pop(_REFUSED, "-ERR Basic authentication is disabled.", cost=5),  # never seen; the same as being unavailable
     *_POP_ANYWHERE,
 )
 
@@ -178,7 +179,7 @@ _SMTP_REFUSED = (
     *(_smtp(_REFUSED, text, stamp=0, cost=1) for text in _SENTENCES),
     Answer(_line(_NOT_SUPPORTED), _line(_NOT_SUPPORTED), _REFUSED, tagged=False),
     _smtp(Verdict.UNAVAILABLE, "451 4.7.0 Temporary server error. Please try again later. PRX4", stamp=0),
-    Answer(*(_line("454 4.7.0 Temporary authentication failure"),) * 2, Verdict.UNAVAILABLE, tagged=False),
+    Answer(*(_line("454 4.7.0 Temporary authentication failure"),) * 2, Verdict.UNAVAILABLE, 8, tagged=False),
     _smtp(Verdict.THROTTLED, "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", stamp=len("Hostname=")),
     _smtp(Verdict.UNAVAILABLE, "421 4.3.2 Service not active", stamp=0),
 )

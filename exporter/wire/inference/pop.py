@@ -63,7 +63,7 @@ _CREDENTIALS = (
     Move(size=command("AUTH OAUTHBEARER"), asks="begin", names=_TOKEN, then=_BEGUN_TOKEN, cost=1),
     Move(size=with_response("AUTH OAUTHBEARER", LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=1),
     Move(size=command("AUTH CRAM-MD5"), asks="begin other", names=_OTHER, cost=3, then={Verdict.CONTINUE: "other response"}),
-    Move(size=line(len("APOP") + 2 + 1 + 32 + 2, 120), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=7),
+    Move(size=line(len("APOP") + 2 + 1 + 32 + 2, 120), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=9),
 )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
              Move(size=line(len("PASS") + 1 + 2 + 1, 14), asks="password", then=SIGNED_IN, mechanism=_PASSWORD, cost=4)),
     "user response": (Move(size=response(4, 60), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
     "password response": password_response("plain"),
-    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
+    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=6),
                        Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
     "other response": (Move(size=response(16, 600), asks="plain", then=SIGNED_IN, mechanism=_OTHER),),

@@ -38,7 +38,7 @@ _IN_PARTS = 4
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
-_UNCLEAR = "unclear"
+UNCLEAR = "unclear"
 _UNCLEAR_COST, _STILL_UNCLEAR = 34, 16
 
 _OUTCOMES = {
@@ -129,7 +129,7 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
     for reading, cost in readings.items():
         if turn.may_be_close:
             note(reading, cost + _ALERT_COST)
-        note(reading._replace(state=_UNCLEAR), cost + (_STILL_UNCLEAR if reading.state == _UNCLEAR else _UNCLEAR_COST))
+        note(reading._replace(state=UNCLEAR), cost + (_STILL_UNCLEAR if reading.state == UNCLEAR else _UNCLEAR_COST))
         words = grammar.microsoft if reading.words == _MICROSOFT else grammar.generic
         for move in grammar.moves.get(reading.state, ()):
             if (move.last and not last) or (move.not_last and last):
