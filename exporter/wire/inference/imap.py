@@ -191,12 +191,12 @@ _CHALLENGE = challenges("+ ")
 #: A refusal says what failed ("NO LOGIN failed", RFC 3501 6.2.3): it is hardly shorter than that.
 _REFUSED = ranges(
     Verdict.REFUSED,
-    (9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 24, 1), (25, 26, 0), (27, 70, 1), (71, 99, 5), (100, 180, 10), (181, 400, 14),
+    (9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 70, 1), (71, 99, 5), (100, 180, 10), (181, 400, 14),
 )  # fmt: skip
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(
     Verdict.ACCEPTED,
-    (6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 27, 3), (28, 29, 0), (30, 40, 4), (41, 99, 6),
+    (6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 40, 4), (41, 99, 6),
     (100, 600, 0), (601, 1_500, 1), (1_501, 4_000, 5),
 )  # fmt: skip
 

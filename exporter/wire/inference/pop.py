@@ -117,8 +117,8 @@ MOVES: dict[str, tuple[Move, ...]] = {
 }  # fmt: skip
 
 _CHALLENGE = challenges("+ ")
-_REFUSED = ranges(Verdict.REFUSED, (6, 15, 14), (16, 18, 14), (19, 21, 1), (22, 120, 0), (121, 250, 4), tagged=False)
-_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 6), (61, 140, 6), tagged=False)
+_REFUSED = ranges(Verdict.REFUSED, (6, 15, 14), (16, 18, 14), (19, 21, 1), (22, 45, 0), (46, 70, 1), (71, 120, 4), (121, 250, 8), tagged=False)
+_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 5), (61, 140, 4), tagged=False)
 
 GENERIC: Words = {
     "together": ANSWERS_TOGETHER,

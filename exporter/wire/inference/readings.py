@@ -35,6 +35,8 @@ _UNAWAITED = 4
 #: These are a line, which comes in one record.
 _ONE_LINE = frozenset({Verdict.REFUSED, Verdict.CONTINUE, Verdict.CHALLENGE})
 _IN_PARTS = 4
+#: Servers hold back refusals; an acceptance may be late too, and is so less often.
+_LATE_ACCEPTANCE = 2
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
@@ -172,6 +174,8 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
         surprise = answer.surprise(turn.answer, reading.tag)
         if surprise is not None and turn.in_parts and answer.verdict in _ONE_LINE:
             surprise += _IN_PARTS
+        if surprise is not None and turn.is_late and answer.verdict is Verdict.ACCEPTED:
+            surprise += _LATE_ACCEPTANCE
         if surprise is not None and surprise < cheapest.get(answer.verdict, _NEVER):
             cheapest[answer.verdict] = surprise
     for verdict, surprise in cheapest.items():
