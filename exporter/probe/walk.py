@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cryptography import x509
-
 from exporter.catalogue import Target
 from exporter.observations import AddressResult, PhaseResult, TlsResult
 from exporter.probe import identity
@@ -27,6 +25,7 @@ from exporter.probe.conversation_pop import pop_conversation
 from exporter.probe.conversation_smtp import smtp_conversation
 from exporter.probe.exchange import Conversation, Findings, Upgrade
 from exporter.probe.failures import PhaseFailure
+from exporter.probe.handshake_result import in_words, tls_result
 from exporter.probe.identity import Identity, Roots
 from exporter.probe.presenter import CanaryOffer, CanaryPresenter, Link, Presenter
 from exporter.probe.proxy import ProxyCredentials, http_connect, socks5
@@ -232,7 +231,7 @@ class _Step:
             phase.seconds = shake.seconds
             reasons = self.judge_certificate(shake)
             if reasons:
-                phase.outcome, phase.detail = reasons[0], _in_words(reasons, self.walk.tls)
+                phase.outcome, phase.detail = reasons[0], in_words(reasons, self.walk.tls)
         self.secured = secured
         return secured
 
@@ -240,7 +239,7 @@ class _Step:
         chain, who = identity.known_chain(shake.chain, self.host, self.tools.roots)
         reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots) if chain else ()
         self.walk.identity = who
-        self.walk.tls = _tls_result(shake, chain, reasons, who, self.tools.wall_clock())
+        self.walk.tls = tls_result(shake, chain, reasons, who, self.tools.wall_clock())
         return reasons
 
     async def converse(self, stream: Stream) -> None:
@@ -330,31 +329,3 @@ def _path_marks(found: HostWalk) -> list[object]:
     """What distinguishes a path: when it changes, the canary is brought forward."""
     tls = found.tls
     return [] if tls is None else [tls.version, tls.issuer_organization, tls.issuer_common_name, tls.trusted]
-
-
-def _tls_result(
-    shake: Handshake, chain: Sequence[x509.Certificate], reasons: tuple[Outcome, ...], who: Identity, now: datetime
-) -> TlsResult:
-    leaf = chain[0] if chain else None
-    return TlsResult(
-        version=shake.version,
-        cipher=shake.cipher,
-        group=shake.group,
-        alpn=shake.alpn,
-        trusted=not reasons if chain else None,
-        genuine=who.genuine(now) if chain else None,
-        signatures_genuine=who.signatures if chain else None,
-        issuer_organization=identity.issuer_organization(leaf) if leaf else None,
-        issuer_common_name=identity.issuer_common_name(leaf) if leaf else None,
-        chain=tuple(identity.describe(certificate) for certificate in chain),
-        reasons=reasons,
-        stack=STACK,
-    )
-
-
-def _in_words(reasons: Sequence[Outcome], tls: TlsResult | None) -> str:
-    words = ", ".join(reasons)
-    if tls is None or not tls.chain:
-        return words
-    leaf = tls.chain[0]
-    return f"{words}: {leaf.subject}, issued by {leaf.issuer}, valid {leaf.not_before:%F} to {leaf.not_after:%F}"
