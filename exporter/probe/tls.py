@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import OpenSSL
-from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
 from exporter.probe.failures import PhaseFailure, of_clear_alert, of_tls_error
 from exporter.probe.stream import READ_SIZE, Stream
@@ -120,14 +119,14 @@ class TlsClient:
         if already:
             connection.bio_write(already)
         began, ended = await self._drive(connection, stream)
-        chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+        chain = connection.get_peer_cert_chain() or []
         handshake = Handshake(
             seconds=max(ended - began, 0.0),
             version=connection.get_protocol_version_name(),
             cipher=_iana(_IANA_CIPHERS, connection.get_cipher_name()),
             group=_iana(_IANA_GROUPS, connection.get_group_name()),
             alpn=connection.get_alpn_proto_negotiated().decode("latin-1") or None,
-            chain=tuple(certificate.public_bytes(Encoding.DER) for certificate in chain),
+            chain=tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain),
             errors=tuple(notes.errors),
         )
         return TlsStream(connection, stream), handshake

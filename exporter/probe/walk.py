@@ -132,6 +132,8 @@ async def walk(
         step.walk.ended_well = True
     except WalkEnded:
         pass
+    except Exception as error:
+        way.broken_by(error)
     except BaseException:
         step.abandon()
         raise
@@ -237,7 +239,7 @@ class _Step:
 
     def judge_certificate(self, shake: Handshake) -> tuple[Outcome, ...]:
         chain, who = identity.known_chain(shake.chain, self.host, self.tools.roots)
-        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots) if chain else ()
+        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots)
         self.walk.identity = who
         self.walk.tls = tls_result(shake, chain, reasons, who, self.tools.wall_clock())
         return reasons
