@@ -98,9 +98,10 @@ class Flow:
     """One connection. Times are nanoseconds of the capture's clock, addresses packed."""
 
     __slots__ = (
-        "bucket", "client", "client_address", "client_port", "closed", "closed_at", "decided", "gap", "interface",
-        "missed", "odd_reset", "other", "reply", "reset", "retransmissions", "server", "server_address",
-        "server_port", "settled", "sign_ins", "start", "syn", "syn_ack", "text", "tls", "unreachable", "vlan",
+        "answered", "bucket", "client", "client_address", "client_port", "closed", "closed_at", "closing", "decided",
+        "gap", "interface", "missed", "named", "odd_reset", "other", "reply", "reset", "retransmissions", "server",
+        "server_address", "server_port", "settled", "sign_ins", "start", "syn", "syn_ack", "text", "tls",
+        "unreachable", "vlan",
     )  # fmt: skip
 
     def __init__(
@@ -117,10 +118,13 @@ class Flow:
         self.client.peer, self.server.peer = self.server, self.client
         self.syn: int | None = None  # time of the first
         self.syn_ack: int | None = None
+        self.answered = False  # the server said something, or the client went on as if
+        self.named = False  # its hello was looked at
         self.retransmissions = 0
         self.closed: ClosedBy | None = None
         self.closed_at: int | None = None
         self.odd_reset: tuple[int, ClosedBy] | None = None  # time and sender of a reset that nobody had to believe
+        self.closing = False  # it counts among those
         self.reset = False  # a reset ended it, or came behind a FIN
         self.unreachable = False
         self.gap: int | None = None  # when records began to be missing

@@ -11,6 +11,7 @@ from exporter.wire.beginnings import comes_from_client, is_another, is_interesti
 from exporter.wire.capture_file import Buffer, PacketTuple
 from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
+from exporter.wire.fast_path import read_ethernet
 from exporter.wire.flow import SEQUENCE_MASK, Flow, Half, Stage
 from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
@@ -25,6 +26,7 @@ from exporter.wire.timers import Timers
 from exporter.wire.tracker_config import TrackerConfig
 
 _DNS, _HTTPS = 53, 443
+_ETHERNET, _SKIMMED = int(LinkType.ETHERNET), int(Stage.SKIMMED)
 #: Flows of QUIC that are told apart.
 MAX_QUIC = 16_384
 
@@ -71,6 +73,7 @@ class Tracker:
         self._servers = Servers(config.targets, config.servers)
         self._reporter = Reporter(self._servers, config, finished, decided=decided, signed_in=signed_in)
         self._table = Table(config.max_connections)
+        self._halves = self._table.halves
         self._timers = Timers()
         self._slow_path = SlowPath()
         self._patience = int(config.patience * SECOND)
@@ -90,7 +93,17 @@ class Tracker:
     ) -> None:
         """One frame, in the shape of `capture_file.Packet`. Never raises for what the bytes are."""
         self.counts.packets += 1
-        self.expire(time)
+        if time > self._now:
+            self._now = time
+        if time >= self._timers.next_due:
+            self.expire(time)
+        if link_type == _ETHERNET and (fast := read_ethernet(buffer, start, end)) is not None:
+            key, sequence, acknowledgment, flags, begin, stop, length = fast
+            half = self._halves.get(key)
+            if half is not None and not flags & SYN:
+                take(half, time, sequence, acknowledgment, flags, buffer, begin, stop, length)
+                self._follow(half, flags, length)
+                return
         decoded = decode(link_type, buffer, start, end, original)
         if isinstance(decoded, Segment):
             self._segment(time, decoded, buffer, interface, vlan)
@@ -191,25 +204,35 @@ class Tracker:
 
     def _segment(self, time: int, segment: Segment, buffer: Buffer, interface: str | None, vlan: int | None) -> None:
         key = key_of(segment.source, segment.destination, segment.source_port, segment.destination_port)
-        half = self._table.halves.get(key)
-        if half is not None and segment.flags & (SYN | ACK) == SYN and is_another(half, segment):
+        half, flags = self._halves.get(key), segment.flags
+        if half is not None and flags & (SYN | ACK) == SYN and is_another(half, segment):
             self._end(half.flow)
             half = None
         if half is None:
             half = self._begin(time, key, segment, buffer, interface, vlan)
             if half is None:
                 return
-        flow, was_open = half.flow, half.flow.closed is None
-        take(half, time, segment, buffer)
-        if not half.from_client or segment.flags & ACK:
+        take(
+            half, time, segment.sequence, segment.acknowledgment, flags,
+            buffer, segment.start, segment.end, segment.length,
+        )  # fmt: skip
+        self._follow(half, flags, segment.length)
+
+    def _follow(self, half: Half, flags: int, length: int) -> None:
+        """What a segment came to."""
+        flow = half.flow
+        if not flow.answered and (flags & ACK or not half.from_client):
+            flow.answered = True
             self._table.answered(flow)
         if flow.closed is not None:
-            self._closing(flow, begun=was_open)
-            return
-        if flow.odd_reset is not None:
+            self._closing(flow)
+        elif flow.odd_reset is not None:
             self._timers.set(flow, deadline(flow, 0))
-        if segment.length:
+        elif length and half.stage != _SKIMMED:
             self._progress(flow, half)
+        elif flow.other and not flow.named:
+            flow.named = True
+            self._pass_over(flow)
 
     def _begin(
         self, time: int, key: bytes, segment: Segment, buffer: Buffer, interface: str | None, vlan: int | None
@@ -244,28 +267,32 @@ class Tracker:
     def _progress(self, flow: Flow, half: Half) -> None:
         """What a segment's bytes told."""
         tls = flow.tls
-        if flow.other:
-            if flow.server_port not in WANTED_PORTS and self._reporter.target(flow) is None:
-                self._forget(flow)
-        elif tls is None or half.stage == Stage.SKIMMED:
+        if tls is None:
             return
-        elif tls.established is not None:
+        if tls.established is not None:
             self._reporter.established(flow)
             if tls.enough:
                 self._reporter.settle(flow, self._now)
                 tls.log = []
                 skim(flow)
-        elif tls.client_hello is not None and half.from_client and tls.hello_ended == half.last:
+        elif half.from_client and tls.client_hello is not None and not flow.named:
+            flow.named = True
             name = server_name(flow)
             if name is not None:
                 self._servers.learn(name, flow.server_address)
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
                 self._forget(flow)
 
-    def _closing(self, flow: Flow, *, begun: bool) -> None:
+    def _pass_over(self, flow: Flow) -> None:
+        """Something else than TLS is spoken; it is told where TLS or mail was to be expected."""
+        if flow.server_port not in WANTED_PORTS and self._reporter.target(flow) is None:
+            self._forget(flow)
+
+    def _closing(self, flow: Flow) -> None:
         if is_over(flow):
             self._end(flow)
-        elif begun:
+        elif not flow.closing:
+            flow.closing = True
             self._table.closing(flow)
             self._timers.set(flow, deadline(flow, 0))
 
