@@ -47,7 +47,7 @@ class Half:
 
     __slots__ = (
         "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time",
-        "holes", "last", "opened", "part", "part_time", "peer", "stage", "synchronized", "waiting", "wraps",
+        "holes", "last", "opened", "part", "part_time", "peer", "plain", "stage", "synchronized", "waiting", "wraps",
     )  # fmt: skip
 
     def __init__(self, flow: "Flow", from_client: bool) -> None:
@@ -71,6 +71,7 @@ class Half:
         self.acked = self.acked_first = -1
         self.claimed = -1  # the number that its latest segment without payload gave for the next byte
         self.last = 0  # time of its latest segment
+        self.plain = 0  # what may be passed over: nothing, 1 acknowledgments, 2 payload too
 
     @property
     def payload(self) -> int | None:
@@ -137,6 +138,10 @@ class Flow:
         self.sign_ins: tuple[WireAuth, ...] = ()
         self.reply: Reply | None = None
         self.bucket = -1  # of the timers
+
+    def may_pass(self, plain: int) -> None:
+        """What of both directions may be passed over from now on, as in `Half.plain`."""
+        self.client.plain = self.server.plain = plain
 
     @property
     def last(self) -> int:

@@ -19,10 +19,11 @@ from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
 from exporter.wire.segments import Datagram, IcmpError, NotRead, Segment
 from exporter.wire.servers import Servers, mail_protocol
+from exporter.wire.skim import Skimmer
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
 from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
-from exporter.wire.timers import Timers
+from exporter.wire.timers import Clock, Timers
 from exporter.wire.tracker_config import TrackerConfig
 
 _DNS, _HTTPS = 53, 443
@@ -69,16 +70,17 @@ class Tracker:
         signed_in: Callback | None = None,
     ) -> None:
         self.config = config
-        self.counts = Counts()
+        self._counts = Counts()
         self._servers = Servers(config.targets, config.servers)
         self._reporter = Reporter(self._servers, config, finished, decided=decided, signed_in=signed_in)
         self._table = Table(config.max_connections)
         self._halves = self._table.halves
-        self._timers = Timers()
+        self._clock = Clock()
+        self._timers = Timers(self._clock)
+        self.skimmer = Skimmer(self._halves, self._clock)
         self._slow_path = SlowPath()
         self._patience = int(config.patience * SECOND)
         self._quic: dict[bytes, None] = {}
-        self._now = 0
 
     def packet(
         self,
@@ -92,10 +94,11 @@ class Tracker:
         vlan: int | None = None,
     ) -> None:
         """One frame, in the shape of `capture_file.Packet`. Never raises for what the bytes are."""
-        self.counts.packets += 1
-        if time > self._now:
-            self._now = time
-        if time >= self._timers.next_due:
+        clock = self._clock
+        clock.packets += 1
+        if time > clock.now:
+            clock.now = time
+        if time >= clock.next_due:
             self.expire(time)
         if link_type == _ETHERNET and (fast := read_ethernet(buffer, start, end)) is not None:
             key, sequence, acknowledgment, flags, begin, stop, length = fast
@@ -113,16 +116,17 @@ class Tracker:
             self._other(decoded, buffer)
 
     def packets(self, packets: Iterable[PacketTuple]) -> None:
-        """Many frames: the same, with less ado for each."""
-        for packet in packets:
-            self.packet(*packet)
+        """Many frames, one behind the other."""
+        packet = self.packet
+        for each in packets:
+            packet(*each)
 
     def expire(self, now: int) -> None:
         """It is `now` (nanoseconds): what rests on silence is decided. Packets call it themselves."""
-        if now > self._now:
-            self._now = now
-        if now >= self._timers.next_due:
-            for flow in self._timers.due(self._now):
+        clock = self._clock
+        clock.now = max(clock.now, now)
+        if now >= clock.next_due:
+            for flow in self._timers.due():
                 self._look_at(flow)
 
     def finish(self) -> None:
@@ -135,9 +139,15 @@ class Tracker:
         return len(self._table)
 
     @property
+    def counts(self) -> Counts:
+        """What was seen so far."""
+        self._counts.packets = self._clock.packets
+        return self._counts
+
+    @property
     def now(self) -> int:
         """The latest time seen, nanoseconds."""
-        return self._now
+        return self._clock.now
 
     @property
     def reported(self) -> int:
@@ -157,9 +167,9 @@ class Tracker:
     def _slowly(self, time: int, link_type: int, frame: bytes, interface: str | None, vlan: int | None) -> None:
         inside = self._slow_path.unwrap(time, link_type, frame)
         if inside is None:
-            self.counts.undecoded += 1
+            self._counts.undecoded += 1
             return
-        self.counts.slow += 1
+        self._counts.slow += 1
         decoded = decode(LinkType.RAW, inside, 0, len(inside), len(inside))
         if isinstance(decoded, Segment):
             self._segment(time, decoded, inside, interface, vlan)
@@ -172,9 +182,9 @@ class Tracker:
         elif isinstance(decoded, IcmpError):
             self._icmp_error(decoded)
         elif decoded is NotRead.FRAGMENT:
-            self.counts.fragments += 1
+            self._counts.fragments += 1
         elif decoded is NotRead.CUT:
-            self.counts.cut += 1
+            self._counts.cut += 1
 
     def _datagram(self, datagram: Datagram, buffer: Buffer) -> None:
         if datagram.source_port == _DNS:
@@ -186,7 +196,7 @@ class Tracker:
             long_header = buffer[datagram.start] & 0xC0 == 0xC0  # RFC 9000, 17.2
             key = key_of(datagram.source, datagram.destination, datagram.source_port, _HTTPS)
             if long_header and key not in self._quic:
-                self.counts.quic += 1
+                self._counts.quic += 1
                 self._quic[key] = None
                 if len(self._quic) > MAX_QUIC:
                     del self._quic[next(iter(self._quic))]
@@ -223,10 +233,12 @@ class Tracker:
         flow = half.flow
         if not flow.answered and (flags & ACK or not half.from_client):
             flow.answered = True
+            flow.may_pass(1)
             self._table.answered(flow)
         if flow.closed is not None:
             self._closing(flow)
         elif flow.odd_reset is not None:
+            flow.may_pass(0)
             self._timers.set(flow, deadline(flow, 0))
         elif length and half.stage != _SKIMMED:
             self._progress(flow, half)
@@ -272,7 +284,7 @@ class Tracker:
         if tls.established is not None:
             self._reporter.established(flow)
             if tls.enough:
-                self._reporter.settle(flow, self._now)
+                self._reporter.settle(flow, self._clock.now)
                 tls.log = []
                 skim(flow)
         elif half.from_client and tls.client_hello is not None and not flow.named:
@@ -293,13 +305,14 @@ class Tracker:
             self._end(flow)
         elif not flow.closing:
             flow.closing = True
+            flow.may_pass(0)
             self._table.closing(flow)
             self._timers.set(flow, deadline(flow, 0))
 
     def _look_at(self, flow: Flow) -> None:
         """Its time has come, unless something happened since."""
         due = deadline(flow, self._patience)
-        if due > self._now:
+        if due > self._clock.now:
             self._timers.set(flow, due)
             return
         self._end(flow)
@@ -307,7 +320,7 @@ class Tracker:
     def _end(self, flow: Flow) -> None:
         self._forget(flow)
         flush(flow)
-        self._reporter.over(flow, self._now)
+        self._reporter.over(flow, self._clock.now)
 
     def _forget(self, flow: Flow, *, remembered: bool = True) -> None:
         self._timers.cancel(flow)
@@ -315,9 +328,9 @@ class Tracker:
 
     def _give_up(self) -> None:
         """Makes room. A SYN without answer, as in a flood, isn't told: nothing is known of it."""
-        flow = self._table.to_give_up(self._now)
-        self.counts.evicted += 1
-        if flow.syn_ack is None and flow.closed is None and self._now - flow.start < NO_ANSWER:
+        flow = self._table.to_give_up(self._clock.now)
+        self._counts.evicted += 1
+        if flow.syn_ack is None and flow.closed is None and self._clock.now - flow.start < NO_ANSWER:
             self._forget(flow, remembered=False)
         else:
             self._end(flow)
