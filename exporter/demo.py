@@ -160,6 +160,7 @@ def _serve(
     content = lab.configuration()
     content["accounts"] = accounts_on(lab, directory)
     content["probe"] |= {"interval": INTERVAL, "canary_interval": "30s", "canaries_per_hour": 10_000}
+    content["diagnosis"] = {"experiments_per_hour": 10_000}
     config.write_text(yaml.safe_dump(content))
     os.environ["SSL_CERT_FILE"] = str(lab.trust_store())  # this process is the demo's alone
     story = Story(thread, fault, as_json=as_json)

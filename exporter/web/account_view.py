@@ -23,6 +23,7 @@ class AccountLine:
     text: str
     valid: str
     failures: tuple[tuple[str, str, str], ...]  # where and since when; in words; who acts
+    past: tuple[tuple[str, str], ...]  # where and when; in words; the newest first
 
 
 def account_line(standing: AccountStanding, now: datetime) -> AccountLine:
@@ -42,6 +43,7 @@ def account_line(standing: AccountStanding, now: datetime) -> AccountLine:
         text=text,
         valid=_validity(standing, now),
         failures=tuple(_failure_line(alike, now) for alike in _grouped(failing)),
+        past=tuple(_past_line(refusal, now) for refusal in standing.history if refusal not in failing),
     )
 
 
@@ -52,6 +54,12 @@ def _validity(standing: AccountStanding, now: datetime) -> str:
     if standing.credential_expires is not None:
         parts.append(f"credential {words.expiry(standing.credential_expires, now)}")
     return " · ".join(parts)
+
+
+def _past_line(refusal: Refusal, now: datetime) -> tuple[str, str]:
+    times = f", {refusal.count} times" if refusal.count > 1 else ""
+    where = f"{refusal.target or 'token'} from {refusal.vantage}"
+    return f"{where}, until {words.ago(refusal.last, now)}{times}", refusal.words
 
 
 def _grouped(failing: Sequence[Refusal]) -> list[list[Refusal]]:

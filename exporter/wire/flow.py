@@ -119,7 +119,7 @@ class Flow:
         self.syn_ack: int | None = None
         self.retransmissions = 0
         self.closed: ClosedBy | None = None
-        self.closed_at = 0
+        self.closed_at: int | None = None
         self.odd_reset: tuple[int, ClosedBy] | None = None  # time and sender of a reset that nobody had to believe
         self.reset = False  # a reset ended it, or came behind a FIN
         self.unreachable = False

@@ -11,7 +11,7 @@ from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Goal
 from exporter.wire.clear_text import ClearSignIn
 from exporter.wire.flow import Flow
-from exporter.wire.inferring import infer
+from exporter.wire.inference import infer
 from exporter.wire.outcome import SECOND
 from exporter.wire.replies import Reply, first_reply
 from exporter.wire.servers import mail_protocol
@@ -96,6 +96,7 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
         microsoft=target is not None and not target.custom,
         banner_length=text.banner_length if text is not None else None,
         ehlo_reply_length=text.ehlo_reply_length if text is not None else None,
+        starttls=text is not None,
     )
 
 
@@ -130,7 +131,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         target=target,
         sni=hello.server_name if hello is not None else None,
         outcome=outcome,
-        alert=_alert(tls, outcome) if tls is not None else None,
+        alert=_alert(flow, tls, outcome) if tls is not None else None,
         tls_version=tls.version if tls is not None else None,
         cipher=server_hello.cipher if server_hello is not None else None,
         group=tls.group if tls is not None else None,
@@ -156,11 +157,11 @@ def _issuer(text: str | None, server: str) -> str | None:
     return clean(text, keep=(server,)) if text is not None else None
 
 
-def _alert(tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:
+def _alert(flow: Flow, tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:
     """In clear, or as far as it is told by its place; where bytes are missing, places tell nothing."""
     if tls.alert is not None or outcome is ConnectionOutcome.INCOMPLETE:
         return tls.alert
-    return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED)
+    return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED, closed_at=flow.closed_at)
 
 
 def _has_end(flow: Flow, *, from_client: bool) -> bool:

@@ -197,9 +197,7 @@ class TlsStory:
         hello = read_server_hello(message)
         if hello is None:
             return
-        if hello.hello_retry_request:
-            self.hello_retry = True
-            return
+        self.hello_retry = self.hello_retry or hello.hello_retry_request  # which names version and suite too
         self.server_hello = hello
         self.version = TLS13 if _is_of_tls13(hello.cipher) else hello.version
         self.group = hello.group or self.group
@@ -251,18 +249,20 @@ class TlsStory:
                 sender = "client" if from_client else "server"
                 self.alert = WireAlert(name=alert_name(body[1]), level=level, sender=sender, encrypted=False)
 
-    def encrypted_alert(self, *, established: bool) -> WireAlert | None:
+    def encrypted_alert(self, *, established: bool, closed_at: int | None) -> WireAlert | None:
         """The alert that can't be read. Behind the handshake every farewell is one, so only the server's first word is.
 
-        `established`: whether the handshake was completed, by all that was seen.
+        `established`: whether the handshake was completed, by all that was seen. `closed_at`: when a side closed; what
+        the other one says behind that is a farewell too.
         """
         if established:
             return self._refused_behind_handshake()
-        for record in self.log:
+        log = [record for record in self.log if closed_at is None or record.time <= closed_at]
+        for record in log:
             if record.kind == ALERT and record.length != 2:
                 return _encrypted(record.from_client)
             if self.version == TLS13 and record.kind == APPLICATION_DATA and record.length in ALERT_LENGTHS:
-                last_of_side = max(r.time for r in self.log if r.from_client == record.from_client) == record.time
+                last_of_side = max(r.time for r in log if r.from_client == record.from_client) == record.time
                 if record.from_client or last_of_side:
                     return _encrypted(record.from_client)
         return None

@@ -33,7 +33,7 @@ def take(half: Half, time: int, segment: Segment, buffer: Buffer) -> None:
     else:
         half.claimed = sequence
     if flags & FIN:
-        _fin(half, time, sequence + segment.length & SEQUENCE_MASK)
+        _fin(half, time, sequence + segment.length & SEQUENCE_MASK, alone=segment.length == 0)
 
 
 def is_over(flow: Flow) -> bool:
@@ -92,10 +92,11 @@ def _reset(half: Half, time: int, segment: Segment) -> None:
         flow.closed, flow.closed_at = who, time
 
 
-def _fin(half: Half, time: int, end: int) -> None:
+def _fin(half: Half, time: int, end: int, *, alone: bool) -> None:
+    """`alone`: without payload, which counts as a retransmission by itself."""
     flow = half.flow
     if half.fin:
-        flow.retransmissions += 1
+        flow.retransmissions += alone
         return
     half.fin = True
     if half.high < 0:

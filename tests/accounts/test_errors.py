@@ -430,6 +430,11 @@ def test_the_lab_knows_every_number_that_we_explain_and_that_the_facts_have():
     assert set(NUMBERS) <= set(ERRORS)
 
 
+def test_of_several_rows_for_a_number_only_the_last_fits_any_text():
+    for number, several in built_in().numbers.items():
+        assert [row.sentence is None for row in several] == [False] * (len(several) - 1) + [True], number
+
+
 def test_words_say_what_happened_and_what_to_do():
     for row in rows():
         assert row.words[0].isupper()

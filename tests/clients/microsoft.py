@@ -160,6 +160,13 @@ class Pop(_Logged, PopServer):
                     return self.say("+OK")
         return self.note(super().answer, line)
 
+    def _auth(self, argument: str) -> Reply:
+        mechanism, _, initial = argument.partition(" ")
+        if initial:  # refused as a protocol error, but the credential went out
+            kind = Mechanism.TOKEN if mechanism.upper() == "XOAUTH2" else Mechanism.PASSWORD
+            self.log.append(Attempt(kind, AuthOutcome.REFUSED))
+        return super()._auth(argument)
+
 
 class Smtp(_Logged, SmtpServer):
     """Takes a message from who is signed in."""

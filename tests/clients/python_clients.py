@@ -43,7 +43,7 @@ def imap(job: Job) -> None:
         if "stubborn" in job.options:
             for each in ("SELECT INBOX", "NOOP"):
                 with contextlib.suppress(imaplib.IMAP4.error):
-                    client.send(f"x{each[:2]} {each}\r\n".encode())
+                    client.send(f"x{each[:4]} {each}\r\n".encode())
                     client.readline()
     if "hang up" in job.options:
         client.shutdown()

@@ -21,6 +21,7 @@ from tests.clients.dovecot import dovecot, postfix
 from tests.clients.exim import exim
 from tests.clients.microsoft import Microsoft, Words, microsoft
 from tests.clients.place import Place
+from tests.clients.pymap import pymap
 from tests.clients.runs import runs
 from tests.clients.session import Run, Session, record
 from tests.real.certificates import Authority, Files, make_authority
@@ -101,6 +102,7 @@ SERVERS: dict[str, tuple[Callable[[Authority, str], Places], tuple[str, ...]]] =
     "exim": (plain_places(exim), ("1.3", "1.2-gcm", "1.2-cbc")),
     "courier": (plain_places(courier), ("1.3", "1.2-gcm", "1.2-cbc")),
     "cyrus": (plain_places(cyrus), ("1.3", "1.2-gcm", "1.2-cbc")),
+    "pymap": (plain_places(pymap), ("1.3", "1.2-gcm")),
     "microsoft-2026": (microsoft_places("2026"), ("1.3", "1.2-gcm", "1.2-chacha", "1.2-cbc", "1.2-cbc-sha1")),
     "microsoft-2024": (microsoft_places("2024"), ("1.2-gcm", "1.3")),
     "microsoft-2023": (microsoft_places("2023"), ("1.2-gcm", "1.3")),

@@ -105,6 +105,8 @@ class Recording:
         elif self.version == "TLSv1.3":
             if kind == _APPLICATION and length >= _SMALLEST_FINISHED:
                 self.handshake_end, self.finished_length = now, length
+        elif not self.version:
+            return  # a second ClientHello, behind a HelloRetryRequest, may come with a ChangeCipherSpec of its own
         elif kind == _CHANGE_CIPHER_SPEC:
             self._changed = True
         elif self._changed and kind == _HANDSHAKE:

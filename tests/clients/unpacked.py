@@ -20,7 +20,6 @@ PACKAGES = {
     "cyrus": ("cyrus-imapd", "cyrus-pop3d", "cyrus-common", "cyrus-admin", "libcyrus-imap-perl", "libpcre3", "libical3",
               "libxapian30", "libwrap0", "libzephyr4", "sasl2-bin", "libsasl2-modules"),
     "exim": ("exim4-daemon-light", "exim4-base", "libgnutls-dane0"),
-    "opensmtpd": ("opensmtpd",),
 }  # fmt: skip
 
 

@@ -13,6 +13,8 @@ from exporter.vocabulary import Cause, Responsible
 _MAIL_PORTS = "-p tcp -m multiport --dports 993,995,587"
 _FROM_CLIENTS = "-A FORWARD -i in0"
 _HELLO = "-m u32 --u32 0>>22&0x3C@12>>26&0x3C@0>>16=0x1603"
+#: A ClientHello's record that says it is longer than one segment, however it is cut.
+_LARGE_HELLO = "-m u32 --u32 0>>22&0x3C@12>>26&0x3C@0>>16=0x1603&&0>>22&0x3C@12>>26&0x3C@1&0xFFFF=1200:16384"
 _RELAY = "-t nat -A PREROUTING -i in0 -p tcp --dport {port} -j REDIRECT --to-ports 15000"
 
 MAIL = ("imap", "imap_office365", "pop", "pop_office365", "smtp", "smtp_office365")
@@ -113,7 +115,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(
             name="large_hello_lost", cause=Cause.LARGE_HELLO_DROPPED, responsible=GATEWAY, targets=IMPLICIT,
             gateway=(
-                f"{_FROM_CLIENTS} -p tcp -m multiport --dports 993,995 -m length --length 1400:65535 -j DROP",
+                f"{_FROM_CLIENTS} -p tcp -m multiport --dports 993,995 {_LARGE_HELLO} -j DROP",
             ),
         ),
         Scenario(

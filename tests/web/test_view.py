@@ -246,6 +246,12 @@ def test_an_account_that_cant_says_why_since_when_and_who_acts() -> None:
     assert line.failures == (("token from clients, for 3 h, 12 times", REVOKED.words, "the user has to act"),)
 
 
+def test_what_is_over_is_history() -> None:
+    over = replace(REVOKED, last=NOON - timedelta(hours=2), target="imap")
+    [line] = accounts(standing(failing=(REVOKED,), history=(REVOKED, over)))
+    assert line.past == (("imap from clients, until 2 h ago, 12 times", REVOKED.words),)
+
+
 def test_the_same_at_several_places_is_said_once() -> None:
     places = [("imap", "clients"), ("smtp", "clients"), ("pop", "clients"), ("imap", "wan"), ("smtp", "wan")]
     failing = [replace(REVOKED, target=target, vantage=vantage, words="Off.") for target, vantage in places]

@@ -28,6 +28,7 @@ class Verdict(StrEnum):
     REFUSED = "refused"
     THROTTLED = "throttled"
     UNAVAILABLE = "unavailable"  # neither: the server couldn't say
+    UNCLEAR = "unclear"  # among answers to other commands: it can't be told which
 
 
 class Answer(NamedTuple):
@@ -120,15 +121,19 @@ REFUSED = "refused"
 STUBBORN = "stubborn"  # refused, and talking on as if nothing had happened
 CHALLENGED = "challenged"
 LEFT = "left"  # the client said goodbye
+TOGETHER = "together"  # behind commands that were sent together
 
 #: How surprising it is that a connection ends in a state, closed by the client or by the server.
 ENDS: Mapping[str, tuple[float, float]] = {
-    FRESH: (5, 6),
+    FRESH: (7, 7),
     SESSION: (0, 1),
     REFUSED: (0, 1),
     STUBBORN: (0, 0),
     CHALLENGED: (1, 2),
     LEFT: (0, 0),
+    TOGETHER: (0, 0),
+    "begun": (4, 4),
+    "addressed": (1, 1),
     "unanswered": (3, 5),
     "unclear": (0, 0),
 }
@@ -143,6 +148,27 @@ SIGNED_IN: Mapping[Verdict, str] = {
     Verdict.THROTTLED: REFUSED,
     Verdict.UNAVAILABLE: REFUSED,
 }
+
+
+def together(*states: tuple[int, int, Mechanism]) -> tuple[Move, ...]:
+    """A credential in one turn with other commands, from rows of (low, high, mechanism): who does so does it with all."""
+    return tuple(
+        Move(
+            size=Size(low, high, tagged=False, bits=8),
+            asks="together",
+            then={Verdict.UNCLEAR: TOGETHER},
+            mechanism=mechanism,
+            cost=cost,
+            last=last,
+            not_last=not last,
+        )
+        for low, high, mechanism in states
+        for last, cost in ((True, 6), (False, 12))
+    )
+
+
+#: To be put among the words of every server.
+ANSWERS_TOGETHER = (Answer(20, 10_000_000, Verdict.UNCLEAR, tagged=False, bits=10),)
 
 
 def done(low: int, high: int, cost: float = 0, *, tagged: bool = True) -> Answer:
@@ -162,7 +188,7 @@ def goes_on(low: int, high: int, cost: float = 0) -> Answer:
 def challenges(prefix: str) -> tuple[Answer, ...]:
     """JSON that announces a refusal, as base64: `{"status":"401"}` is the shortest."""
     base = len(prefix) + 2
-    rows = ((24, 36, 2), (40, 160, 0), (164, 400, 3))
+    rows = ((24, 36, 9), (40, 160, 0), (164, 400, 3))
     return tuple(
         Answer(base + low, base + high, Verdict.CHALLENGE, cost, tagged=False, base64=True) for low, high, cost in rows
     )

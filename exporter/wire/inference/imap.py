@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
+    ANSWERS_TOGETHER,
     CHALLENGED,
     FRESH,
     LEFT,
@@ -11,6 +12,7 @@ from exporter.wire.inference.grammar import (
     SESSION,
     SIGNED_IN,
     STUBBORN,
+    TOGETHER,
     Grammar,
     Move,
     Size,
@@ -21,6 +23,7 @@ from exporter.wire.inference.grammar import (
     goes_on,
     mail,
     ranges,
+    together,
 )
 from exporter.wire.inference.microsoft import IMAP as MICROSOFT
 
@@ -80,14 +83,15 @@ def _housekeeping(state: str, again: float) -> tuple[Move, ...]:
 
 _CREDENTIALS = (
     # LOGIN user password, also with LITERAL+, whose parts nobody waits for
-    Move(size=Size(_LOGIN + 4, _LOGIN + 10), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=12),
-    Move(size=Size(_LOGIN + 11, _LOGIN + 110), asks="login", then=SIGNED_IN, mechanism=_PASSWORD),
-    Move(size=Size(_LOGIN + 111, _LOGIN + 310), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=3),
+    *(
+        Move(size=Size(_LOGIN + low, _LOGIN + high), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=cost)
+        for low, high, cost in ((4, 10, 12), (11, 60, 0), (61, 110, 3), (111, 310, 5))
+    ),
     # a token where a password belongs: what it is called then is a matter of taste
     Move(size=Size(_LOGIN + 431, _LOGIN + LONGEST, bits=TOKEN_BITS), asks="login", then=SIGNED_IN, mechanism=Mechanism.UNKNOWN, cost=8),
     # LOGIN {n} and LOGIN user {n}
     Move(size=Size(12, 14), asks="literal", then={Verdict.CONTINUE: "user literal"}, names=_PASSWORD, cost=2),
-    Move(size=Size(15, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD, cost=5),
+    Move(size=Size(15, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD, cost=7),
     # SASL, RFC 4616 PLAIN and the old LOGIN
     Move(size=with_response("AUTHENTICATE PLAIN", 16, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),
     Move(size=command("AUTHENTICATE PLAIN"), asks="begin", names=_PASSWORD,
@@ -133,16 +137,39 @@ def in_session(
     )
 
 
+_KNOWN_IN_SESSION = (
+    Move(size=command("CAPABILITY"), asks="capability in session", then={Verdict.DONE: SESSION}, cost=2),
+    Move(size=command("NOOP"), asks="noop", then={Verdict.DONE: SESSION}, cost=3),
+    Move(size=Size(41, 200), asks="id", then={Verdict.DONE: SESSION}, cost=4),
+)
+
+
+def again(moves: tuple[Move, ...]) -> tuple[Move, ...]:
+    """Moves of who was refused before: not everybody tries once more."""
+    return tuple(replace(move, cost=move.cost + 2) for move in moves)
+
+
+def _illegal(cost: float) -> tuple[Move, ...]:
+    """Commands of a session where there is none."""
+    return tuple(
+        Move(size=Size(low, high, bits=bits), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=cost)
+        for low, high, bits in ((6, 60, 4), (61, 400, 9))
+    )
+
+
+#: CAPABILITY and LOGIN and SELECT, USER and PASS and STAT.
+_TOGETHER = together((30, LONG_RESPONSE, _PASSWORD), (LONG_RESPONSE + 24, LONGEST, _TOKEN))
+
 MOVES: dict[str, tuple[Move, ...]] = {
-    _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, _FAREWELL),
-    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, replace(_FAREWELL, cost=3),
-              Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: _LISTED}, cost=9)),
+    _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, *_TOGETHER, _FAREWELL),
+    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, *_TOGETHER, replace(_FAREWELL, cost=3),
+              Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: _LISTED}, cost=14)),
     "user literal": (Move(size=line(5, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD),
                      Move(size=line(14, 330), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=3)),
     "password literal": (Move(size=line(3, 210), asks="login", then=SIGNED_IN, mechanism=_PASSWORD),),
     "user response": (Move(size=response(4, 60), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
     "password response": password_response("plain"),
-    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
+    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=6),
                        Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
     "other response": (Move(size=response(16, 600), asks="plain", then=SIGNED_IN, mechanism=_OTHER),
@@ -150,31 +177,33 @@ MOVES: dict[str, tuple[Move, ...]] = {
                        Move(size=line(2, 2), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=2)),
     CHALLENGED: (Move(size=line(1, 8), asks="after challenge", then={Verdict.REFUSED: REFUSED}),
                  Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
-    REFUSED: (*_housekeeping(REFUSED, 5), *_CREDENTIALS, _FAREWELL,
-              Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=4)),
-    STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
-    FRESH: (*in_session(SESSION, long=15, last=False, shortest=_SHORTEST, tagged=True),
+    REFUSED: (*_housekeeping(REFUSED, 5), *again(_CREDENTIALS), _FAREWELL, *_illegal(4)),
+    STUBBORN: (*again(_CREDENTIALS), _FAREWELL, *_illegal(1)),
+    FRESH: (*in_session(SESSION, long=15, last=False, shortest=_SHORTEST, tagged=True), *_KNOWN_IN_SESSION,
             Move(size=Size(_SHORTEST, 430, bits=8), asks="session", then={Verdict.DONE: SESSION}, last=True),
             Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
-    SESSION: in_session(SESSION, long=11),
+    SESSION: (*in_session(SESSION, long=11), *_KNOWN_IN_SESSION, _FAREWELL),
     LEFT: (),
+    TOGETHER: in_session(TOGETHER, long=11),
 }  # fmt: skip
 
 _CHALLENGE = challenges("+ ")
 #: A refusal says what failed ("NO LOGIN failed", RFC 3501 6.2.3): it is hardly shorter than that.
 _REFUSED = ranges(
     Verdict.REFUSED,
-    (9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 24, 1), (25, 26, 0), (27, 70, 1), (71, 99, 3), (100, 180, 7), (181, 400, 14),
+    (9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 70, 1), (71, 99, 5), (100, 180, 10), (181, 400, 14),
 )  # fmt: skip
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(
     Verdict.ACCEPTED,
-    (6, 8, 8), (9, 17, 0), (18, 20, 4), (21, 22, 0), (23, 27, 3), (28, 29, 0), (30, 40, 4), (41, 99, 6), (100, 1_500, 0),
-    (1_501, 4_000, 5),
+    (6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 40, 4), (41, 99, 6),
+    (100, 600, 0), (601, 1_500, 1), (1_501, 4_000, 5),
 )  # fmt: skip
 
 GENERIC: Words = {
+    "together": ANSWERS_TOGETHER,
     "capability": (done(40, 1_500),),
+    "capability in session": (done(40, 1_500),),
     "noop": (done(8, 80),),
     "id": (done(12, 30, 2), done(31, 160), done(161, 700, 4)),
     "logout": (done(15, 250),),

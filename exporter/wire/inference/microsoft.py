@@ -4,7 +4,7 @@ They are used where the server is known to be Microsoft's. A size that isn't her
 to have changed, and the shapes that all servers share decide.
 """
 
-from exporter.wire.inference.grammar import Answer, Verdict, Words, done, goes_on, mail, ranges
+from exporter.wire.inference.grammar import ANSWERS_TOGETHER, Answer, Verdict, Words, done, goes_on, mail, ranges
 
 _ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 _BYE = len("* BYE Connection closed. 14\r\n")
@@ -14,7 +14,7 @@ _SELDOM = {Verdict.THROTTLED: 8, Verdict.UNAVAILABLE: 8}
 #: No mailbox takes a password on IMAP or POP since 2024 (facts 8).
 _HISTORIC = 3
 #: A refusal with a farewell behind it is rarer than one without.
-_WITH_FAREWELL = 4
+_WITH_FAREWELL = 6
 
 
 def _tagged(text: str) -> int:
@@ -59,19 +59,35 @@ _CAPABILITIES = (
     "IMAP4 IMAP4rev1 AUTH=XOAUTH2 LOGINDISABLED SASL-IR UIDPLUS ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+",
     "IMAP4 IMAP4rev1 AUTH=XOAUTH2 LOGINDISABLED SASL-IR UIDPLUS MOVE ID UNSELECT CHILDREN IDLE NAMESPACE LITERAL+",
 )
-_CAPABILITY_SIZES = [_line(f"* CAPABILITY {each}") + _tagged("OK CAPABILITY completed.") for each in _CAPABILITIES]
+_SIGNED_IN = (
+    "SASL-IR UIDPLUS MOVE ID UNSELECT CLIENTACCESSRULES CLIENTNETWORKPRESENCELOCATION BACKENDAUTHENTICATE CHILDREN IDLE"
+    " NAMESPACE LITERAL+"
+)
+_CAPABILITIES_SIGNED_IN = tuple(f"IMAP4 IMAP4rev1 {each} {_SIGNED_IN}" for each in ("AUTH=PLAIN AUTH=XOAUTH2", "AUTH=XOAUTH2"))
+
+
+def _capability(text: str, cost: float = 0) -> Answer:
+    size = _line(f"* CAPABILITY {text}") + _tagged("OK CAPABILITY completed.")
+    return done(size, size, cost)
+
+
 _ID = _line('* ID ("name" "Microsoft.Exchange.Imap4.Imap4Server" "version" "15.20")') + _tagged("OK ID completed.")
 _LOGOUT = _SIGNING_OFF + _tagged("OK LOGOUT completed.")
 #: What is said in a session may be anything: mail. The two sizes are of a mailbox that can't be reached.
 _SESSION = (mail(0, 69, 7), mail(70, 10_000_000, 6))
 
 IMAP: Words = {
-    "capability": tuple(done(size, size) for size in _CAPABILITY_SIZES),
+    "together": ANSWERS_TOGETHER,
+    "capability": tuple(_capability(each) for each in _CAPABILITIES),
+    "capability in session": (
+        *(_capability(each) for each in _CAPABILITIES_SIGNED_IN),
+        *(_capability(each, cost=3) for each in _CAPABILITIES),
+    ),
     "noop": (done(_tagged("OK NOOP completed."), _tagged("OK NOOP completed.")),),
     "id": (done(_ID, _ID),),
     "logout": (done(_LOGOUT, _LOGOUT),),
     "illegal": (done(_MALFORMED, _MALFORMED), done(20, 60, 4),),
-    "literal": (goes_on(3, 60),),
+    "literal": (goes_on(3, 4), goes_on(5, 60, 2)),
     "begin": (goes_on(3, 4), *_imap(_REFUSED, "BAD Command Argument Error. 12"), *_BASIC_DISABLED,
               *_imap(_REFUSED, "NO AUTHENTICATE failed.")),
     "begin login": (goes_on(3, 16),),
@@ -88,7 +104,7 @@ _POP_PROTOCOL = _line("-ERR Protocol error. 19")
 _POP_CLOSED = _line("-ERR Protocol error. Connection is closed. 10")
 _POP_STATE = _line("-ERR Command is not valid in this state.")
 _POP_ANYWHERE = (
-    Answer(_POP_UNAVAILABLE, _POP_UNAVAILABLE, Verdict.UNAVAILABLE, 3, tagged=False),
+    Answer(_POP_UNAVAILABLE, _POP_UNAVAILABLE, Verdict.UNAVAILABLE, 8, tagged=False),
     Answer(_POP_PROTOCOL, _POP_PROTOCOL, _REFUSED, tagged=False),
     Answer(_POP_CLOSED, _POP_CLOSED, _REFUSED, tagged=False),
     Answer(_POP_STATE, _POP_STATE, _REFUSED, 2, tagged=False),
@@ -107,11 +123,13 @@ _POP_TOKEN = (
 _POP_PASSWORD = (
     _pop(_ACCEPTED, "+OK User successfully logged on.", cost=_HISTORIC),
     _pop(_REFUSED, "-ERR Logon failure: unknown user name or bad password."),
-    _pop(_REFUSED, "-ERR Basic authentication is disabled", spread=1),
+    _pop(_REFUSED, "-ERR Basic authentication is disabled"),
+    _pop(_REFUSED, "-ERR Basic authentication is disabled.", cost=5),  # never seen; the same as being unavailable
     *_POP_ANYWHERE,
 )
 
 POP: Words = {
+    "together": ANSWERS_TOGETHER,
     "capability": (done(30, 70, tagged=False),),
     "mechanisms": (done(5, 60, tagged=False),),
     "logout": (done(*(_line("+OK Microsoft Exchange Server POP3 server signing off."),) * 2, tagged=False),),
@@ -161,7 +179,7 @@ _SMTP_REFUSED = (
     *(_smtp(_REFUSED, text, stamp=0, cost=1) for text in _SENTENCES),
     Answer(_line(_NOT_SUPPORTED), _line(_NOT_SUPPORTED), _REFUSED, tagged=False),
     _smtp(Verdict.UNAVAILABLE, "451 4.7.0 Temporary server error. Please try again later. PRX4", stamp=0),
-    Answer(*(_line("454 4.7.0 Temporary authentication failure"),) * 2, Verdict.UNAVAILABLE, tagged=False),
+    Answer(*(_line("454 4.7.0 Temporary authentication failure"),) * 2, Verdict.UNAVAILABLE, 8, tagged=False),
     _smtp(Verdict.THROTTLED, "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", stamp=len("Hostname=")),
     _smtp(Verdict.UNAVAILABLE, "421 4.3.2 Service not active", stamp=0),
 )

@@ -2,6 +2,7 @@
 
 from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
+    ANSWERS_TOGETHER,
     CHALLENGED,
     FRESH,
     LEFT,
@@ -9,6 +10,7 @@ from exporter.wire.inference.grammar import (
     SESSION,
     SIGNED_IN,
     STUBBORN,
+    TOGETHER,
     Grammar,
     Move,
     Size,
@@ -19,13 +21,14 @@ from exporter.wire.inference.grammar import (
     goes_on,
     mail,
     ranges,
+    together,
 )
 from exporter.wire.inference.imap import (
     LONG_RESPONSE,
     LONG_TOKEN,
     LONGEST,
     TOKEN_BITS,
-    in_session,
+    again,
     line,
     password_response,
     response,
@@ -60,7 +63,7 @@ _CREDENTIALS = (
     Move(size=command("AUTH OAUTHBEARER"), asks="begin", names=_TOKEN, then=_BEGUN_TOKEN, cost=1),
     Move(size=with_response("AUTH OAUTHBEARER", LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=1),
     Move(size=command("AUTH CRAM-MD5"), asks="begin other", names=_OTHER, cost=3, then={Verdict.CONTINUE: "other response"}),
-    Move(size=line(len("APOP") + 2 + 1 + 32 + 2, 120), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=7),
+    Move(size=line(len("APOP") + 2 + 1 + 32 + 2, 120), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=9),
 )  # fmt: skip
 
 
@@ -75,35 +78,50 @@ def _housekeeping(state: str, cost: float) -> tuple[Move, ...]:
 
 _FAREWELL = Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True)
 
+
+
+def _in_session(then: str = SESSION, *, last: bool = True) -> tuple[Move, ...]:
+    """STAT, LIST, RETR 12, TOP 12 0: nothing is long. `last`: it may be the client's last."""
+    return tuple(
+        Move(size=Size(low, high, tagged=False, bits=bits), asks="session", then={Verdict.DONE: then}, not_last=not last)
+        for low, high, bits in ((4, 14, 3), (15, 80, 9), (81, 1_000_000, 16))
+    )
+
+
+#: CAPABILITY and LOGIN and SELECT, USER and PASS and STAT.
+_TOGETHER = together((30, LONG_RESPONSE, _PASSWORD), (LONG_RESPONSE + 24, LONGEST, _TOKEN))
+
 MOVES: dict[str, tuple[Move, ...]] = {
-    _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, _FAREWELL),
-    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, _FAREWELL),
+    _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, *_TOGETHER, _FAREWELL),
+    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, *_TOGETHER, _FAREWELL),
     "user": (Move(size=Size(431, LONGEST, tagged=False, bits=TOKEN_BITS), asks="password", then=SIGNED_IN, mechanism=Mechanism.UNKNOWN, cost=6),
              Move(size=line(len("PASS") + 1 + 2 + 8, 220), asks="password", then=SIGNED_IN, mechanism=_PASSWORD),
              Move(size=line(len("PASS") + 1 + 2 + 1, 14), asks="password", then=SIGNED_IN, mechanism=_PASSWORD, cost=4)),
     "user response": (Move(size=response(4, 60), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
     "password response": password_response("plain"),
-    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=2),
+    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=6),
                        Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
                        Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
     "other response": (Move(size=response(16, 600), asks="plain", then=SIGNED_IN, mechanism=_OTHER),),
     CHALLENGED: (Move(size=line(1, 8), asks="after challenge", then={Verdict.REFUSED: REFUSED}),
                  Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
-    REFUSED: (*_housekeeping(REFUSED, 5), *_CREDENTIALS, _FAREWELL,
+    REFUSED: (*_housekeeping(REFUSED, 5), *again(_CREDENTIALS), _FAREWELL,
               Move(size=Size(6, 60, tagged=False, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=5, not_last=True)),
-    STUBBORN: (*_CREDENTIALS, _FAREWELL, Move(size=Size(6, 60, tagged=False, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
-    FRESH: (*in_session(SESSION, long=16, last=False),
+    STUBBORN: (*again(_CREDENTIALS), _FAREWELL, Move(size=Size(6, 60, tagged=False, bits=4), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=1)),
+    FRESH: (*_in_session(last=False),
             Move(size=line(7, 60), asks="session", then={Verdict.DONE: SESSION}, last=True, cost=2),
             Move(size=command("QUIT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
-    SESSION: in_session(SESSION, long=16),
+    SESSION: _in_session(),
     LEFT: (),
+    TOGETHER: _in_session(TOGETHER),
 }  # fmt: skip
 
 _CHALLENGE = challenges("+ ")
-_REFUSED = ranges(Verdict.REFUSED, (6, 15, 13), (16, 18, 11), (19, 21, 1), (22, 120, 0), (121, 250, 4), tagged=False)
-_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 6), (61, 140, 6), tagged=False)
+_REFUSED = ranges(Verdict.REFUSED, (6, 15, 14), (16, 18, 14), (19, 21, 1), (22, 45, 0), (46, 70, 1), (71, 120, 4), (121, 250, 8), tagged=False)
+_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 5), (61, 140, 4), tagged=False)
 
 GENERIC: Words = {
+    "together": ANSWERS_TOGETHER,
     "capability": (done(20, 600, tagged=False),),
     "mechanisms": (done(3, 150, tagged=False),),
     "logout": (done(5, 120, tagged=False),),

@@ -30,13 +30,17 @@ _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
 _PONDERED, _PONDERED_MAIL = 6, 2
+#: What is answered at once is waited for.
+_UNAWAITED = 4
 #: These are a line, which comes in one record.
 _ONE_LINE = frozenset({Verdict.REFUSED, Verdict.CONTINUE, Verdict.CHALLENGE})
 _IN_PARTS = 4
+#: Servers hold back refusals; an acceptance may be late too, and is so less often.
+_LATE_ACCEPTANCE = 2
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
-_UNCLEAR = "unclear"
+UNCLEAR = "unclear"
 _UNCLEAR_COST, _STILL_UNCLEAR = 34, 16
 
 _OUTCOMES = {
@@ -45,6 +49,7 @@ _OUTCOMES = {
     Verdict.CHALLENGE: AuthOutcome.REFUSED,
     Verdict.THROTTLED: AuthOutcome.THROTTLED,
     Verdict.UNAVAILABLE: AuthOutcome.UNKNOWN,
+    Verdict.UNCLEAR: AuthOutcome.UNKNOWN,
 }
 
 
@@ -126,7 +131,7 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
     for reading, cost in readings.items():
         if turn.may_be_close:
             note(reading, cost + _ALERT_COST)
-        note(reading._replace(state=_UNCLEAR), cost + (_STILL_UNCLEAR if reading.state == _UNCLEAR else _UNCLEAR_COST))
+        note(reading._replace(state=UNCLEAR), cost + (_STILL_UNCLEAR if reading.state == UNCLEAR else _UNCLEAR_COST))
         words = grammar.microsoft if reading.words == _MICROSOFT else grammar.generic
         for move in grammar.moves.get(reading.state, ()):
             if (move.last and not last) or (move.not_last and last):
@@ -159,7 +164,8 @@ def _tags(reading: Reading, size: Size, sent: Length, number: int) -> Iterator[t
 def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int) -> Iterator[tuple[Reading, float]]:
     """Where a move leads under each answer that the server's bytes may be."""
     if turn.answer is None:
-        yield _unanswered(reading, move, number), 0
+        awaited = move.mechanism is not None or move.last or move.asks == "session"
+        yield _unanswered(reading, move, number), 0 if awaited else _UNAWAITED
         return
     cheapest: dict[Verdict, float] = {}
     for answer in words[move.asks]:
@@ -168,6 +174,8 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
         surprise = answer.surprise(turn.answer, reading.tag)
         if surprise is not None and turn.in_parts and answer.verdict in _ONE_LINE:
             surprise += _IN_PARTS
+        if surprise is not None and turn.is_late and answer.verdict is Verdict.ACCEPTED:
+            surprise += _LATE_ACCEPTANCE
         if surprise is not None and surprise < cheapest.get(answer.verdict, _NEVER):
             cheapest[answer.verdict] = surprise
     for verdict, surprise in cheapest.items():
