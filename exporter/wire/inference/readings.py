@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from exporter.vocabulary import AuthOutcome, Mechanism
 from exporter.wire.inference.bursts import Turn
-from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, Grammar, Move, Size, Verdict, Words
+from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, START, Grammar, Move, Size, Verdict, Words
 from exporter.wire.inference.overhead import Length
 from exporter.wire.trace import TraceEnd
 
@@ -25,7 +25,7 @@ _MOST = 256
 _FIRST_GROWTH = 8
 _GROWTH_COST = 2
 #: A known Microsoft server that says none of its known words.
-_CHANGED_WORDS = 4
+_CHANGED_WORDS = 7
 _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
@@ -82,7 +82,7 @@ def begin(grammar: Grammar, *, microsoft: bool) -> Readings:
     """Everything is possible yet."""
     whose = {_MICROSOFT: 0, _OTHER: _CHANGED_WORDS} if microsoft else {_OTHER: 0}
     return {
-        Reading(grammar.start, tag, words): cost + tag_cost
+        Reading(START, tag, words): cost + tag_cost
         for tag, tag_cost in grammar.tags.items()
         for words, cost in whose.items()
     }
