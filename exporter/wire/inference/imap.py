@@ -29,6 +29,8 @@ from exporter.wire.inference.grammar import (
 )
 from exporter.wire.inference.microsoft import IMAP as MICROSOFT
 from exporter.wire.inference.sasl import (
+    ANSWERS_TO_JUNK,
+    JUNK,
     LONG_RESPONSE,
     LONGEST,
     STATES,
@@ -127,7 +129,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     ),
     _PASSWORD_LITERAL: (presents(line(3, 210), "login", Mechanism.PASSWORD),),
     **STATES,
-    REFUSED: (*_housekeeping(REFUSED, again=5), *again(_CREDENTIALS), *_illegal(STUBBORN, cost=4), _FAREWELL),
+    REFUSED: (JUNK, *_housekeeping(REFUSED, again=5), *again(_CREDENTIALS), *_illegal(STUBBORN, cost=4), _FAREWELL),
     STUBBORN: (*again(_CREDENTIALS), *_illegal(STUBBORN, cost=1), _FAREWELL),
     FRESH: _FIRST,
     SESSION: (*_in_session(SESSION, long=11), _FAREWELL),
@@ -148,6 +150,7 @@ _ACCEPTED = ranges(
 )
 
 GENERIC: Words = {
+    "junk": ANSWERS_TO_JUNK,
     "capability": (done(40, 1_500),),
     "capability in session": (done(40, 1_500),),
     "noop": (done(8, 80),),

@@ -82,6 +82,7 @@ _SESSION = (mail(0, 69, 7), mail(70, 10_000_000, 6))
 
 IMAP: Words = {
     "together": ANSWERS_TOGETHER,
+    "junk": (done(5, 80, tagged=False),),
     "capability": tuple(_capability(each) for each in _CAPABILITIES),
     "capability in session": (
         *(_capability(each) for each in _CAPABILITIES_SIGNED_IN),
@@ -134,6 +135,7 @@ _POP_PASSWORD = (
 
 POP: Words = {
     "together": ANSWERS_TOGETHER,
+    "junk": (done(5, 80, tagged=False),),
     "capability": (done(30, 70, tagged=False),),
     "mechanisms": (done(5, 60, tagged=False),),
     "logout": (done(*(_line("+OK Microsoft Exchange Server POP3 server signing off."),) * 2, tagged=False),),
@@ -220,6 +222,7 @@ def smtp_words(banner_length: int | None) -> Words:
 
 _SMTP: Words = {
     "together": ANSWERS_TOGETHER,
+    "junk": (done(5, 80, tagged=False),),
     "hello": (done(180, 280, tagged=False),),
     "noop": (done(_line("250 2.0.0 OK"), _line("250 2.0.0 Resetting"), tagged=False),),
     "logout": (done(*(_line("221 2.0.0 Service closing transmission channel"),) * 2, tagged=False),),

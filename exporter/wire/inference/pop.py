@@ -29,6 +29,8 @@ from exporter.wire.inference.grammar import (
 )
 from exporter.wire.inference.microsoft import POP as MICROSOFT
 from exporter.wire.inference.sasl import (
+    ANSWERS_TO_JUNK,
+    JUNK,
     LONG_RESPONSE,
     LONGEST,
     STATES,
@@ -96,6 +98,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     ),
     **STATES,
     REFUSED: (
+        JUNK,
         *_housekeeping(REFUSED, again=5),
         *again(_CREDENTIALS),
         stays(STUBBORN, _ILLEGAL, "illegal", cost=5, not_last=True),
@@ -117,6 +120,7 @@ _REFUSED = ranges(
 _ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 5), (61, 140, 4), tagged=False)
 
 GENERIC: Words = {
+    "junk": ANSWERS_TO_JUNK,
     "capability": (done(20, 600, tagged=False),),
     "mechanisms": (done(3, 150, tagged=False),),
     "logout": (done(5, 120, tagged=False),),

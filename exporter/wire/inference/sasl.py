@@ -1,4 +1,4 @@
-"""SASL exchanges (RFC 4422, 4616, 7628; AUTH LOGIN, XOAUTH2) as sizes: the same in IMAP, POP and SMTP but for the verb."""
+"""SASL exchanges (RFC 4616, 7628; LOGIN, XOAUTH2) as sizes: the same in IMAP, POP and SMTP but for the verb."""
 
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from exporter.wire.inference.grammar import (
     Move,
     Size,
     Verdict,
+    done,
     goes_on,
     line,
     ranges,
@@ -42,14 +43,14 @@ def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
         return Size(base + low, base + high, base64=True, tagged=tagged, bits=bits)
 
     return (
-        announces(alone("PLAIN"), "begin", Mechanism.PASSWORD, _PASSWORD),
+        announces(alone("PLAIN"), "begin", Mechanism.PASSWORD, _PASSWORD, refusable=True),
         presents(initial("PLAIN", 16, 448), "password", Mechanism.PASSWORD),
-        announces(alone("LOGIN"), "prompt", Mechanism.PASSWORD, _USER),
+        announces(alone("LOGIN"), "prompt", Mechanism.PASSWORD, _USER, refusable=True),
         announces(initial("LOGIN", 4, 100), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=2),
-        announces(alone("XOAUTH2"), "begin", Mechanism.TOKEN, _TOKEN),
+        announces(alone("XOAUTH2"), "begin", Mechanism.TOKEN, _TOKEN, refusable=True),
         presents(initial("XOAUTH2", LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN),
         presents(initial("XOAUTH2", 64, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=10),
-        announces(alone("OAUTHBEARER"), "begin", Mechanism.TOKEN, _TOKEN, cost=1),
+        announces(alone("OAUTHBEARER"), "begin", Mechanism.TOKEN, _TOKEN, cost=1, refusable=True),
         presents(initial("OAUTHBEARER", LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN, cost=1),
         # neither a password nor a token passes: the server challenges
         announces(alone("CRAM-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=5),
@@ -64,15 +65,12 @@ def presents(size: Size, question: str, mechanism: Mechanism, *, cost: float = 0
     return Move(size=size, asks=question, then=SIGNED_IN, mechanism=mechanism, cost=cost)
 
 
-def announces(size: Size, question: str, mechanism: Mechanism, state: str, *, cost: float = 0) -> Move:
-    """The credential, or its next part, comes when the server wants it."""
-    return Move(
-        size=size,
-        asks=question,
-        then={Verdict.CONTINUE: state, Verdict.REFUSED: REFUSED},
-        names=mechanism,
-        cost=cost,
-    )
+def announces(
+    size: Size, question: str, mechanism: Mechanism, state: str, *, cost: float = 0, refusable: bool = False
+) -> Move:
+    """The credential, or its next part, comes when the server wants it; `refusable`: it may not even want that."""
+    then = {Verdict.CONTINUE: state} | ({Verdict.REFUSED: REFUSED} if refusable else {})
+    return Move(size=size, asks=question, then=then, names=mechanism, cost=cost)
 
 
 def again(moves: tuple[Move, ...]) -> tuple[Move, ...]:
@@ -84,6 +82,11 @@ def _response(low: int, high: int, bits: float | None = None) -> Size:
     """A response on a line of its own."""
     return Size(2 + low, 2 + high, base64=True, tagged=False, bits=bits)
 
+
+#: mutt says `AQ==` behind every refusal of a token, announced or not.
+JUNK = Move(size=line(1, 8), asks="junk", then={Verdict.DONE: REFUSED}, cost=3)
+#: What it is answered by: anything short.
+ANSWERS_TO_JUNK = (done(5, 80, tagged=False),)
 
 _AFTER_CHALLENGE = {Verdict.REFUSED: REFUSED}
 
@@ -115,7 +118,7 @@ STATES: dict[str, tuple[Move, ...]] = {
 def challenges(prefix: str) -> tuple[Answer, ...]:
     """JSON that announces a token's refusal, as base64 (RFC 7628 3.2.2)."""
     base = len(prefix) + 2
-    rows = ((24, 36, 9), (40, 160, 0), (164, 400, 3))
+    rows = ((24, 28, 9), (32, 160, 0), (164, 400, 3))
     return tuple(
         Answer(base + low, base + high, Verdict.CHALLENGE, cost, tagged=False, base64=True) for low, high, cost in rows
     )

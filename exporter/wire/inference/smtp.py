@@ -25,7 +25,16 @@ from exporter.wire.inference.grammar import (
     stays,
 )
 from exporter.wire.inference.microsoft import smtp_words
-from exporter.wire.inference.sasl import STATES, after_challenge, again, challenges, continuations, exchanges
+from exporter.wire.inference.sasl import (
+    ANSWERS_TO_JUNK,
+    JUNK,
+    STATES,
+    after_challenge,
+    again,
+    challenges,
+    continuations,
+    exchanges,
+)
 
 _BEGUN, _ADDRESSED = "begun", "addressed"
 _UNAUTHENTICATED = "unauthenticated"
@@ -58,6 +67,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     _UNAUTHENTICATED: (stays(_UNAUTHENTICATED, _ANY, "session"),),
     **STATES,
     REFUSED: (
+        JUNK,
         *again(_CREDENTIALS),
         stays(REFUSED, _HELLO, "hello", cost=3),
         stays(REFUSED, _QUICK, "noop", cost=2, not_last=True),
@@ -99,6 +109,7 @@ _REFUSED = ranges(
 )
 
 GENERIC: Words = {
+    "junk": ANSWERS_TO_JUNK,
     "hello": (done(60, 900, tagged=False), done(8, 59, 5, tagged=False)),
     "noop": (done(6, 60, tagged=False),),
     "logout": (done(5, 120, tagged=False),),
