@@ -115,6 +115,7 @@ class Grammar:
 #: States that every grammar has.
 START = "start"
 LISTED = "listed"  # what the server offers was read
+IDENTIFIED = "identified"  # the client said who it is (RFC 2971), which it does to go on
 FRESH = "fresh"  # signed in, nothing said since
 SESSION = "session"
 REFUSED = "refused"
@@ -127,6 +128,7 @@ LEFT = "left"  # the client said goodbye
 ENDS: Mapping[str, tuple[float, float]] = {
     FRESH: (7, 7),
     SESSION: (0, 1),
+    IDENTIFIED: (8, 8),
     REFUSED: (0, 1),
     STUBBORN: (0, 0),
     CHALLENGED: (1, 2),
@@ -166,23 +168,24 @@ def farewell(size: Size) -> Move:
     return stays(LEFT, size, "logout", last=True)
 
 
-def together(*rows: tuple[int, int, Mechanism]) -> tuple[Move, ...]:
+def together(*rows: tuple[int, int, Mechanism], late: float = 0) -> tuple[Move, ...]:
     """A credential in one turn with other commands, from rows of (low, high, mechanism).
 
-    Who does so does it with all of them: that more comes behind is surprising.
+    Who does so does it with all of them: that more comes behind is surprising, and so is that something came before
+    (`late`).
     """
     return tuple(
         Move(
-            size=Size(low, high, tagged=False, bits=8),
+            size=Size(low, high, tagged=False, bits=6),
             asks="together",
             then={Verdict.UNCLEAR: TOGETHER},
             mechanism=mechanism,
-            cost=cost,
+            cost=cost + late,
             last=last,
             not_last=not last,
         )
         for low, high, mechanism in rows
-        for last, cost in ((True, 6), (False, 12))
+        for last, cost in ((True, 5), (False, 12))
     )
 
 
@@ -205,5 +208,10 @@ def ranges(verdict: Verdict, *rows: tuple[int, int, float], tagged: bool = True)
     return tuple(Answer(low, high, verdict, cost, tagged) for low, high, cost in rows)
 
 
-#: Behind commands that were sent together: which answer is whose can't be told from their sum.
-ANSWERS_TOGETHER = (Answer(20, 10_000_000, Verdict.UNCLEAR, tagged=False, bits=10),)
+#: Behind commands that were sent together: which answer is whose can't be told from their sum. Where the words are known
+#: a single answer would have fitted.
+ANSWERS_TOGETHER = (
+    Answer(20, 200, Verdict.UNCLEAR, tagged=False, bits=7),
+    Answer(201, 10_000_000, Verdict.UNCLEAR, tagged=False, bits=10),
+)
+ANSWERS_TOGETHER_KNOWN = tuple(answer._replace(cost=6) for answer in ANSWERS_TOGETHER)

@@ -6,6 +6,7 @@ from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
     ANSWERS_TOGETHER,
     FRESH,
+    IDENTIFIED,
     LEFT,
     LISTED,
     REFUSED,
@@ -58,14 +59,14 @@ _LOGIN = _command("LOGIN  ").low
 _USER_LITERAL, _PASSWORD_LITERAL = "user literal", "password literal"
 
 
-def _housekeeping(state: str, *, again: float) -> tuple[Move, ...]:
+def _housekeeping(state: str, *, again: float, identified: str = IDENTIFIED) -> tuple[Move, ...]:
     """What is asked without signing in; `again`: how surprising it is to ask now for the capabilities."""
     return (
         stays(state, _command("CAPABILITY"), "capability", cost=again),
         stays(state, _command("NOOP"), "noop", cost=3),
-        stays(state, Size(9, 40), "id", cost=3),
-        stays(state, Size(41, 200), "id", cost=2),
-        stays(state, Size(201, 500), "id", cost=5),
+        stays(identified, Size(9, 40), "id", cost=3),
+        stays(identified, Size(41, 200), "id", cost=1),
+        stays(identified, Size(201, 500), "id", cost=5),
     )
 
 
@@ -73,17 +74,17 @@ _CREDENTIALS = (
     # LOGIN user password, also with LITERAL+ (RFC 7888), whose parts nobody waits for
     *(
         presents(Size(_LOGIN + low, _LOGIN + high), "login", Mechanism.PASSWORD, cost=cost)
-        for low, high, cost in ((4, 10, 12), (11, 60, 0), (61, 110, 3), (111, 310, 5))
+        for low, high, cost in ((4, 10, 12), (11, 60, 0), (61, 110, 5), (111, 310, 6))
     ),
     # a token where a password belongs: what it is called then is a matter of taste
-    presents(Size(_LOGIN + 431, _LOGIN + LONGEST, bits=8), "login", Mechanism.UNKNOWN, cost=8),
+    presents(Size(_LOGIN + 431, _LOGIN + LONGEST, bits=8), "login", Mechanism.UNKNOWN, cost=12),
     # LOGIN {n}, LOGIN user {n}
     announces(Size(_LOGIN + 2, _LOGIN + 4), "literal", Mechanism.PASSWORD, _USER_LITERAL, cost=2),
     announces(Size(_LOGIN + 5, _LOGIN + 100), "literal", Mechanism.PASSWORD, _PASSWORD_LITERAL, cost=7),
     *exchanges("AUTHENTICATE", tagged=True),
 )
 #: CAPABILITY and LOGIN and SELECT in one go.
-_TOGETHER = together((30, LONG_RESPONSE, Mechanism.PASSWORD), (LONG_RESPONSE + 24, LONGEST, Mechanism.TOKEN))
+_AT_ONCE = ((30, LONG_RESPONSE, Mechanism.PASSWORD), (LONG_RESPONSE + 24, LONGEST, Mechanism.TOKEN))
 _FAREWELL = farewell(_command("LOGOUT"))
 
 
@@ -115,13 +116,18 @@ _FIRST = (
 )
 
 MOVES: dict[str, tuple[Move, ...]] = {
-    START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *_TOGETHER, _FAREWELL),
+    START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *together(*_AT_ONCE), _FAREWELL),
     LISTED: (
         *_housekeeping(LISTED, again=5),
         *_CREDENTIALS,
-        *_TOGETHER,
+        *together(*_AT_ONCE, late=5),
         *_illegal(LISTED, cost=14),
         replace(_FAREWELL, cost=3),
+    ),
+    IDENTIFIED: (
+        *_housekeeping(IDENTIFIED, again=3),
+        *_CREDENTIALS,
+        replace(_FAREWELL, cost=8),
     ),
     _USER_LITERAL: (
         announces(line(5, 110), "literal", Mechanism.PASSWORD, _PASSWORD_LITERAL),
@@ -129,7 +135,13 @@ MOVES: dict[str, tuple[Move, ...]] = {
     ),
     _PASSWORD_LITERAL: (presents(line(3, 210), "login", Mechanism.PASSWORD),),
     **STATES,
-    REFUSED: (JUNK, *_housekeeping(REFUSED, again=5), *again(_CREDENTIALS), *_illegal(STUBBORN, cost=4), _FAREWELL),
+    REFUSED: (
+        JUNK,
+        *_housekeeping(REFUSED, again=5, identified=REFUSED),
+        *again(_CREDENTIALS),
+        *_illegal(STUBBORN, cost=4),
+        _FAREWELL,
+    ),
     STUBBORN: (*again(_CREDENTIALS), *_illegal(STUBBORN, cost=1), _FAREWELL),
     FRESH: _FIRST,
     SESSION: (*_in_session(SESSION, long=11), _FAREWELL),
@@ -140,7 +152,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
 #: A refusal says what failed ("NO LOGIN failed", RFC 3501 6.2.3): it is hardly shorter than that.
 _REFUSED = ranges(
     Verdict.REFUSED,
-    *((9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 70, 1), (71, 99, 5), (100, 180, 10), (181, 400, 14)),
+    *((9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 70, 1), (71, 99, 5), (100, 140, 10), (141, 400, 15)),
 )
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(

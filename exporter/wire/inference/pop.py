@@ -60,7 +60,7 @@ _CREDENTIALS = (
     presents(line(_command("APOP  ").low + 33, 120), "login", Mechanism.OTHER, cost=9),
 )
 #: USER and PASS and STAT in one go.
-_TOGETHER = together((30, LONG_RESPONSE, Mechanism.PASSWORD), (LONG_RESPONSE + 24, LONGEST, Mechanism.TOKEN))
+_AT_ONCE = ((30, LONG_RESPONSE, Mechanism.PASSWORD), (LONG_RESPONSE + 24, LONGEST, Mechanism.TOKEN))
 _FAREWELL = farewell(_command("QUIT"))
 
 
@@ -85,11 +85,19 @@ _FIRST = (
     stays(SESSION, line(7, 60), "session", last=True, cost=2),
     replace(_FAREWELL, cost=5),
 )
-_ILLEGAL = Size(6, 60, tagged=False, bits=4)
+
+
+def _illegal(*, cost: float, not_last: bool = False) -> tuple[Move, ...]:
+    """Commands of a session where there is none."""
+    return tuple(
+        stays(STUBBORN, Size(low, high, tagged=False, bits=bits), "illegal", cost=cost, not_last=not_last)
+        for low, high, bits in ((6, 14, 3), (15, 60, 9))
+    )
+
 
 MOVES: dict[str, tuple[Move, ...]] = {
-    START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *_TOGETHER, _FAREWELL),
-    LISTED: (*_housekeeping(LISTED, again=5), *_CREDENTIALS, *_TOGETHER, replace(_FAREWELL, cost=2)),
+    START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *together(*_AT_ONCE), _FAREWELL),
+    LISTED: (*_housekeeping(LISTED, again=5), *_CREDENTIALS, *together(*_AT_ONCE, late=5), replace(_FAREWELL, cost=2)),
     _NAMED: (
         presents(line(_PASS + 8, _PASS + 203), "login", Mechanism.PASSWORD),
         presents(line(_PASS + 1, _PASS + 7), "login", Mechanism.PASSWORD, cost=4),
@@ -101,10 +109,10 @@ MOVES: dict[str, tuple[Move, ...]] = {
         JUNK,
         *_housekeeping(REFUSED, again=5),
         *again(_CREDENTIALS),
-        stays(STUBBORN, _ILLEGAL, "illegal", cost=5, not_last=True),
+        *_illegal(cost=5, not_last=True),
         _FAREWELL,
     ),
-    STUBBORN: (*again(_CREDENTIALS), stays(STUBBORN, _ILLEGAL, "illegal", cost=1), _FAREWELL),
+    STUBBORN: (*again(_CREDENTIALS), *_illegal(cost=1), _FAREWELL),
     FRESH: _FIRST,
     SESSION: _in_session(SESSION),
     TOGETHER: _in_session(TOGETHER),
@@ -113,7 +121,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
 
 _REFUSED = ranges(
     Verdict.REFUSED,
-    *((6, 18, 14), (19, 21, 1), (22, 45, 0), (46, 70, 1), (71, 120, 4), (121, 250, 8)),
+    *((6, 18, 14), (19, 21, 1), (22, 45, 0), (46, 70, 1), (71, 120, 8), (121, 250, 10)),
     tagged=False,
 )
 #: "+OK Logged in.", or what is in the mailbox: RFC 1939's own example has 49 bytes, Cyrus' 87.
@@ -132,7 +140,7 @@ GENERIC: Words = {
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
     "after challenge": after_challenge(tagged=False),
     "together": ANSWERS_TOGETHER,
-    "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 8), mail(61, 10_000_000, 6)),
+    "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 6), mail(61, 10_000_000, 6)),
 }
 
 POP = Grammar(moves=MOVES, generic=GENERIC, microsoft=MICROSOFT)

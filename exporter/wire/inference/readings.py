@@ -25,11 +25,11 @@ _MOST = 256
 _FIRST_GROWTH = 8
 _GROWTH_COST = 2
 #: A known Microsoft server that says none of its known words.
-_CHANGED_WORDS = 7
+_CHANGED_WORDS = 9
 _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
-_PONDERED, _PONDERED_MAIL = 6, 2
+_PONDERED, _PONDERED_MAIL = 6, 4
 #: What is answered at once is waited for.
 _UNAWAITED = 4
 #: These are a line, which comes in one record.
@@ -41,7 +41,7 @@ _LATE_ACCEPTANCE = 2
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
 UNCLEAR = "unclear"
-_UNCLEAR_COST, _STILL_UNCLEAR = 34, 16
+_UNCLEAR_COST, _STILL_UNCLEAR = 42, 16
 
 _OUTCOMES = {
     Verdict.ACCEPTED: AuthOutcome.ACCEPTED,
