@@ -94,10 +94,29 @@ def _join(names: list[str]) -> None:
     """A chain of veth pairs; each but the ends forwards, and each knows both directions."""
     for number, (left, right) in enumerate(itertools.pairwise(names), start=1):
         run("ip", "-n", left, "link", "add", f"r{number}", "type", "veth", "peer", "name", f"l{number}", "netns", right)
-        for name, link, address in ((left, f"r{number}", 2 if number == 1 else 1), (right, f"l{number}", 1 if number == 1 else 2)):
+        for name, link, address in (
+            (left, f"r{number}", 2 if number == 1 else 1),
+            (right, f"l{number}", 1 if number == 1 else 2),
+        ):
             run("ip", "-n", name, "address", "add", f"10.99.{number}.{address}/24", "dev", link)
             run("ip", "-n", name, "link", "set", link, "up")
-            run("ip", "netns", "exec", name, "ethtool", "-K", link, "tso", "off", "gso", "off", "gro", "off", "tx", "off")
+            run(
+                "ip",
+                "netns",
+                "exec",
+                name,
+                "ethtool",
+                "-K",
+                link,
+                "tso",
+                "off",
+                "gso",
+                "off",
+                "gro",
+                "off",
+                "tx",
+                "off",
+            )
     client, gateway, beyond, outlook = names
     for name in (gateway, beyond):
         run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1")
