@@ -85,6 +85,8 @@ class Inspection:
             return self._warn(f"{name}: not a capture: {error}")
         except CaptureDamagedError as error:
             return self._warn(f"{name}: {error}; what came before it was read")
+        except BrokenPipeError:
+            raise  # of our own output
         except OSError as error:
             return self._warn(f"{name}: {error.strerror}")
         return True
@@ -104,6 +106,7 @@ class Inspection:
             self._tracker.finish()
             self.summary.add_counts(self._tracker.counts)
             self._tracker = Tracker(self._config, self._found)
+        capture.skim(self._tracker.skimmer)
         self._tracker.packet(*first)
         self._tracker.packets(packets)
 

@@ -17,6 +17,7 @@ from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.catalogue import Target
 from exporter.clean import raw_text
+from exporter.metrics.account_tally import succeeded
 from exporter.metrics.accounts import AccountsState
 from exporter.observations import as_json as to_json
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
@@ -27,7 +28,7 @@ from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError, nearest
 from exporter.settings_file import load
 from exporter.table import LiveTable
-from exporter.vocabulary import AccountKind, AuthOutcome, Outcome
+from exporter.vocabulary import AccountKind, Outcome
 
 
 def run_probe(
@@ -42,7 +43,7 @@ def run_probe(
 ) -> int:
     """Exit status: 0 all ok, 1 something isn't. Raises ConfigurationError."""
     settings = load(config, env)
-    targets = _targets(settings, names)
+    targets = targets_named(settings, names)
     if vantage is not None and vantage not in [each.name for each in settings.vantages]:
         raise ConfigurationError(
             [f"--vantage: {vantage}: no such vantage{nearest(vantage, [v.name for v in settings.vantages])}"]
@@ -55,14 +56,17 @@ def run_probe(
         if os.geteuid() == 0:
             drop_capabilities()
         forbid_core_dumps()
-        accounts = _accounts(settings, env, prober, vantages)
+        accounts = accounts_job(settings, env, prober, vantages)
         with raw_text(raw):
             return asyncio.run(_round(prober, targets, vantages, settings, accounts, as_json=as_json, record=record))
     finally:
         processes.close()
 
 
-def _accounts(settings: Settings, env: Mapping[str, str], prober: Prober, vantages: Sequence[Vantage]) -> AccountsJob:
+def accounts_job(
+    settings: Settings, env: Mapping[str, str], prober: Prober, vantages: Sequence[Vantage]
+) -> AccountsJob:
+    """The configured accounts, for a command. Raises ConfigurationError where a secret can't be had."""
     names = [vantage.name for vantage in vantages]
     accounts = make_accounts(settings, env, prober.tools, names, lambda: prober.skew)
     policy = SignInPolicy(settings.probe.canary_interval, prober.randomness)
@@ -71,7 +75,8 @@ def _accounts(settings: Settings, env: Mapping[str, str], prober: Prober, vantag
     return job
 
 
-def _targets(settings: Settings, names: Sequence[str]) -> list[Target]:
+def targets_named(settings: Settings, names: Sequence[str]) -> list[Target]:
+    """The targets of those names, or all. Raises ConfigurationError naming those that aren't known."""
     if not names:
         return list(settings.targets().values())
     known = settings.all_targets()
@@ -149,7 +154,7 @@ async def _try_all(job: AccountsJob, targets: Sequence[Target]) -> None:
 def is_healthy(walked: Walked, settings: Settings) -> bool:
     """Whether the path is ok and no configured OAuth account was refused."""
     oauth = {account.name for account in settings.accounts if account.kind is not AccountKind.APP_PASSWORD}
-    refused = any(a.name in oauth and a.outcome is not AuthOutcome.ACCEPTED for a in walked.probe.accounts)
+    refused = any(each.name in oauth and not succeeded(each) for each in walked.probe.accounts)
     return walked.probe.outcome is Outcome.OK and not refused
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from exporter.accounts import refresh_policy
-from exporter.accounts.attempt import mechanism_of, sign_in, without_token
+from exporter.accounts.attempt import mechanism_of, sign_in, why_not_there, without_token
 from exporter.accounts.configured import Account
 from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.accounts.token import Resource, Source, TokenResult
@@ -104,6 +104,9 @@ class AccountsJob:
         assert account.guard is not None
         if not self.policy.is_due((account.name, target.name, vantage.name), self.tools.clock()):
             return
+        if why_not_there(account.settings, target) is not None:
+            await self._try(account, vantage, target, _Given(password))
+            return
         try:
             waiting = await asyncio.to_thread(account.guard.why_wait, self._now())
         except TokenFileError as problem:
@@ -136,6 +139,8 @@ class AccountsJob:
         if token.source is Source.IDENTITY_PROVIDER:
             self._measured[account.name, vantage.name] = self.tools.clock()
         self.state.record_token(token, self.tools.wall_clock())
+        ends = [each for each in (account.credential_expires, token.sign_in_expires) if each is not None]
+        self.state.record_credential_expiry(account.name, min(ends, default=None))
         return token
 
     def _given(self, token: TokenResult) -> "_Given":

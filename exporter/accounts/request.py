@@ -22,6 +22,8 @@ from exporter.vocabulary import Outcome, Phase, Protocol
 #: Given the handshake that the request would go over, why it stays here; None: it may go.
 Gate = Callable[[Link | None], Withheld | None]
 
+#: A Host header names every other port (RFC 9110 7.2).
+HTTPS_PORT = 443
 #: Headers that the session writes itself.
 _OURS = frozenset({"host", "user-agent", "accept", "content-length", "connection", "transfer-encoding"})
 
@@ -40,11 +42,15 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """What came of it. `answer` None: the request didn't get through, `phases` tell where it ended."""
+    """What came of it. `answer` None: the request didn't get through, `phases` tell where it ended.
+
+    `sent`: the request's body, whose secrets an answer may repeat.
+    """
 
     phases: tuple[PhaseResult, ...] = ()
     answer: Answer | None = None
     withheld: Withheld | None = None
+    sent: Secret | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -59,7 +65,7 @@ class Reply:
 
 async def send(request: Request, vantage: Vantage, tools: Tools, *, deadline: Deadline, gate: Gate) -> Reply:
     """Walks there and asks once. Never raises but for cancellation."""
-    reply = Reply()
+    reply = Reply(sent=request.body)
 
     async def ask(talk: Conversation, host: str) -> None:
         async with talk.way.phase(Phase.TOKEN) as phase:
@@ -68,7 +74,7 @@ async def send(request: Request, vantage: Vantage, tools: Tools, *, deadline: De
                 raise PhaseFailure(Outcome.SKIPPED, reply.withheld.words)
             body = b"" if request.body is None else request.body.reveal_bytes()
             headers = [(name, value) for name, value in request.headers if name.lower() not in _OURS]
-            session = HttpSession(talk, host)
+            session = HttpSession(talk, host if request.port == HTTPS_PORT else f"{host}:{request.port}")
             answer = await session.request(
                 request.method, request.path, headers, body if request.body is not None else None
             )

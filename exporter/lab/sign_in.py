@@ -35,6 +35,7 @@ class SignIn:
     user: str = "someone@outlook.com"
     access_lifetime: int = 3_600
     device_lifetime: int = 900
+    device_interval: int = 5
     refresh_lifetime: int = 90 * 86_400
     apps: dict[str, App] = field(default_factory=dict)
     device_codes: dict[str, DeviceCode] = field(default_factory=dict)
@@ -153,7 +154,7 @@ class _Exchange:
         )
         content = {
             "user_code": user_code, "device_code": code, "verification_uri": place,
-            "expires_in": self._state.device_lifetime, "interval": 5, "message": words,
+            "expires_in": self._state.device_lifetime, "interval": self._state.device_interval, "message": words,
         }  # fmt: skip
         return self._answers.json(200, content)
 

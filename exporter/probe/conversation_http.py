@@ -83,7 +83,7 @@ class HttpSession:
                 data += self._connection.send(h11.Data(data=body)) or b""
             data += self._connection.send(h11.EndOfMessage()) or b""
             return await self._answer(await self._talk.stream.send(data))
-        except h11.LocalProtocolError:  # a header that can't be sent; the cause's frames hold it
+        except (h11.LocalProtocolError, UnicodeError):  # a header that can't be sent; the cause's frames hold it
             raise PhaseFailure(Outcome.NOT_OFFERED, "the token has characters that HTTP can't carry") from None
         except h11.RemoteProtocolError as error:
             raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"not HTTP: {error}: {self._peek()}") from error

@@ -211,16 +211,15 @@ class ClearText:
         if line[3:4] == b"-":
             return
         length, self._reply_length = self._reply_length, 0
-        if code == 421:
+        if code == 421 or (code != 220 and not self._greeted):
             self.refusal = code
-        if not self._greeted:
-            self._greeted = True
-            if code == 220:
-                self.banner_length = length
-            else:
-                self.refusal = code
-            return
-        name = self._waiting.popleft() if self._waiting else b""
+        if self._greeted:
+            self._smtp_reply(self._waiting.popleft() if self._waiting else b"", code, length, time)
+        elif code == 220:
+            self.banner_length = length
+        self._greeted = True
+
+    def _smtp_reply(self, name: bytes, code: int, length: int, time: int) -> None:
         if name in _GREETS and code == 250:
             self.ehlo_reply_length = length
             if self.starttls is None:

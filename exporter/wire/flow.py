@@ -42,12 +42,12 @@ class Half:
 
     `first`: sequence number of its first byte, None where no SYN told. `high`: behind the last byte seen, -1 before the
     first; `wraps`: how often it passed 2^32. `head`: the first byte not consumed; `part`: the bytes from there on that
-    have come. `acked`: what this side acknowledged of the other, -1 where nothing.
+    have come. `acked`, `acked_first`: what this side acknowledged of the other, latest and first, -1 where nothing.
     """
 
     __slots__ = (
-        "acked", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time", "holes", "interface",
-        "last", "opened", "part", "part_time", "peer", "stage", "synchronized", "waiting", "window", "wraps",
+        "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time",
+        "holes", "last", "opened", "part", "part_time", "peer", "plain", "stage", "synchronized", "waiting", "wraps",
     )  # fmt: skip
 
     def __init__(self, flow: "Flow", from_client: bool) -> None:
@@ -68,9 +68,10 @@ class Half:
         self.synchronized = True  # a record or line begins at `head`
         self.opened: tuple[int, int, int] | None = None  # type, length, begin of a record whose end is still to come
         self.fin = False
-        self.acked = -1
+        self.acked = self.acked_first = -1
+        self.claimed = -1  # the number that its latest segment without payload gave for the next byte
         self.last = 0  # time of its latest segment
-        self.interface: str | None = None
+        self.plain = 0  # what may be passed over: nothing, 1 acknowledgments, 2 payload too
 
     @property
     def payload(self) -> int | None:
@@ -98,9 +99,10 @@ class Flow:
     """One connection. Times are nanoseconds of the capture's clock, addresses packed."""
 
     __slots__ = (
-        "bucket", "client", "client_address", "client_port", "closed", "closed_at", "decided", "gap", "interface",
-        "missed", "odd_reset", "other", "reply", "reset", "retransmissions", "server", "server_address",
-        "server_port", "settled", "sign_ins", "start", "syn", "syn_ack", "text", "tls", "unreachable", "vlan",
+        "answered", "bucket", "client", "client_address", "client_port", "closed", "closed_at", "closing", "decided",
+        "gap", "interface", "missed", "named", "odd_reset", "other", "reply", "reset", "retransmissions", "server",
+        "server_address", "server_port", "settled", "sign_ins", "start", "syn", "syn_ack", "text", "tls",
+        "unreachable", "vlan",
     )  # fmt: skip
 
     def __init__(
@@ -117,10 +119,13 @@ class Flow:
         self.client.peer, self.server.peer = self.server, self.client
         self.syn: int | None = None  # time of the first
         self.syn_ack: int | None = None
+        self.answered = False  # the server said something, or the client went on as if
+        self.named = False  # its hello was looked at
         self.retransmissions = 0
         self.closed: ClosedBy | None = None
-        self.closed_at = 0
+        self.closed_at: int | None = None
         self.odd_reset: tuple[int, ClosedBy] | None = None  # time and sender of a reset that nobody had to believe
+        self.closing = False  # it counts among those
         self.reset = False  # a reset ended it, or came behind a FIN
         self.unreachable = False
         self.gap: int | None = None  # when records began to be missing
@@ -133,6 +138,10 @@ class Flow:
         self.sign_ins: tuple[WireAuth, ...] = ()
         self.reply: Reply | None = None
         self.bucket = -1  # of the timers
+
+    def may_pass(self, plain: int) -> None:
+        """What of both directions may be passed over from now on, as in `Half.plain`."""
+        self.client.plain = self.server.plain = plain
 
     @property
     def last(self) -> int:

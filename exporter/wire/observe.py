@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 from exporter.catalogue import Target
+from exporter.clean import clean
 from exporter.observations import Connection, WireAlert, WireAuth
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Goal
 from exporter.wire.clear_text import ClearSignIn
 from exporter.wire.flow import Flow
-from exporter.wire.inferring import infer
+from exporter.wire.inference import infer
 from exporter.wire.outcome import SECOND
 from exporter.wire.replies import Reply, first_reply
 from exporter.wire.servers import mail_protocol
@@ -43,15 +44,20 @@ def seconds_between(begun: int | None, ended: int | None) -> float | None:
 
 def goal_of(flow: Flow) -> Goal:
     """What the client came for."""
-    hello = flow.tls.client_hello if flow.tls else None
-    return (hello and hello.server_name) or flow.server_address, flow.server_port
+    return server_name(flow) or flow.server_address, flow.server_port
+
+
+def server_name(flow: Flow) -> str | None:
+    """The name that the client asked for, in lower case, for comparison."""
+    hello = flow.tls.client_hello if flow.tls is not None else None
+    return hello.server_name.lower() if hello is not None and hello.server_name is not None else None
 
 
 def reply_of(flow: Flow) -> Reply | None:
     tls = flow.tls
     if tls is None or tls.established is None:
         return None
-    http2 = tls.client_hello is not None and "h2" in tls.client_hello.alpn
+    http2 = tls.client_hello is not None and b"h2" in tls.client_hello.alpn
     return first_reply(tls.log, tls.version, http2, flow.text is None and flow.server_port in _GREETED)
 
 
@@ -90,6 +96,7 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
         microsoft=target is not None and not target.custom,
         banner_length=text.banner_length if text is not None else None,
         ehlo_reply_length=text.ehlo_reply_length if text is not None else None,
+        starttls=text is not None,
     )
 
 
@@ -110,12 +117,13 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
     server_hello = tls.server_hello if tls is not None else None
     reply = flow.reply if flow.settled else reply_of(flow)
     sign_ins = flow.sign_ins
+    server = address_text(flow.server_address)
     return Connection(
         start=moment(flow.start),
         end=moment(flow.last),
         client=address_text(flow.client_address),
         client_port=flow.client_port,
-        server=address_text(flow.server_address),
+        server=server,
         server_port=flow.server_port,
         ip_version=4 if len(flow.server_address) == 4 else 6,
         vlan=flow.vlan,
@@ -123,13 +131,13 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         target=target,
         sni=hello.server_name if hello is not None else None,
         outcome=outcome,
-        alert=_alert(tls, outcome) if tls is not None else None,
+        alert=_alert(flow, tls, outcome) if tls is not None else None,
         tls_version=tls.version if tls is not None else None,
         cipher=server_hello.cipher if server_hello is not None else None,
         group=tls.group if tls is not None else None,
         ja4=hello.ja4 if hello is not None else None,
         client_family=hello.family if hello is not None else None,
-        certificate_issuer=tls.certificate_issuer if tls is not None else None,
+        certificate_issuer=_issuer(tls.certificate_issuer, server) if tls is not None else None,
         tcp_handshake_seconds=seconds_between(flow.syn, flow.syn_ack),
         tls_handshake_seconds=seconds_between(tls.hello_begun, tls.client.finished) if tls is not None else None,
         first_reply_seconds=seconds_between(tls.established, reply.time) if tls is not None and reply else None,
@@ -143,11 +151,17 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
     )
 
 
-def _alert(tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:
+@lru_cache(maxsize=512)
+def _issuer(text: str | None, server: str) -> str | None:
+    """The issuer's name as it may be shown."""
+    return clean(text, keep=(server,)) if text is not None else None
+
+
+def _alert(flow: Flow, tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:
     """In clear, or as far as it is told by its place; where bytes are missing, places tell nothing."""
     if tls.alert is not None or outcome is ConnectionOutcome.INCOMPLETE:
         return tls.alert
-    return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED)
+    return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED, closed_at=flow.closed_at)
 
 
 def _has_end(flow: Flow, *, from_client: bool) -> bool:

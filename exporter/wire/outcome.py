@@ -135,5 +135,9 @@ def _has_unseen(flow: Flow) -> bool:
 
 
 def _acknowledged_more(half: Half, peer: Half) -> bool:
-    """Beyond the last byte that was seen of the other side, and its FIN."""
-    return half.acked >= 0 and peer.high >= 0 and 1 < (half.acked - peer.high & SEQUENCE_MASK) < BEHIND
+    """Beyond the last byte that was seen of the other side, and its FIN; or it says itself that it sent more."""
+    if peer.first is None and not peer.high_time:  # none of its bytes, and not where they begin
+        return half.acked - half.acked_first & SEQUENCE_MASK > (1 if peer.fin else 0)
+    if peer.claimed >= 0 and 1 < (peer.claimed - peer.high & SEQUENCE_MASK) < BEHIND:
+        return True
+    return half.acked >= 0 and 1 < (half.acked - peer.high & SEQUENCE_MASK) < BEHIND

@@ -7,9 +7,10 @@ from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.attempts import Attempts, failed
 from exporter.wire.flow import Flow
-from exporter.wire.observe import connection_of, goal_of, reply_of, sign_ins_of
+from exporter.wire.observe import connection_of, goal_of, reply_of, server_name, sign_ins_of
 from exporter.wire.outcome import closed_by, outcome_of
 from exporter.wire.servers import Servers
+from exporter.wire.sighting import SightingCallback, sighting_of
 from exporter.wire.tracker_config import TrackerConfig
 
 #: Ports of TLS from the first byte (IANA): connections to them are told even when no hello was seen.
@@ -33,6 +34,7 @@ class Reporter:
         *,
         decided: Callback | None,
         signed_in: Callback | None,
+        sighted: SightingCallback | None = None,
     ) -> None:
         self.servers = servers
         self.reported = 0
@@ -42,13 +44,14 @@ class Reporter:
         self._finished = finished
         self._decided = decided
         self._signed_in = signed_in
+        self._sighted = sighted
         self._attempts = Attempts()
 
     def target(self, flow: Flow) -> str | None:
         """The target that the connection goes to."""
         hello = flow.tls.client_hello if flow.tls is not None else None
-        name, family = (hello.server_name, hello.family) if hello is not None else (None, None)
-        return self.servers.target(name, flow.server_address, flow.server_port, family)
+        family = hello.family if hello is not None else None
+        return self.servers.target(server_name(flow), flow.server_address, flow.server_port, family)
 
     def established(self, flow: Flow) -> None:
         """The handshake is complete."""
@@ -81,6 +84,8 @@ class Reporter:
         self.reported += 1
         if self._decided is not None and not flow.decided:
             self._decided(connection)
+        if self._sighted is not None:
+            self._sighted(sighting_of(flow, connection))
         self._finished(connection)
 
     def _observe(self, flow: Flow, outcome: ConnectionOutcome) -> Connection:
@@ -93,8 +98,6 @@ class Reporter:
             if flow.tls is not None or flow.server_port in WANTED_PORTS:
                 return True
             return self.target(flow) is not None and (flow.server_port != _HTTP or outcome in _UNREACHED)
-        hello = flow.tls.client_hello if flow.tls is not None else None
-        name = hello.server_name if hello is not None else None
-        if not self.servers.is_ours(name, flow.server_address):
+        if not self.servers.is_ours(server_name(flow), flow.server_address):
             return False
         return flow.tls is not None or flow.server_port in WANTED_PORTS or outcome in _UNREACHED

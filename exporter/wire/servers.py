@@ -61,9 +61,9 @@ class Servers:
 
     def is_ours(self, name: str | None, address: bytes) -> bool:
         """Whether a connection is to be followed live."""
-        if name is not None and name in self._by_host:
+        if (name is not None and name in self._by_host) or _within(address, self._configured):
             return True
-        return address in self._hosts or _within(address, self._configured) or _within(address, self._exchange)
+        return name is None and (address in self._hosts or _within(address, self._exchange))
 
     def target(self, name: str | None, address: bytes, port: int, family: ClientFamily | None = None) -> str | None:
         """The target's name. A server's name decides, whatever the port; without one, what the address is known for."""

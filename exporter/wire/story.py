@@ -14,15 +14,10 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from exporter.observations import WireAlert
-from exporter.wire.hellos import (
-    ClientHello,
-    ServerHello,
-    alert_name,
-    key_exchange_group,
-    leaf_issuer,
-    read_client_hello,
-    read_server_hello,
-)
+from exporter.protocols.certificates import leaf_issuer
+from exporter.protocols.client_hello import ClientHello, read_client_hello
+from exporter.protocols.server_hello import ServerHello, is_resumed, key_exchange_group, read_server_hello
+from exporter.protocols.tls_names import ALERT_LEVELS, alert_name
 
 #: Record types of RFC 8446, B.1.
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
@@ -202,10 +197,9 @@ class TlsStory:
         hello = read_server_hello(message)
         if hello is None:
             return
-        if hello.hello_retry_request:
-            self.hello_retry = True
-            return
-        self.server_hello, self.version = hello, hello.version
+        self.hello_retry = self.hello_retry or hello.hello_retry_request  # which names version and suite too
+        self.server_hello = hello
+        self.version = TLS13 if _is_of_tls13(hello.cipher) else hello.version
         self.group = hello.group or self.group
         if hello.version == TLS13:
             for record in self.log:
@@ -221,6 +215,11 @@ class TlsStory:
         if length == finished if early else length >= finished:
             self.client.finished, self.client.finished_length = time, length
             self._complete(time)
+
+    @property
+    def resumed(self) -> bool | None:
+        """Whether an earlier session went on, None where no ServerHello was seen."""
+        return is_resumed(self.client_hello, self.server_hello) if self.server_hello is not None else None
 
     @property
     def finished_size(self) -> int:
@@ -246,22 +245,24 @@ class TlsStory:
             rank = _Rank.FATAL if body[0] == _FATAL else _Rank.WARNING
             if rank > self._rank:
                 self._rank = rank
-                level = {1: "warning", 2: "fatal"}.get(body[0])
+                level = ALERT_LEVELS.get(body[0])
                 sender = "client" if from_client else "server"
                 self.alert = WireAlert(name=alert_name(body[1]), level=level, sender=sender, encrypted=False)
 
-    def encrypted_alert(self, *, established: bool) -> WireAlert | None:
+    def encrypted_alert(self, *, established: bool, closed_at: int | None) -> WireAlert | None:
         """The alert that can't be read. Behind the handshake every farewell is one, so only the server's first word is.
 
-        `established`: whether the handshake was completed, by all that was seen.
+        `established`: whether the handshake was completed, by all that was seen. `closed_at`: when a side closed; what
+        the other one says behind that is a farewell too.
         """
         if established:
             return self._refused_behind_handshake()
-        for record in self.log:
+        log = [record for record in self.log if closed_at is None or record.time <= closed_at]
+        for record in log:
             if record.kind == ALERT and record.length != 2:
                 return _encrypted(record.from_client)
             if self.version == TLS13 and record.kind == APPLICATION_DATA and record.length in ALERT_LENGTHS:
-                last_of_side = max(r.time for r in self.log if r.from_client == record.from_client) == record.time
+                last_of_side = max(r.time for r in log if r.from_client == record.from_client) == record.time
                 if record.from_client or last_of_side:
                     return _encrypted(record.from_client)
         return None
@@ -302,6 +303,11 @@ class TlsStory:
 
 def _encrypted(from_client: bool) -> WireAlert:
     return WireAlert(name=None, level=None, sender="client" if from_client else "server", encrypted=True)
+
+
+def _is_of_tls13(cipher: str) -> bool:
+    """TLS 1.3's suites name no key exchange; they tell it where the extension that says so is cut off."""
+    return cipher.startswith("TLS_") and "_WITH_" not in cipher and not cipher.endswith("_SCSV")
 
 
 def _is_clear(body: bytes | None, from_client: bool) -> bool:

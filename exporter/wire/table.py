@@ -6,7 +6,7 @@ from exporter.wire.flow import Flow, Half
 from exporter.wire.timers import SECOND
 
 #: Connections that are over and whose late segments are still recognized.
-MAX_REMEMBERED = 16_384
+MAX_REMEMBERED = 8_192
 #: A connection with a segment so recent isn't the first to be given up, nanoseconds.
 _RECENT = 30 * SECOND
 #: Connections that are looked at to find one to give up.
@@ -57,8 +57,8 @@ class Table:
         self._active.pop(flow, None)
         self._closing[flow] = None
 
-    def remove(self, flow: Flow) -> None:
-        """It is over. Late segments of it are recognized for a while."""
+    def remove(self, flow: Flow, *, remembered: bool = True) -> None:
+        """It is over. Late segments of it are recognized for a while, where it is remembered."""
         for flows in (self._unanswered, self._active, self._closing):
             flows.pop(flow, None)
         client = key_of(flow.client_address, flow.server_address, flow.client_port, flow.server_port)
@@ -66,8 +66,9 @@ class Table:
         begun = flow.client.first
         for key, first in ((client, begun), (server, None)):
             self.halves.pop(key, None)
-            self._over[key] = first
-            self._over.move_to_end(key)
+            if remembered:
+                self._over[key] = first
+                self._over.move_to_end(key)
         while len(self._over) > 2 * MAX_REMEMBERED:
             self._over.popitem(last=False)
 

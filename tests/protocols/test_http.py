@@ -185,3 +185,30 @@ def test_headers_of_any_kind_never_raise(headers: list[tuple[str, str]]):
 @given(st.binary())
 def test_bodies_of_any_kind_never_raise(body: bytes):
     http.oauth_error(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            b'{"error":{"code":"ErrorAccessDenied","message":"Access\\nis  denied."}}',
+            "ErrorAccessDenied: Access is denied.",
+        ),
+        (b'{"error":{"code":"x"}}', "x: "),
+        (b'{"error":{"code":7,"message":"x"}}', None),
+        (b'{"error":"invalid_grant"}', None),
+        (b'{"error":[]}', None),
+        (b"[]", None),
+        (b"null", None),
+        (b"<html>", None),
+        (b"", None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_graph_errors(body: bytes, told: str | None):
+    assert http.graph_error(body) == told
+
+
+@given(st.binary())
+def test_any_body_has_a_graph_error_or_none(body: bytes):
+    http.graph_error(body)
