@@ -104,6 +104,8 @@ def _forget_environment() -> None:
 
 def _become_nobody() -> None:
     """Root owns files and the token caches; nobody doesn't. Capabilities are kept until they are chosen from."""
+    for number in range(_LAST_CAPABILITY + 1):
+        _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # needs CAP_SETPCAP; without it no_new_privs does the same
     if os.geteuid() != 0:
         return
     _checked(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "PR_SET_KEEPCAPS")
@@ -132,8 +134,6 @@ class _Data(ctypes.Structure):
 
 
 def _keep_capabilities(kept: Iterable[int]) -> None:
-    for number in range(_LAST_CAPABILITY + 1):
-        _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)  # needs CAP_SETPCAP; without it no_new_privs does the same
     _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     header, sets = _Header(_CAPABILITY_VERSION_3, 0), (_Data * 2)()
