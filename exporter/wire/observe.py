@@ -150,7 +150,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         closed_by=flow.closed,
         retry_of=retry_of,
         retransmissions=flow.retransmissions,
-        reply_seconds=seconds_between(reply.asked, reply.time) if reply and reply.asked is not None else None,
+        reply_seconds=flow.token_response,
     )
 
 

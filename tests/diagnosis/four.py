@@ -87,7 +87,8 @@ def four(directory: Path) -> Iterator[Four]:
         stack.callback(_end, server)
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
-        yield Four(*names, directory)
+        client, gateway, beyond, outlook = names
+        yield Four(client, gateway, beyond, outlook, directory)
 
 
 def _join(names: list[str]) -> None:
@@ -126,8 +127,8 @@ def _join(names: list[str]) -> None:
     run("ip", "-n", beyond, "route", "add", "10.99.1.0/24", "via", "10.99.2.1")
     run("ip", "-n", beyond, "route", "add", "198.51.100.0/24", "via", "10.99.3.2")
     run("ip", "-n", outlook, "route", "add", "default", "via", "10.99.3.1")
-    for address in ADDRESSES.values():
-        run("ip", "-n", outlook, "address", "add", f"{address}/32", "dev", "lo")
+    for server in ADDRESSES.values():
+        run("ip", "-n", outlook, "address", "add", f"{server}/32", "dev", "lo")
 
 
 def _remove(etc: Path) -> None:
