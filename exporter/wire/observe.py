@@ -20,6 +20,8 @@ from exporter.wire.trace import MAX_RECORDS, Record, Trace, TraceEnd
 
 #: A capture that goes on so long without another packet of a connection saw its silence, nanoseconds.
 QUIET = 30 * SECOND
+#: Hosts whose answer to a request is a token, or the refusal of one.
+_SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
 _MAX_TIMESTAMP = 253_402_300_799  # the last second of the year 9999
 
 
@@ -150,7 +152,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         closed_by=flow.closed,
         retry_of=retry_of,
         retransmissions=flow.retransmissions,
-        reply_seconds=flow.token_response,
+        reply_seconds=flow.token_response if target in _SIGN_IN else None,
     )
 
 
