@@ -133,6 +133,7 @@ def prometheus(
         "--log.level=warn",
     ]
     with running(command, directory, ports=[port]):
+        until(lambda: text(f"http://127.0.0.1:{port}/-/ready"), 20, "Prometheus, which reads its log first")
         yield Prometheus(f"127.0.0.1:{port}")
 
 
