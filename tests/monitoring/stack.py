@@ -85,7 +85,7 @@ class Prometheus:
 
     def get(self, path: str, **arguments: Any) -> Any:
         """The answer's data. Raises AssertionError, with Prometheus' words, where it refuses."""
-        content = json.loads(_asked(f"http://{self.address}/api/v1/{path}?{urlencode(arguments, doseq=True)}"))
+        content = asked(f"http://{self.address}/api/v1/{path}?{urlencode(arguments, doseq=True)}")
         assert content["status"] == "success", content.get("error")
         return content["data"]
 
@@ -99,14 +99,14 @@ class Prometheus:
         return {each["labels"]["alertname"] for each in self.get("alerts")["alerts"] if each["state"] == "firing"}
 
 
-def _asked(url: str) -> bytes:
-    """A refusal's words too."""
+def asked(url: str) -> Any:
+    """JSON, that of a refusal too."""
     try:
         with urlopen(url, timeout=10) as answer:
             body: bytes = answer.read()
     except HTTPError as error:
         body = error.read()
-    return body
+    return json.loads(body)
 
 
 @contextmanager
