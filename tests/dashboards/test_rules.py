@@ -9,8 +9,9 @@ import re
 from typing import Any
 
 import pytest
+import yaml
 
-from alerts.render import source
+from alerts.render import RULES
 from dashboards.panels import DATASOURCE
 from dashboards.queries import series
 from dashboards.render import HERE, JSON, rendered
@@ -30,9 +31,12 @@ def test_what_is_committed_is_what_the_code_makes():
 
 
 def test_alerts_lead_to_dashboards_that_exist_and_know_their_variables():
-    for alert in source()["alerts"]:
-        content = DASHBOARDS[alert["dashboard"]]
-        assert content["uid"] == alert["dashboard"]
+    for group in yaml.safe_load(RULES.read_text())["groups"]:
+        for url in [rule["annotations"]["dashboard_url"] for rule in group["rules"] if "alert" in rule]:
+            uid = re.search(r"/d/([\w-]+)", url)
+            assert uid, url
+            known = {variable["name"] for variable in DASHBOARDS[uid[1]]["templating"]["list"]}
+            assert set(re.findall(r"var-(\w+)=", url)) <= known, url
 
 
 @every
