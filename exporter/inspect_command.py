@@ -106,6 +106,7 @@ class Inspection:
             self._tracker.finish()
             self.summary.add_counts(self._tracker.counts)
             self._tracker = Tracker(self._config, self._found)
+        capture.skim(self._tracker.skimmer)
         self._tracker.packet(*first)
         self._tracker.packets(packets)
 

@@ -69,6 +69,8 @@ def _judge_one(verdict: Verdict, by_key: dict[Key, dict[str, Any]], truth: dict[
     verdict.right_names += truth["sni"] is not None and found["sni"] == truth["sni"]
     verdict.wrong_names += found["sni"] not in (None, truth["sni"])
     for name in FIELDS:
+        if name in ("bytes_sent", "bytes_received") and truth[name] is None:
+            continue  # nothing was sent, or no end was seen
         if not _same(found[name], truth[name]):
             verdict.wrong[name] += 1
             if len(verdict.examples) < EXAMPLES:

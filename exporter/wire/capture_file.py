@@ -6,9 +6,12 @@ packet. Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; libpcap's sav
 
 import mmap
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from exporter.wire.byte_source import BrokenCompressionError, Readable, pieces
+
+if TYPE_CHECKING:
+    from exporter.wire.skim import Skimmer
 
 #: What packets are cut out of: slices of it are bytes, and struct reads it in place. A ring buffer is an mmap.
 Buffer = bytes | mmap.mmap
@@ -124,6 +127,10 @@ class CaptureFile:
     @property
     def dropped(self) -> int:
         return self._reader.dropped
+
+    def skim(self, skimmer: "Skimmer") -> None:
+        """From the next piece on, what this passes over isn't among the packets."""
+        self._reader.skimmer = skimmer
 
     def packets(self) -> Iterator[PacketTuple]:
         """Raises CaptureDamagedError behind the last whole packet, OSError where reading fails."""

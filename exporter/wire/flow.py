@@ -9,7 +9,6 @@ from enum import IntEnum
 from exporter.observations import WireAuth
 from exporter.vocabulary import ClosedBy
 from exporter.wire.clear_text import ClearText
-from exporter.wire.replies import Reply
 from exporter.wire.story import TlsStory
 
 SEQUENCE_MASK = 0xFFFF_FFFF
@@ -47,7 +46,7 @@ class Half:
 
     __slots__ = (
         "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time",
-        "holes", "last", "opened", "part", "part_time", "peer", "stage", "synchronized", "waiting", "wraps",
+        "holes", "last", "opened", "part", "part_time", "peer", "plain", "stage", "synchronized", "waiting", "wraps",
     )  # fmt: skip
 
     def __init__(self, flow: "Flow", from_client: bool) -> None:
@@ -71,6 +70,7 @@ class Half:
         self.acked = self.acked_first = -1
         self.claimed = -1  # the number that its latest segment without payload gave for the next byte
         self.last = 0  # time of its latest segment
+        self.plain = 0  # what may be passed over: nothing, 1 acknowledgments, 2 payload too
 
     @property
     def payload(self) -> int | None:
@@ -98,9 +98,37 @@ class Flow:
     """One connection. Times are nanoseconds of the capture's clock, addresses packed."""
 
     __slots__ = (
-        "bucket", "client", "client_address", "client_port", "closed", "closed_at", "decided", "gap", "interface",
-        "missed", "odd_reset", "other", "reply", "reset", "retransmissions", "server", "server_address",
-        "server_port", "settled", "sign_ins", "start", "syn", "syn_ack", "text", "tls", "unreachable", "vlan",
+        "answered",
+        "bucket",
+        "client",
+        "client_address",
+        "client_port",
+        "closed",
+        "closed_at",
+        "closing",
+        "decided",
+        "first_reply",
+        "gap",
+        "interface",
+        "missed",
+        "named",
+        "odd_reset",
+        "other",
+        "reset",
+        "retransmissions",
+        "server",
+        "server_address",
+        "server_port",
+        "settled",
+        "sign_ins",
+        "start",
+        "syn",
+        "syn_ack",
+        "text",
+        "tls",
+        "token_response",
+        "unreachable",
+        "vlan",
     )  # fmt: skip
 
     def __init__(
@@ -117,10 +145,13 @@ class Flow:
         self.client.peer, self.server.peer = self.server, self.client
         self.syn: int | None = None  # time of the first
         self.syn_ack: int | None = None
+        self.answered = False  # the server said something, or the client went on as if
+        self.named = False  # its hello was looked at
         self.retransmissions = 0
         self.closed: ClosedBy | None = None
         self.closed_at: int | None = None
         self.odd_reset: tuple[int, ClosedBy] | None = None  # time and sender of a reset that nobody had to believe
+        self.closing = False  # it counts among those
         self.reset = False  # a reset ended it, or came behind a FIN
         self.unreachable = False
         self.gap: int | None = None  # when records began to be missing
@@ -131,8 +162,13 @@ class Flow:
         self.decided = False  # its outcome was told
         self.settled = False  # what follows of records was read, and isn't kept
         self.sign_ins: tuple[WireAuth, ...] = ()
-        self.reply: Reply | None = None
+        self.first_reply: float | None = None  # seconds
+        self.token_response: float | None = None  # of a sign-in host, seconds
         self.bucket = -1  # of the timers
+
+    def may_pass(self, plain: int) -> None:
+        """What of both directions may be passed over from now on, as in `Half.plain`."""
+        self.client.plain = self.server.plain = plain
 
     @property
     def last(self) -> int:

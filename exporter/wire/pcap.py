@@ -11,6 +11,8 @@ from exporter.wire.capture_file import (
     NotACaptureError,
     PacketTuple,
 )
+from exporter.wire.decode import LinkType
+from exporter.wire.skim import Skimmer
 
 #: Magic number: nanoseconds of one unit of its fractions, bytes of a packet's header.
 _KINDS = {
@@ -38,6 +40,7 @@ class PcapReader:
         from exporter.wire.capture_file import CaptureEndsError
 
         self._feed = feed
+        self.skimmer: Skimmer | None = None
         self.count = 0
         order, magic = _MAGICS[feed.buffer[:4]]
         self._unit, self._header = _KINDS[magic]
@@ -60,6 +63,7 @@ class PcapReader:
         while feed.fill(header):
             buffer, offset, count = feed.buffer, feed.offset, self.count
             size = len(buffer)
+            skimmer = self.skimmer if link_type == LinkType.ETHERNET else None
             last = size - header
             while offset <= last:
                 seconds, fraction, captured, original = unpack(buffer, offset)
@@ -69,7 +73,9 @@ class PcapReader:
                     break
                 offset = end
                 count += 1
-                yield seconds * _SECOND + fraction * unit, link_type, buffer, start, end, original, None, None
+                time = seconds * _SECOND + fraction * unit
+                if skimmer is None or not skimmer.passes(time, buffer, start, end):
+                    yield time, link_type, buffer, start, end, original, None, None
             feed.offset, self.count = offset, count
             if offset <= last:
                 yield self._odd_packet()

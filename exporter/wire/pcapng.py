@@ -13,6 +13,8 @@ from exporter.wire.capture_file import (
     NotACaptureError,
     PacketTuple,
 )
+from exporter.wire.decode import LinkType
+from exporter.wire.skim import Skimmer
 
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
 _BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
@@ -45,6 +47,7 @@ class PcapngReader:
 
     def __init__(self, feed: ByteFeed) -> None:
         self._feed = feed
+        self.skimmer: Skimmer | None = None
         self.count = 0
         self._order = "<"
         self._interfaces: list[_Interface] = []
@@ -82,7 +85,10 @@ class PcapngReader:
                 packet = self._simple_packet(start, end) if kind == _SIMPLE_PACKET else self._packet(kind, start, end)
                 self.count += 1
                 feed.offset = end
-                yield packet
+                time, link_type, buffer, start, stop, *_ = packet
+                skimmer = self.skimmer
+                if skimmer is None or link_type != LinkType.ETHERNET or not skimmer.passes(time, buffer, start, stop):
+                    yield packet
             else:
                 self._describe(kind, start, end)
                 feed.offset = end

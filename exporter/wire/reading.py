@@ -84,6 +84,7 @@ def begin_text(flow: Flow, protocol: Protocol) -> None:
 
 def skim(flow: Flow) -> None:
     """Nothing more is to be learned from its bytes."""
+    flow.may_pass(2 if flow.closed is None else 0)
     for half in (flow.client, flow.server):
         half.stage = Stage.SKIMMED
         half.part = b""

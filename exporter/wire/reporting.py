@@ -7,9 +7,10 @@ from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.attempts import Attempts, failed
 from exporter.wire.flow import Flow
-from exporter.wire.observe import connection_of, goal_of, reply_of, server_name, sign_ins_of
+from exporter.wire.observe import connection_of, goal_of, read_replies, server_name, sign_ins_of
 from exporter.wire.outcome import closed_by, outcome_of
 from exporter.wire.servers import Servers
+from exporter.wire.sighting import SightingCallback, sighting_of
 from exporter.wire.tracker_config import TrackerConfig
 
 #: Ports of TLS from the first byte (IANA): connections to them are told even when no hello was seen.
@@ -33,6 +34,7 @@ class Reporter:
         *,
         decided: Callback | None,
         signed_in: Callback | None,
+        sighted: SightingCallback | None = None,
     ) -> None:
         self.servers = servers
         self.reported = 0
@@ -42,6 +44,7 @@ class Reporter:
         self._finished = finished
         self._decided = decided
         self._signed_in = signed_in
+        self._sighted = sighted
         self._attempts = Attempts()
 
     def target(self, flow: Flow) -> str | None:
@@ -62,7 +65,7 @@ class Reporter:
             return
         target = self.target(flow)
         flow.sign_ins = sign_ins_of(flow, now, self._targets.get(target) if target else None)
-        flow.reply = reply_of(flow)
+        read_replies(flow)
         flow.settled = True
         if flow.sign_ins and self._signed_in is not None and self._is_wanted(flow, ConnectionOutcome.ESTABLISHED):
             self._signed_in(self._observe(flow, ConnectionOutcome.ESTABLISHED))
@@ -81,6 +84,8 @@ class Reporter:
         self.reported += 1
         if self._decided is not None and not flow.decided:
             self._decided(connection)
+        if self._sighted is not None:
+            self._sighted(sighting_of(flow, connection))
         self._finished(connection)
 
     def _observe(self, flow: Flow, outcome: ConnectionOutcome) -> Connection:

@@ -6,34 +6,40 @@ from exporter.vocabulary import ClosedBy
 from exporter.wire.capture_file import Buffer
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half, Stage
 from exporter.wire.reading import consume, missing, read_part, read_unanswered
-from exporter.wire.segments import Segment
 from exporter.wire.streams import count_segment, receive, skip_hole
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
+_SKIMMED, _TEXT = int(Stage.SKIMMED), int(Stage.TEXT)
 
 
-def take(half: Half, time: int, segment: Segment, buffer: Buffer) -> None:
-    """A segment of this direction. `Flow.closed` and `is_over` tell what it came to."""
+def take(
+    half: Half, time: int, sequence: int, acknowledgment: int, flags: int,
+    buffer: Buffer, begin: int, end: int, length: int,
+) -> None:  # fmt: skip
+    """A segment of this direction; its captured payload is buffer[begin:end], `length` what it was on the wire.
+
+    `Flow.closed` and `is_over` tell what it came to.
+    """
     if time > half.last:
         half.last = time
-    flags, sequence = segment.flags, segment.sequence
     if flags & SYN:
-        _syn(half, time, segment)
+        _syn(half, time, sequence, acknowledgment, flags)
         sequence = sequence + 1 & SEQUENCE_MASK
     if flags & RST:
-        _reset(half, time, segment)
+        _reset(half, time, sequence, acknowledgment, flags)
         return
     if flags & ACK:
-        if half.acked < 0:
-            half.acked = half.acked_first = segment.acknowledgment
-        elif (segment.acknowledgment - half.acked & SEQUENCE_MASK) < BEHIND:
-            half.acked = segment.acknowledgment
-    if segment.length:
-        _payload(half, time, sequence, segment, buffer)
+        acked = half.acked
+        if acked < 0:
+            half.acked = half.acked_first = acknowledgment
+        elif acknowledgment != acked and (acknowledgment - acked & SEQUENCE_MASK) < BEHIND:
+            half.acked = acknowledgment
+    if length:
+        _payload(half, time, sequence, buffer, begin, end, length)
     else:
         half.claimed = sequence
     if flags & FIN:
-        _fin(half, time, sequence + segment.length & SEQUENCE_MASK, alone=segment.length == 0)
+        _fin(half, time, sequence + length & SEQUENCE_MASK, alone=length == 0)
 
 
 def is_over(flow: Flow) -> bool:
@@ -54,7 +60,8 @@ def flush(flow: Flow) -> None:
     for half in (flow.client, flow.server):
         while half.waiting:
             skip_hole(half, consume, missing)
-    read_unanswered(flow)
+    if flow.text is not None:
+        read_unanswered(flow)
     for half in (flow.client, flow.server):
         if half.part:
             read_part(half)
@@ -62,27 +69,27 @@ def flush(flow: Flow) -> None:
         flow.closed_at, flow.closed = flow.odd_reset
 
 
-def _syn(half: Half, time: int, segment: Segment) -> None:
-    flow, first = half.flow, segment.sequence + 1 & SEQUENCE_MASK
+def _syn(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
+    flow, first = half.flow, sequence + 1 & SEQUENCE_MASK
     if half.first == first:
         flow.retransmissions += 1
     elif half.high < 0 or half.first is None:
         half.begins_at(first)
-    if segment.flags & ACK and not half.from_client and flow.syn_ack is None:
+    if flags & ACK and not half.from_client and flow.syn_ack is None:
         client = flow.client
-        if client.first is None or client.first == segment.acknowledgment:
+        if client.first is None or client.first == acknowledgment:
             flow.syn_ack = time
-            client.begins_at(segment.acknowledgment)
+            client.begins_at(acknowledgment)
 
 
-def _reset(half: Half, time: int, segment: Segment) -> None:
+def _reset(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
     """A reset counts when the other side must believe it (RFC 5961, 3); any other only if nothing follows it."""
     flow, peer = half.flow, half.peer
     who = ClosedBy.RESET_CLIENT if half.from_client else ClosedBy.RESET_SERVER
     if flow.syn_ack is None and flow.syn is not None and not half.from_client and half.high < 0:
-        believed = bool(segment.flags & ACK) and segment.acknowledgment == flow.client.first
+        believed = bool(flags & ACK) and acknowledgment == flow.client.first
     else:
-        believed = segment.sequence in (half.high, half.high + 1 & SEQUENCE_MASK, peer.acked) or half.high < 0
+        believed = sequence in (half.high, half.high + 1 & SEQUENCE_MASK, peer.acked) or half.high < 0
     if not believed:
         if flow.odd_reset is None:
             flow.odd_reset = (time, who)
@@ -114,21 +121,25 @@ def _answers_unseen_fin(half: Half) -> bool:
     return not peer.fin and half.acked >= 0 and peer.high >= 0 and (half.acked - peer.high & SEQUENCE_MASK) == 1
 
 
-def _payload(half: Half, time: int, sequence: int, segment: Segment, buffer: Buffer) -> None:
+def _payload(half: Half, time: int, sequence: int, buffer: Buffer, begin: int, end: int, length: int) -> None:
     flow = half.flow
     if half.high < 0:
         half.high = half.head = sequence
         half.synchronized = False
-    count_segment(half, sequence, segment.length, time)
+    if sequence == half.high:
+        half.reaches(sequence + length & SEQUENCE_MASK, time)
+    else:
+        count_segment(half, sequence, length, time)
     flow.odd_reset = None
-    if half.stage == Stage.SKIMMED:
+    stage = half.stage
+    if stage == _SKIMMED:
         return
-    data: bytes | bytearray = buffer[segment.start : segment.end]
-    if half.stage == Stage.TEXT and half.from_client:
+    data: bytes | bytearray = buffer[begin:end]
+    if stage == _TEXT and half.from_client:
         data = bytearray(data)
         if isinstance(buffer, mmap.mmap):  # the capture's ring: a password may stand there
-            buffer[segment.start : segment.end] = b"x" * len(data)
+            buffer[begin:end] = b"x" * len(data)
     if data:
         receive(half, sequence, data, time, consume, missing)
-    if len(data) < segment.length and not half.waiting:
-        missing(half, sequence + segment.length & SEQUENCE_MASK)
+    if end - begin < length and not half.waiting:
+        missing(half, sequence + length & SEQUENCE_MASK)

@@ -11,6 +11,7 @@ from exporter.wire.beginnings import comes_from_client, is_another, is_interesti
 from exporter.wire.capture_file import Buffer, PacketTuple
 from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
+from exporter.wire.fast_path import read_ethernet
 from exporter.wire.flow import SEQUENCE_MASK, Flow, Half, Stage
 from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
@@ -18,13 +19,18 @@ from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
 from exporter.wire.segments import Datagram, IcmpError, NotRead, Segment
 from exporter.wire.servers import Servers, mail_protocol
+from exporter.wire.sighting import SightingCallback
+from exporter.wire.skim import Skimmer
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
 from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
-from exporter.wire.timers import Timers
+from exporter.wire.timers import Clock, Timers
 from exporter.wire.tracker_config import TrackerConfig
 
 _DNS, _HTTPS = 53, 443
+_ETHERNET, _SKIMMED = int(LinkType.ETHERNET), int(Stage.SKIMMED)
+#: Records kept of a connection to a sign-in host: the time of a token request is told from them.
+SIGN_IN_RECORDS = 24
 #: Flows of QUIC that are told apart.
 MAX_QUIC = 16_384
 
@@ -55,7 +61,8 @@ class Tracker:
 
     `decided`, where given, is called as soon as its outcome is known (established: at the handshake's end), and
     `signed_in` when its sign-in was read: moments for counters, with what is known by then. All three get a connection
-    of the same `client`, `client_port`, `server`, `server_port` and `start`.
+    of the same `client`, `client_port`, `server`, `server_port` and `start`. `sighted`: called before `finished`, with
+    what a comparison of two captures needs besides.
     """
 
     def __init__(
@@ -65,17 +72,22 @@ class Tracker:
         *,
         decided: Callback | None = None,
         signed_in: Callback | None = None,
+        sighted: SightingCallback | None = None,
     ) -> None:
         self.config = config
-        self.counts = Counts()
+        self._counts = Counts()
         self._servers = Servers(config.targets, config.servers)
-        self._reporter = Reporter(self._servers, config, finished, decided=decided, signed_in=signed_in)
+        self._reporter = Reporter(
+            self._servers, config, finished, decided=decided, signed_in=signed_in, sighted=sighted
+        )
         self._table = Table(config.max_connections)
-        self._timers = Timers()
+        self._halves = self._table.halves
+        self._clock = Clock()
+        self._timers = Timers(self._clock)
+        self.skimmer = Skimmer(self._halves, self._clock)
         self._slow_path = SlowPath()
         self._patience = int(config.patience * SECOND)
         self._quic: dict[bytes, None] = {}
-        self._now = 0
 
     def packet(
         self,
@@ -89,8 +101,19 @@ class Tracker:
         vlan: int | None = None,
     ) -> None:
         """One frame, in the shape of `capture_file.Packet`. Never raises for what the bytes are."""
-        self.counts.packets += 1
-        self.expire(time)
+        clock = self._clock
+        clock.packets += 1
+        if time > clock.now:
+            clock.now = time
+        if time >= clock.next_due:
+            self.expire(time)
+        if link_type == _ETHERNET and (fast := read_ethernet(buffer, start, end)) is not None:
+            key, sequence, acknowledgment, flags, begin, stop, length = fast
+            half = self._halves.get(key)
+            if half is not None and flags & (SYN | ACK) != SYN:
+                take(half, time, sequence, acknowledgment, flags, buffer, begin, stop, length)
+                self._follow(half, flags, length)
+                return
         decoded = decode(link_type, buffer, start, end, original)
         if isinstance(decoded, Segment):
             self._segment(time, decoded, buffer, interface, vlan)
@@ -100,16 +123,17 @@ class Tracker:
             self._other(decoded, buffer)
 
     def packets(self, packets: Iterable[PacketTuple]) -> None:
-        """Many frames: the same, with less ado for each."""
-        for packet in packets:
-            self.packet(*packet)
+        """Many frames, one behind the other."""
+        packet = self.packet
+        for each in packets:
+            packet(*each)
 
     def expire(self, now: int) -> None:
         """It is `now` (nanoseconds): what rests on silence is decided. Packets call it themselves."""
-        if now > self._now:
-            self._now = now
-        if now >= self._timers.next_due:
-            for flow in self._timers.due(self._now):
+        clock = self._clock
+        clock.now = max(clock.now, now)
+        if now >= clock.next_due:
+            for flow in self._timers.due():
                 self._look_at(flow)
 
     def finish(self) -> None:
@@ -122,9 +146,15 @@ class Tracker:
         return len(self._table)
 
     @property
+    def counts(self) -> Counts:
+        """What was seen so far."""
+        self._counts.packets = self._clock.packets
+        return self._counts
+
+    @property
     def now(self) -> int:
         """The latest time seen, nanoseconds."""
-        return self._now
+        return self._clock.now
 
     @property
     def reported(self) -> int:
@@ -144,9 +174,9 @@ class Tracker:
     def _slowly(self, time: int, link_type: int, frame: bytes, interface: str | None, vlan: int | None) -> None:
         inside = self._slow_path.unwrap(time, link_type, frame)
         if inside is None:
-            self.counts.undecoded += 1
+            self._counts.undecoded += 1
             return
-        self.counts.slow += 1
+        self._counts.slow += 1
         decoded = decode(LinkType.RAW, inside, 0, len(inside), len(inside))
         if isinstance(decoded, Segment):
             self._segment(time, decoded, inside, interface, vlan)
@@ -159,9 +189,9 @@ class Tracker:
         elif isinstance(decoded, IcmpError):
             self._icmp_error(decoded)
         elif decoded is NotRead.FRAGMENT:
-            self.counts.fragments += 1
+            self._counts.fragments += 1
         elif decoded is NotRead.CUT:
-            self.counts.cut += 1
+            self._counts.cut += 1
 
     def _datagram(self, datagram: Datagram, buffer: Buffer) -> None:
         if datagram.source_port == _DNS:
@@ -173,7 +203,7 @@ class Tracker:
             long_header = buffer[datagram.start] & 0xC0 == 0xC0  # RFC 9000, 17.2
             key = key_of(datagram.source, datagram.destination, datagram.source_port, _HTTPS)
             if long_header and key not in self._quic:
-                self.counts.quic += 1
+                self._counts.quic += 1
                 self._quic[key] = None
                 if len(self._quic) > MAX_QUIC:
                     del self._quic[next(iter(self._quic))]
@@ -191,25 +221,37 @@ class Tracker:
 
     def _segment(self, time: int, segment: Segment, buffer: Buffer, interface: str | None, vlan: int | None) -> None:
         key = key_of(segment.source, segment.destination, segment.source_port, segment.destination_port)
-        half = self._table.halves.get(key)
-        if half is not None and segment.flags & (SYN | ACK) == SYN and is_another(half, segment):
+        half, flags = self._halves.get(key), segment.flags
+        if half is not None and flags & (SYN | ACK) == SYN and is_another(half, segment):
             self._end(half.flow)
             half = None
         if half is None:
             half = self._begin(time, key, segment, buffer, interface, vlan)
             if half is None:
                 return
-        flow, was_open = half.flow, half.flow.closed is None
-        take(half, time, segment, buffer)
-        if not half.from_client or segment.flags & ACK:
+        take(
+            half, time, segment.sequence, segment.acknowledgment, flags,
+            buffer, segment.start, segment.end, segment.length,
+        )  # fmt: skip
+        self._follow(half, flags, segment.length)
+
+    def _follow(self, half: Half, flags: int, length: int) -> None:
+        """What a segment came to."""
+        flow = half.flow
+        if not flow.answered and (flags & ACK or not half.from_client):
+            flow.answered = True
+            flow.may_pass(1)
             self._table.answered(flow)
         if flow.closed is not None:
-            self._closing(flow, begun=was_open)
-            return
-        if flow.odd_reset is not None:
+            self._closing(flow)
+        elif flow.odd_reset is not None:
+            flow.may_pass(0)
             self._timers.set(flow, deadline(flow, 0))
-        if segment.length:
+        elif length and half.stage != _SKIMMED:
             self._progress(flow, half)
+        elif flow.other and not flow.named:
+            flow.named = True
+            self._pass_over(flow)
 
     def _begin(
         self, time: int, key: bytes, segment: Segment, buffer: Buffer, interface: str | None, vlan: int | None
@@ -244,35 +286,42 @@ class Tracker:
     def _progress(self, flow: Flow, half: Half) -> None:
         """What a segment's bytes told."""
         tls = flow.tls
-        if flow.other:
-            if flow.server_port not in WANTED_PORTS and self._reporter.target(flow) is None:
-                self._forget(flow)
-        elif tls is None or half.stage == Stage.SKIMMED:
+        if tls is None:
             return
-        elif tls.established is not None:
+        if tls.established is not None:
             self._reporter.established(flow)
             if tls.enough:
-                self._reporter.settle(flow, self._now)
+                self._reporter.settle(flow, self._clock.now)
                 tls.log = []
                 skim(flow)
-        elif tls.client_hello is not None and half.from_client and tls.hello_ended == half.last:
+        elif half.from_client and tls.client_hello is not None and not flow.named:
+            flow.named = True
             name = server_name(flow)
             if name is not None:
                 self._servers.learn(name, flow.server_address)
+                if self._servers.is_sign_in(name):
+                    tls.brief, tls.log_limit = False, SIGN_IN_RECORDS
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
                 self._forget(flow)
 
-    def _closing(self, flow: Flow, *, begun: bool) -> None:
+    def _pass_over(self, flow: Flow) -> None:
+        """Something else than TLS is spoken; it is told where TLS or mail was to be expected."""
+        if flow.server_port not in WANTED_PORTS and self._reporter.target(flow) is None:
+            self._forget(flow)
+
+    def _closing(self, flow: Flow) -> None:
         if is_over(flow):
             self._end(flow)
-        elif begun:
+        elif not flow.closing:
+            flow.closing = True
+            flow.may_pass(0)
             self._table.closing(flow)
             self._timers.set(flow, deadline(flow, 0))
 
     def _look_at(self, flow: Flow) -> None:
         """Its time has come, unless something happened since."""
         due = deadline(flow, self._patience)
-        if due > self._now:
+        if due > self._clock.now:
             self._timers.set(flow, due)
             return
         self._end(flow)
@@ -280,7 +329,7 @@ class Tracker:
     def _end(self, flow: Flow) -> None:
         self._forget(flow)
         flush(flow)
-        self._reporter.over(flow, self._now)
+        self._reporter.over(flow, self._clock.now)
 
     def _forget(self, flow: Flow, *, remembered: bool = True) -> None:
         self._timers.cancel(flow)
@@ -288,9 +337,9 @@ class Tracker:
 
     def _give_up(self) -> None:
         """Makes room. A SYN without answer, as in a flood, isn't told: nothing is known of it."""
-        flow = self._table.to_give_up(self._now)
-        self.counts.evicted += 1
-        if flow.syn_ack is None and flow.closed is None and self._now - flow.start < NO_ANSWER:
+        flow = self._table.to_give_up(self._clock.now)
+        self._counts.evicted += 1
+        if flow.syn_ack is None and flow.closed is None and self._clock.now - flow.start < NO_ANSWER:
             self._forget(flow, remembered=False)
         else:
             self._end(flow)

@@ -113,7 +113,7 @@ def test_a_long_mail_connection_keeps_few_records():
 
 
 def attempt(number: int, when: float, *, good: bool = False, client: str = "10.0.0.1") -> list[Frame]:
-    made = Conversation(client=(client, 2_000 + number)).wait(when).opens()
+    made = Conversation(client=(client, 2_000 + number), server=("192.0.2.1", 443)).wait(when).opens()
     return (made.plays(healthy()).closes() if good else made.says(True, healthy()[0][1]).resets(False)).frames()
 
 
