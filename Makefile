@@ -61,6 +61,7 @@ bench: dev
 
 alerts: dev
 	$(BIN)/python -m alerts.render
+	$(BIN)/python -m dashboards.render
 
 dashboards: dev
 	$(BIN)/python -m dashboards.render

@@ -1,6 +1,8 @@
-// The dashboards and rules as a monitoring mixin; both are made elsewhere (make dashboards, make alerts).
-//   local outlook = import 'dashboards/mixin.libsonnet';
-// Prometheus' rules: std.manifestYamlDoc(outlook.prometheusAlerts)
+// The dashboards and rules as a monitoring mixin. Both are made elsewhere: make alerts, then make dashboards.
+//   (import 'dashboards/mixin.libsonnet').grafanaDashboards, .prometheusAlerts, .prometheusRules
+local rules = import 'rules.json';
+local recording(group) = std.objectHas(group.rules[0], 'record');
+
 {
   grafanaDashboards+:: {
     'outlook-overview.json': import 'json/outlook-overview.json',
@@ -10,6 +12,6 @@
     'outlook-fleet.json': import 'json/outlook-fleet.json',
     'outlook-exporter.json': import 'json/outlook-exporter.json',
   },
-  // rules.yml has recording rules and alerts in its groups.
-  prometheusAlerts+:: std.parseYaml(importstr '../alerts/rules.yml'),
+  prometheusAlerts+:: { groups: [group for group in rules.groups if !recording(group)] },
+  prometheusRules+:: { groups: [group for group in rules.groups if recording(group)] },
 }

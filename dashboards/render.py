@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from alerts.render import rules, source
 from dashboards.clients import clients
 from dashboards.exporter_itself import exporter_itself
 from dashboards.fleet import fleet
@@ -19,6 +21,8 @@ from dashboards.page import MARK
 
 HERE = Path(__file__).parent
 JSON = HERE / "json"
+#: alerts/rules.yml again, for jsonnet, whose own YAML parser stumbles over texts of several lines.
+RULES = HERE / "rules.json"
 
 DASHBOARDS: tuple[Callable[[], Dashboard], ...] = (overview, gateway, clients, latency, fleet, exporter_itself)
 
@@ -33,11 +37,15 @@ def plain(built: Dashboard) -> dict[str, Any]:
 
 def rendered() -> dict[Path, str]:
     """Every file, by its path."""
-    files = {}
+    files = {RULES: _written(yaml.safe_load(rules(source())))}
     for build in DASHBOARDS:
         content = plain(build())
-        files[JSON / f"{content['uid']}.json"] = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        files[JSON / f"{content['uid']}.json"] = _written(content)
     return files
+
+
+def _written(content: object) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
 def main() -> int:

@@ -5,19 +5,23 @@ and `instance`, for a scrape's labels vary; ours select the site, by `instance`.
 """
 
 import itertools
+import json
 import re
+import subprocess
 from typing import Any
 
 import pytest
 import yaml
 
-from alerts.render import RULES
+from alerts.render import RULES, source
 from dashboards.panels import DATASOURCE
 from dashboards.queries import series
 from dashboards.render import HERE, JSON, rendered
+from dashboards.render import RULES as RULES_AS_JSON
 from dashboards.words import BAD, CAUSES, COLOURS, ENDS, GOOD, STEPS, WARNING, WHO
 from exporter.metrics.catalogue import METRICS, Kind
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
+from tests.conftest import require_program
 from tests.dashboards.asked import DASHBOARDS, panels, queries
 
 every = pytest.mark.parametrize("content", DASHBOARDS.values(), ids=DASHBOARDS)
@@ -26,7 +30,7 @@ BUILT_IN = {"datasource", "__rate_interval", "__range", "__interval", "__data"}
 
 def test_what_is_committed_is_what_the_code_makes():
     files = rendered()
-    assert set(JSON.glob("*.json")) == set(files)
+    assert {*JSON.glob("*.json"), RULES_AS_JSON} == set(files)
     assert [path.name for path, text in files.items() if path.read_text(encoding="utf-8") != text] == []
 
 
@@ -160,5 +164,17 @@ def test_a_name_that_the_catalogue_doesnt_have_cant_be_asked_for():
 
 
 def test_the_mixin_has_them_all():
-    text = (HERE / "mixin.libsonnet").read_text()
-    assert set(re.findall(r"import 'json/([\w-]+)\.json'", text)) == set(DASHBOARDS)
+    """As jsonnet sees it: every dashboard, alerts apart from recording rules."""
+    program = require_program("jsonnet")
+    shown = (
+        "local mixin = import 'mixin.libsonnet'; { [name]: mixin.grafanaDashboards[name].uid for name in "
+        "std.objectFields(mixin.grafanaDashboards) } + { rules: [[rule for group in groups for rule in group.rules] "
+        "for groups in [mixin.prometheusAlerts.groups, mixin.prometheusRules.groups]] }"
+    )
+    done = subprocess.run([program, "-e", shown], cwd=HERE, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    alerting, recording = found.pop("rules")
+    assert found == {f"{uid}.json": uid for uid in DASHBOARDS}
+    assert {rule["alert"] for rule in alerting} == {alert["name"] for alert in source()["alerts"]}
+    assert {rule["record"] for rule in recording} == {rule["record"] for rule in source()["rules"]}
