@@ -74,10 +74,18 @@ def test_rights_are_the_least():
         assert "AF_PACKET" not in settings(name)["RestrictAddressFamilies"][0]
     assert settings(INSPECTOR)["AmbientCapabilities"] == settings(INSPECTOR)["CapabilityBoundingSet"] == ["CAP_NET_RAW"]
     assert settings(SERVICE)["User"] == settings(VANTAGE)["User"] != settings(INSPECTOR)["User"]
+    assert settings(INSPECTOR)["Group"] == settings(SERVICE)["User"]  # it may ask at the inspector's socket
     assert settings(SERVICE)["MemorySwapMax"] == ["0"]
     assert "LoadCredential" not in settings(INSPECTOR)
     for name in EXPOSURE:
         assert settings(name)["LimitCORE"] == ["0"]
+
+
+def test_sockets_are_where_the_example_looks_for_them():
+    example = (ROOT / "deploy" / "exporter.yml").read_text()
+    for name in (INSPECTOR, VANTAGE):
+        directory = settings(name)["RuntimeDirectory"][0].replace("%i", "clients")
+        assert f"ocket: /run/{directory}/socket" in example
 
 
 @every
