@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards.panels import DATASOURCE, Panel
-from dashboards.queries import FAULT, HERE, SITE, most, series
+from dashboards.queries import FAULT, HERE, SITE, series
 from dashboards.words import ORANGE
 
 TAG = "outlook-auth"
@@ -82,11 +82,10 @@ def _variable(name: str) -> dashboard.QueryVariable:
 
 
 def _verdicts() -> dashboard.AnnotationQuery:
-    labels = "target, vantage, cause, responsible"
-    now, before = most(labels, "diagnosis", HERE, FAULT), most(labels, "diagnosis", HERE, FAULT)
-    before = before.replace("})", f"}} offset {_BEFORE})")
+    by = "max by (target, vantage, cause, responsible)"
+    faults = series("diagnosis", HERE, FAULT)
     built = dashboard.AnnotationQuery().name("New verdicts").datasource(DATASOURCE).enable(True)
-    return built.icon_color(ORANGE).expr(f"{now} unless {before}")
+    return built.icon_color(ORANGE).expr(f"{by} ({faults}) unless {by} ({faults} offset {_BEFORE})")
 
 
 #: What the SDK's annotations can't say yet: how a mark reads.

@@ -12,7 +12,7 @@ from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from dashboards.words import COLOURS, GOOD
+from dashboards.words import BAD, COLOURS, GOOD
 
 Panel = Builder[model.Panel]
 DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -134,7 +134,7 @@ def lines(
         mode = common.StackingMode.PERCENT if share else common.StackingMode.NORMAL
         panel = panel.stacking(made.StackingConfig().mode(mode).group("A")).fill_opacity(60)
     if limit is not None:
-        panel = panel.thresholds(_steps(((None, "transparent"), (limit, "#D55E00"))))
+        panel = panel.thresholds(_steps(((None, "transparent"), (limit, BAD))))
         panel = panel.thresholds_style(made.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED))
     built: Panel = _coloured(panel, names)
     return built
