@@ -75,6 +75,42 @@ def probe(
 
 
 @main.command()
+@click.argument("files", nargs=-1, metavar="FILE…")
+@click.option("--interface", "interfaces", multiple=True, help="Live from this interface instead of files.")
+@click.option("--inside", help="File or interface on the clients' side of the gateway; with --outside.")
+@click.option("--outside", help="File or interface beyond the gateway; with --inside.")
+@_config
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, an object a connection.")
+@click.option("--summary", is_flag=True, help="What was seen in all, as the last line.")
+@click.option("--all", "everything", is_flag=True, help="Live: any server's connections, as in files.")
+def inspect(
+    files: tuple[str, ...],
+    interfaces: tuple[str, ...],
+    inside: str | None,
+    outside: str | None,
+    config: Path | None,
+    as_json: bool,
+    summary: bool,
+    everything: bool,
+) -> None:
+    """Connections seen in captures (pcap, pcapng, gzip; - is stdin): how far they got, who signed in how, and so on."""
+    from exporter.inspect_command import run_inspect
+
+    if (inside is None) is not (outside is None):
+        raise click.UsageError("--inside and --outside go together")
+    if inside is not None and outside is not None:
+        from exporter.inspect_sides import run_sides
+
+        sides = Path(inside), Path(outside)
+        raise SystemExit(run_sides(*sides, config=config, env=os.environ, as_json=as_json, summary=summary))
+    if interfaces:
+        raise click.UsageError("--interface: not there yet; name capture files")
+    if not files:
+        raise click.UsageError("name capture files, or - for standard input")
+    raise SystemExit(run_inspect(files, config=config, env=os.environ, as_json=as_json, summary=summary))
+
+
+@main.command()
 @click.argument("targets", nargs=-1)
 @_config
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, a verdict a line.")

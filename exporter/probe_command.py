@@ -17,6 +17,7 @@ from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.catalogue import Target
 from exporter.clean import raw_text
+from exporter.metrics.account_tally import succeeded
 from exporter.metrics.accounts import AccountsState
 from exporter.observations import as_json as to_json
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
@@ -27,7 +28,7 @@ from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError, nearest
 from exporter.settings_file import load
 from exporter.table import LiveTable
-from exporter.vocabulary import AccountKind, AuthOutcome, Outcome
+from exporter.vocabulary import AccountKind, Outcome
 
 
 def run_probe(
@@ -153,7 +154,7 @@ async def _try_all(job: AccountsJob, targets: Sequence[Target]) -> None:
 def is_healthy(walked: Walked, settings: Settings) -> bool:
     """Whether the path is ok and no configured OAuth account was refused."""
     oauth = {account.name for account in settings.accounts if account.kind is not AccountKind.APP_PASSWORD}
-    refused = any(a.name in oauth and a.outcome is not AuthOutcome.ACCEPTED for a in walked.probe.accounts)
+    refused = any(each.name in oauth and not succeeded(each) for each in walked.probe.accounts)
     return walked.probe.outcome is Outcome.OK and not refused
 
 

@@ -380,10 +380,10 @@ def run_service(config: Path | None, env: Mapping[str, str], *, listen: str | No
     if only == "inspector":
         raise ConfigurationError(["--only inspector: the inspector is not part of this version yet"])
     configure_logs()
+    forbid_core_dumps()  # before the first secret is read
     service = Service(config, env, listen=_checked(listen))
     if os.geteuid() == 0:
         drop_capabilities()
-    forbid_core_dumps()
     for warning in service.plan.settings.warnings():
         structlog.get_logger().warning(warning)
     return serve(service)

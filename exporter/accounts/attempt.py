@@ -4,7 +4,7 @@ IMAP signs in and asks for the hierarchy's delimiter (phase `session`), POP stop
 MAIL FROM; ActiveSync and Graph get one request with a Bearer token. A password goes by the mail protocols alone.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from exporter.probe.way import Deadline
 from exporter.protocols.replies import Meaning
 from exporter.secret_files import Secret
 from exporter.settings_account import AccountSettings
-from exporter.vocabulary import AccountKind, AuthOutcome, Mechanism, Outcome, Phase, Protocol
+from exporter.vocabulary import CONVERSATION_GOES_ON, AccountKind, AuthOutcome, Mechanism, Outcome, Phase, Protocol
 
 _MAIL = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
 _BEARER = frozenset({Protocol.ACTIVESYNC, Protocol.HTTPS})
@@ -118,7 +118,7 @@ def _result(
     account: AccountSettings, found: HostWalk, presenter: AccountPresenter, token: TokenUse | None, began: datetime
 ) -> AccountResult:
     phases = tuple(_scrubbed(result, presenter) for result in found.phases)
-    failed = next((result for result in phases if _stopped(result, presenter)), None)
+    failed = _failed(phases, presented=presenter.presented)
     told = found.findings
     auth = next((result for result in phases if result.phase is Phase.AUTH), None)
     result = AccountResult(
@@ -144,15 +144,12 @@ def _scrubbed(result: PhaseResult, presenter: AccountPresenter) -> PhaseResult:
     return replace(result, detail=presenter.scrubber.scrub(result.detail)) if result.detail else result
 
 
-def _stopped(result: PhaseResult, presenter: AccountPresenter) -> bool:
-    """Whether the sign-in failed at this phase: what didn't keep it from going on doesn't count."""
-    if result.outcome in (Outcome.OK, Outcome.SKIPPED):
-        return False
-    goes_on = result.outcome.startswith("certificate_") or result.outcome in (
-        Outcome.UNRECOGNIZED,
-        Outcome.ADDRESS_SUSPICIOUS,
-    )
-    return not (goes_on and presenter.presented)
+def _failed(phases: Sequence[PhaseResult], *, presented: bool) -> PhaseResult | None:
+    """Where the sign-in failed. What let the conversation go on only counts where nothing else kept it from the end."""
+    ended = [each for each in phases if each.outcome not in CONVERSATION_GOES_ON | {Outcome.SKIPPED}]
+    if ended or presented:
+        return ended[0] if ended else None
+    return next((each for each in phases if each.outcome not in (Outcome.OK, Outcome.SKIPPED)), None)
 
 
 def _outcome(told: AuthOutcome | None, presenter: AccountPresenter, failed: PhaseResult | None) -> AuthOutcome:

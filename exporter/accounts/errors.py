@@ -30,8 +30,10 @@ _TIMES = (
     re.compile(r"Current time: ([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}:[0-9]{2}:[0-9]{2})"),
     re.compile(r"Timestamp: ([0-9]{4}-[0-9]{2}-[0-9]{2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})Z"),
 )
-#: What may be a token or a secret that a server sends back: nobody's word is so long.
-_LONG_RUN = re.compile(r"[A-Za-z0-9_~.+/=-]{60,}")
+#: What may be a token or a secret that a server sends back: nobody's word is so long, or so mixed. (A GUID has 36.)
+_LONG_RUN = re.compile(
+    r"[A-Za-z0-9_~.+/=-]{60,}|(?=[^\s]{0,200}[0-9])(?=[^\s]{0,200}[A-Z])(?=[^\s]{0,200}[a-z])[A-Za-z0-9_~.+=-]{37,}"
+)
 
 #: Who answers for a cause when nothing else is known than the refusal, over a genuine chain (contract).
 _RESPONSIBLE = {

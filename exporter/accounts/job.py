@@ -139,6 +139,8 @@ class AccountsJob:
         if token.source is Source.IDENTITY_PROVIDER:
             self._measured[account.name, vantage.name] = self.tools.clock()
         self.state.record_token(token, self.tools.wall_clock())
+        ends = [each for each in (account.credential_expires, token.sign_in_expires) if each is not None]
+        self.state.record_credential_expiry(account.name, min(ends, default=None))
         return token
 
     def _given(self, token: TokenResult) -> "_Given":

@@ -42,11 +42,15 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """What came of it. `answer` None: the request didn't get through, `phases` tell where it ended."""
+    """What came of it. `answer` None: the request didn't get through, `phases` tell where it ended.
+
+    `sent`: the request's body, whose secrets an answer may repeat.
+    """
 
     phases: tuple[PhaseResult, ...] = ()
     answer: Answer | None = None
     withheld: Withheld | None = None
+    sent: Secret | None = None
 
     @property
     def seconds(self) -> float | None:
@@ -61,7 +65,7 @@ class Reply:
 
 async def send(request: Request, vantage: Vantage, tools: Tools, *, deadline: Deadline, gate: Gate) -> Reply:
     """Walks there and asks once. Never raises but for cancellation."""
-    reply = Reply()
+    reply = Reply(sent=request.body)
 
     async def ask(talk: Conversation, host: str) -> None:
         async with talk.way.phase(Phase.TOKEN) as phase:

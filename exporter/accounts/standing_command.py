@@ -19,8 +19,8 @@ from exporter.accounts.token_file import Stored, TokenFileError
 from exporter.settings import AccountSettings, Settings
 from exporter.settings_file import load
 
-#: A refresh token dies after so many days without use (facts 4.4), and a person is told so much ahead.
-UNUSED_DAYS, WARN_DAYS = 90, 30
+#: A refresh token that ends within so many days, for want of use, is told of.
+WARN_DAYS = 30
 #: A certificate that ends within so many days is told of.
 CERTIFICATE_DAYS = 30
 
@@ -77,7 +77,7 @@ def standing(own: AccountSettings, env: Mapping[str, str], now: datetime, index:
         last_error=stored.last_error,
         last_error_at=_instant(stored.last_error_at),
         credential_expires=expires,
-        sign_in_expires=_dies(stored),
+        sign_in_expires=_instant(stored.sign_in_expires),
         next_request=_instant(stored.history.not_before) if stored.history.not_before > now.timestamp() else None,
     )
     return _with(known, problem=_problem(known, stored, now))
@@ -94,13 +94,6 @@ def _problem(known: Standing, stored: Stored, now: datetime) -> str | None:
     if stored.history.failures and stored.last_error is not None:
         return stored.last_error
     return None
-
-
-def _dies(stored: Stored) -> datetime | None:
-    if stored.refresh_token is None or stored.refresh_obtained_at is None:
-        return None
-    obtained = _instant(stored.refresh_obtained_at)
-    return None if obtained is None else obtained + timedelta(days=UNUSED_DAYS)
 
 
 def _with(known: Standing, **more: Any) -> Standing:

@@ -38,6 +38,7 @@ class TokenResult:
     `seconds`: the request's last byte to the response's last byte, where the identity provider answered (`reached`);
     `phases` are those of that request. `withheld`: why the credential stayed here. `waiting`: why no request was made
     for now, which passes by itself; `unusable`: why none can be made until a person acts (nobody has signed in yet).
+    `sign_in_expires`: when the refresh token dies, should it not be used again.
     """
 
     account: str
@@ -54,3 +55,4 @@ class TokenResult:
     unusable: str | None = None
     reached: bool = False
     retry_after: float | None = None
+    sign_in_expires: datetime | None = None

@@ -25,6 +25,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from exporter.accounts.token import Resource
 from exporter.secret_files import Secret, others_can_read
 
+#: A refresh token that isn't used dies after so long (facts 4.4), seconds.
+UNUSED_SECONDS = 90 * 86_400.0
 #: A cache larger than this is none, bytes.
 MAX_FILE = 262_144
 #: How long another process's request may keep the lock, seconds; then this one gives up for now.
@@ -67,7 +69,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What a cache holds. `refresh_obtained_at`: a refresh token unused for 90 days dies (facts 4.4)."""
+    """What a cache holds. `refresh_obtained_at`: when the refresh token was given, or used last; Unix seconds."""
 
     refresh_token: Secret | None = None
     refresh_obtained_at: float | None = None
@@ -75,6 +77,13 @@ class Stored:
     history: History = History()
     last_error: str | None = None
     last_error_at: float | None = None
+
+    @property
+    def sign_in_expires(self) -> float | None:
+        """When a refresh token that isn't used any more dies, Unix seconds."""
+        if self.refresh_token is None or self.refresh_obtained_at is None:
+            return None
+        return self.refresh_obtained_at + UNUSED_SECONDS
 
     def with_access(self, resource: Resource, token: AccessToken) -> "Stored":
         """With that token in the place of the one for the same resource."""

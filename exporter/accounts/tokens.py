@@ -17,6 +17,7 @@ from exporter.accounts.authority import Authority, grant_of
 from exporter.accounts.errors import TokenError, explain
 from exporter.accounts.msal_bridge import Carrier, Credentials, ask
 from exporter.accounts.request import Gate, Reply, Request, send
+from exporter.accounts.scrub import secrets_sent
 from exporter.accounts.token import Grant, Resource, Source, TokenResult
 from exporter.accounts.token_file import AccessToken, Stored, TokenFile, TokenFileError
 from exporter.accounts.withholding import why_withheld
@@ -88,13 +89,13 @@ class TokenSource:
             now = self._now()
             good = known is not None and (policy.is_fresh(known, now) if ahead else policy.is_usable(known, now))
             if good and not force:
-                return self._cached(vantage, known)
+                return _with_expiry(self._cached(vantage, known), stored)
             if grant_of(self.account) is Grant.REFRESH_TOKEN and stored.refresh_token is None:
                 unusable = f"nobody has signed in yet: outlook-auth-exporter login {self.account.name}"
                 return replace(self._cached(vantage, known), unusable=unusable)
             if (reason := self._why_wait(stored, vantage, now)) is not None:
                 error = self._last_error if stored.history.failures else None  # the account's, from every vantage
-                return replace(self._cached(vantage, known), waiting=reason, error=error)
+                return _with_expiry(replace(self._cached(vantage, known), waiting=reason, error=error), stored)
             return self._asked(vantage, resource, stored, loop)
 
     def _why_wait(self, stored: Stored, vantage: Vantage, now: float) -> str | None:
@@ -128,6 +129,7 @@ class TokenSource:
         elif carrier.reply is None or not _was_sent(carrier.reply):
             stored = replace(stored, history=before)  # the identity provider has heard nothing
         self.file.write(stored)
+        result = _with_expiry(result, stored)
         self._note_path(vantage, reached=result.reached)
         usable = stored.access.get(resource)
         if token is None and usable is not None and policy.is_usable(usable, now):
@@ -183,7 +185,7 @@ class TokenSource:
     def _error(self, reply: Reply) -> TokenError:
         """From the answer itself: MSAL makes exceptions of some."""
         assert reply.answer is not None
-        answer, hide = reply.answer, [self.account.username or ""]
+        answer, hide = reply.answer, [self.account.username or "", *secrets_sent(reply.sent)]
         body = http.json_object(answer.body)
         if body is None or not isinstance(body.get("error"), str):
             said = {"error": f"http_{answer.status}", "error_description": answer.line()}
@@ -215,6 +217,11 @@ class TokenSource:
 
     def _now(self) -> float:
         return self.tools.wall_clock().timestamp()
+
+
+def _with_expiry(result: TokenResult, stored: Stored) -> TokenResult:
+    expires = stored.sign_in_expires
+    return result if expires is None else replace(result, sign_in_expires=_instant(expires))
 
 
 def _with_tokens(

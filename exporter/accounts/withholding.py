@@ -41,7 +41,8 @@ def why_withheld(
     if host not in CATALOGUE_HOSTS and not own:
         return Withheld("withheld: this host is neither in the catalogue nor named by the account")
     genuine = identity.genuine(now) is True
-    if tls.trusted is not True and not (genuine and set(tls.reasons) <= _DATES):
+    only_dates = bool(tls.reasons) and set(tls.reasons) <= _DATES
+    if tls.trusted is not True and not (genuine and only_dates):
         return _untrusted(tls, genuine=genuine)
     if genuine or allow_intercepted:
         return None

@@ -1,7 +1,6 @@
 """Switches of the embedded Outlook.com, what it accepts, and what reached it."""
 
 import base64
-import binascii
 import dataclasses
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -197,7 +196,7 @@ def _xoauth2(initial_response: str) -> tuple[str, str]:
     """User and token of an initial response; ("", "") where it isn't one."""
     try:
         text = base64.b64decode(initial_response, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not Base64, or not UTF-8 in it
         return "", ""
     user, separator, rest = text.partition("\x01auth=Bearer ")
     if not separator or not user.startswith("user=") or not rest.endswith("\x01\x01"):

@@ -12,7 +12,7 @@ from exporter.accounts.errors import Explanation, TokenError, explain
 from exporter.metrics.catalogue import SIGN_IN_BUCKETS
 from exporter.metrics.tally import Histogram
 from exporter.observations import AccountResult, PhaseResult
-from exporter.vocabulary import AccountKind, AuthOutcome, Cause, Mechanism, Outcome, Responsible
+from exporter.vocabulary import AccountKind, AuthOutcome, Cause, Mechanism, Outcome, Phase, Responsible
 
 #: Refusals of an account that are remembered; one that repeats is remembered once, with its count.
 HISTORY = 20
@@ -98,8 +98,8 @@ class SignIns:
         return cls({AuthOutcome.ACCEPTED: 0, AuthOutcome.REFUSED: 0}, Histogram.empty(SIGN_IN_BUCKETS))
 
     def counted(self, result: AccountResult) -> "SignIns":
-        """With one more; one whose secret was withheld is the latest, but no sign-in."""
-        if result.withheld is not None:
+        """With one more; without a token, or with a secret that was withheld, it is the latest but no sign-in."""
+        if result.withheld is not None or result.failed_phase is Phase.TOKEN:
             return replace(self, latest=result)
         results = {**self.results, result.outcome: self.results.get(result.outcome, 0) + 1}
         seconds = self.seconds if result.seconds is None else self.seconds.observed(result.seconds)
@@ -217,7 +217,7 @@ def with_sign_in(tally: AccountTally, target: str, vantage: str, result: Account
     if place not in tally.sign_ins:
         return tally
     tally = replace(tally, sign_ins={**tally.sign_ins, place: tally.sign_ins[place].counted(result)})
-    if succeeded(result):
+    if succeeded(result) or result.failed_phase is Phase.TOKEN:  # a token's fault is told once, not at each target
         return _works(tally, place)
     label = "withheld" if result.withheld is not None else result.cause or result.outcome
     refusal = _refusal(place, now, label, None, result.error or f"{result.outcome}")

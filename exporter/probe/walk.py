@@ -9,8 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from cryptography import x509
-
 from exporter.catalogue import Target
 from exporter.observations import AddressResult, PhaseResult, TlsResult
 from exporter.probe import identity
@@ -27,6 +25,7 @@ from exporter.probe.conversation_pop import pop_conversation
 from exporter.probe.conversation_smtp import smtp_conversation
 from exporter.probe.exchange import Conversation, Findings, Upgrade
 from exporter.probe.failures import PhaseFailure
+from exporter.probe.handshake_result import in_words, tls_result
 from exporter.probe.identity import Identity, Roots
 from exporter.probe.presenter import CanaryOffer, CanaryPresenter, Link, Presenter
 from exporter.probe.proxy import ProxyCredentials, http_connect, socks5
@@ -133,6 +132,8 @@ async def walk(
         step.walk.ended_well = True
     except WalkEnded:
         pass
+    except Exception as error:
+        way.broken_by(error)
     except BaseException:
         step.abandon()
         raise
@@ -211,13 +212,26 @@ class _Step:
         return stream
 
     async def pass_proxy(self, stream: Stream, proxy: Proxy) -> tuple[Stream, bytes]:
-        async with self.way.phase(Phase.PROXY):
+        async with self.way.phase(Phase.PROXY) as phase:
             if proxy.scheme == "https":
-                stream, _ = await self.tools.tls.handshake(stream, proxy.host)
+                stream, phase.outcome, phase.detail = await self.secure_proxy(stream, proxy)
             ask = socks5 if proxy.scheme.startswith("socks5") else http_connect
             already = await ask(stream, self.host, self.target.port, proxy.credentials)
         self.stream = stream
         return stream, already
+
+    async def secure_proxy(self, stream: Stream, proxy: Proxy) -> tuple[Stream, Outcome, str | None]:
+        """TLS to the proxy itself, as far as this machine trusts it: its credentials go no further than that."""
+        name = None if identity.is_address(proxy.host) else proxy.host
+        secured, shake = await self.tools.tls.handshake(stream, name)
+        chain, who = identity.known_chain(shake.chain, proxy.host, self.tools.roots)
+        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots)
+        if not reasons:
+            return secured, Outcome.OK, None
+        detail = f"the proxy's own certificate: {', '.join(reasons)}"
+        if proxy.credentials is not None:
+            raise PhaseFailure(reasons[0], f"{detail}; the credentials were not sent")
+        return secured, reasons[0], detail
 
     async def tls(self, stream: Stream, already: bytes = b"") -> Stream:
         async with self.way.phase(Phase.TLS) as phase:
@@ -232,15 +246,15 @@ class _Step:
             phase.seconds = shake.seconds
             reasons = self.judge_certificate(shake)
             if reasons:
-                phase.outcome, phase.detail = reasons[0], _in_words(reasons, self.walk.tls)
+                phase.outcome, phase.detail = reasons[0], in_words(reasons, self.walk.tls)
         self.secured = secured
         return secured
 
     def judge_certificate(self, shake: Handshake) -> tuple[Outcome, ...]:
         chain, who = identity.known_chain(shake.chain, self.host, self.tools.roots)
-        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots) if chain else ()
+        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots)
         self.walk.identity = who
-        self.walk.tls = _tls_result(shake, chain, reasons, who, self.tools.wall_clock())
+        self.walk.tls = tls_result(shake, chain, reasons, who, self.tools.wall_clock())
         return reasons
 
     async def converse(self, stream: Stream) -> None:
@@ -330,31 +344,3 @@ def _path_marks(found: HostWalk) -> list[object]:
     """What distinguishes a path: when it changes, the canary is brought forward."""
     tls = found.tls
     return [] if tls is None else [tls.version, tls.issuer_organization, tls.issuer_common_name, tls.trusted]
-
-
-def _tls_result(
-    shake: Handshake, chain: Sequence[x509.Certificate], reasons: tuple[Outcome, ...], who: Identity, now: datetime
-) -> TlsResult:
-    leaf = chain[0] if chain else None
-    return TlsResult(
-        version=shake.version,
-        cipher=shake.cipher,
-        group=shake.group,
-        alpn=shake.alpn,
-        trusted=not reasons if chain else None,
-        genuine=who.genuine(now) if chain else None,
-        signatures_genuine=who.signatures if chain else None,
-        issuer_organization=identity.issuer_organization(leaf) if leaf else None,
-        issuer_common_name=identity.issuer_common_name(leaf) if leaf else None,
-        chain=tuple(identity.describe(certificate) for certificate in chain),
-        reasons=reasons,
-        stack=STACK,
-    )
-
-
-def _in_words(reasons: Sequence[Outcome], tls: TlsResult | None) -> str:
-    words = ", ".join(reasons)
-    if tls is None or not tls.chain:
-        return words
-    leaf = tls.chain[0]
-    return f"{words}: {leaf.subject}, issued by {leaf.issuer}, valid {leaf.not_before:%F} to {leaf.not_after:%F}"

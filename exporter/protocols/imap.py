@@ -163,7 +163,7 @@ def noop(tag: str) -> bytes:
 
 def _quoted(text: str) -> str:
     if not text.isascii() or not text.isprintable():
-        raise ValueError("only printable ASCII can be quoted")
+        raise ValueError("a user or password that isn't printable ASCII can't be sent by LOGIN")
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -113,7 +113,7 @@ def pass_(password: str) -> bytes:
 
 def _argument(text: str) -> str:
     if not text.isascii() or not text.isprintable():
-        raise ValueError("only printable ASCII can be an argument of POP3")
+        raise ValueError("a user or password that isn't printable ASCII can't be sent by USER and PASS")
     return text
 
 

@@ -3,25 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from exporter.catalogue import Target
-from exporter.metrics.accounts import AccountStanding, Refusal
+from exporter.metrics.accounts import AccountStanding
 from exporter.metrics.journeys import BY_PASSWORD, JourneyState, failed, journey_states
 from exporter.metrics.samples import latest_probes
 from exporter.metrics.tally import Tally
 from exporter.observations import PhaseResult, Probe
 from exporter.state import Change, Snapshot
-from exporter.vocabulary import Mechanism, Outcome, Phase
+from exporter.vocabulary import Outcome, Phase
 from exporter.web import words
+from exporter.web.account_view import AccountLine, account_line
+from exporter.web.mood import Mood
 
-
-class Mood(StrEnum):
-    """How a thing is; the style sheet colours by it."""
-
-    GOOD = "good"
-    BAD = "bad"
-    NEUTRAL = "neutral"  # not known, or a fact that is nobody's fault
+__all__ = ["AccountLine", "Mood", "Overview", "overview"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +90,6 @@ class ChangeLine:
 
 
 @dataclass(frozen=True, slots=True)
-class AccountLine:
-    """An account: whether it can sign in, until when, and what each thing that fails means."""
-
-    name: str
-    kind: str
-    mood: Mood
-    text: str
-    valid: str
-    failures: tuple[tuple[str, str, str], ...]  # where and since when; in words; who acts
-
-
-@dataclass(frozen=True, slots=True)
 class Overview:
     """The whole page."""
 
@@ -143,7 +126,7 @@ def overview(
         client_side_covered=snapshot.client_side_covered,
         reload_failed=not snapshot.reload_successful,
         version=snapshot.build.version,
-        accounts=tuple(_account_line(each, now) for each in accounts if isinstance(each, AccountStanding)),
+        accounts=tuple(account_line(each, now) for each in accounts if isinstance(each, AccountStanding)),
     )
 
 
@@ -308,42 +291,6 @@ _GENUINE = {True: ", genuine", False: ", NOT genuine", None: ""}
 
 def _account(outcome: str, error: str | None) -> str:
     return f"{outcome} ({error})" if error else outcome
-
-
-def _account_line(standing: AccountStanding, now: datetime) -> AccountLine:
-    failing = sorted(standing.failing, key=lambda refusal: (refusal.target is not None, refusal.first))
-    if failing:  # a refused password is Outlook.com's normal state, and nobody's alarm
-        mood = Mood.NEUTRAL if standing.mechanism is Mechanism.PASSWORD else Mood.BAD
-        text = f"signs in at {standing.signed_in} of {standing.places}" if standing.places else "can't sign in"
-    elif standing.places or standing.token_last_success:
-        mood, text = Mood.GOOD, "signs in everywhere" if standing.places else "has a token"
-    else:
-        mood, text = Mood.NEUTRAL, "not tried yet"
-    return AccountLine(
-        name=standing.name,
-        kind=words.KINDS[standing.kind],
-        mood=mood,
-        text=text,
-        valid=_validity(standing, now),
-        failures=tuple(_failure_line(refusal, now) for refusal in failing),
-    )
-
-
-def _validity(standing: AccountStanding, now: datetime) -> str:
-    parts = []
-    if standing.token_expires is not None:
-        parts.append(f"token {words.expiry(standing.token_expires, now)}")
-    if standing.credential_expires is not None:
-        parts.append(f"credential {words.expiry(standing.credential_expires, now)}")
-    return " · ".join(parts)
-
-
-def _failure_line(refusal: Refusal, now: datetime) -> tuple[str, str, str]:
-    where = f"{refusal.target or 'token'} from {refusal.vantage}"
-    times = f", {refusal.count} times" if refusal.count > 1 else ""
-    since = words.ago(refusal.first, now).removesuffix(" ago")
-    acts = words.acting(refusal.acts) if refusal.acts else ""
-    return f"{where}, for {since}{times}", refusal.words, acts
 
 
 def _change_line(change: Change, now: datetime) -> ChangeLine:

@@ -41,6 +41,8 @@ class Trace:
     `finished_length`: header length field of the client's record that carried its Finished (TLS 1.3: calibrates
     padding); None where unknown. `microsoft`: the server is known, by name or address, to speak Microsoft's words.
     `banner_length`, `ehlo_reply_length`: bytes of SMTP's, read in clear before STARTTLS; they fix sizes behind it.
+    `starttls`: TLS began inside the conversation (587, 143, 110), so that the client speaks first behind it.
+    `records` has no hole: where segments are missing it ends, with `end` GAP; what came behind is left out.
     """
 
     protocol: Protocol
@@ -53,3 +55,4 @@ class Trace:
     microsoft: bool = False
     banner_length: int | None = None
     ehlo_reply_length: int | None = None
+    starttls: bool = False

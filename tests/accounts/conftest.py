@@ -7,14 +7,11 @@ import pytest
 
 from exporter.lab.lab import Lab
 from exporter.lab.sign_in import App, Grant
-from tests.accounts.trying import USER
+from tests.accounts.trying import MAIL_SCOPES, USER
 
 #: A refresh token that the lab knows as the person's.
 REFRESH = "M.C5_the-refresh-token-of-a-person"
-SCOPE = (
-    "https://outlook.office.com/IMAP.AccessAsUser.All https://outlook.office.com/POP.AccessAsUser.All "
-    "https://outlook.office.com/SMTP.Send"
-)
+SCOPE = " ".join(MAIL_SCOPES)
 
 
 @pytest.fixture

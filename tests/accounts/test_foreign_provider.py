@@ -19,7 +19,7 @@ from exporter.accounts.job import AccountsJob
 from exporter.accounts.token import Source, TokenResult
 from exporter.settings_file import load
 from exporter.vocabulary import Cause, Phase
-from tests.accounts.trying import job_of, secret_file, signed_in_before
+from tests.accounts.trying import MAIL_SCOPES, job_of, secret_file, signed_in_before
 from tests.real.certificates import make_authority
 from tests.real.process import free_ports, running, server_directory
 
@@ -36,7 +36,7 @@ class Provider:
         """What a person's sign-in in a browser leaves the client with (RFC 6749 4.1)."""
         query = {
             "client_id": "the-client", "redirect_uri": "https://client.example/back", "response_type": "code",
-            "scope": "openid offline_access",
+            "scope": f"openid profile offline_access {' '.join(MAIL_SCOPES)}",
         }  # fmt: skip
         place = self._post(f"/oauth2/authorize?{urllib.parse.urlencode(query)}", {"sub": "somebody"})
         [code] = re.findall(r"[?&]code=([^&]+)", place)

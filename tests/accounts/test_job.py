@@ -42,6 +42,10 @@ async def test_every_account_at_each_of_its_targets_from_each_of_its_vantages(la
     assert at(job, "imap_office365").outcome is AuthOutcome.ACCEPTED
     assert job.state.results_at("imap_office365", "clients") == ()
     assert lab.outlook.behaviour.traffic.counts["token_request"] == 2, "one for each account"
+    [person, _] = job.state.standings()
+    assert person.credential_expires is not None
+    left = person.credential_expires - datetime.now(UTC)
+    assert timedelta(days=89) < left < timedelta(days=90), "a sign-in that isn't used dies, and is told ahead"
 
 
 async def test_a_refusal_by_the_identity_provider_is_the_accounts_at_all_its_targets(lab: Lab, tmp_path: Path):

@@ -21,6 +21,9 @@ from exporter.settings_file import load
 
 WORK, PERSONAL, PRINTER = "canary-work", "canary-personal", "printer"
 USER = "someone@outlook.com"
+MAIL_SCOPES = tuple(
+    f"https://outlook.office.com/{name}" for name in ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send")
+)
 
 
 def secret_file(path: Path, text: str) -> str:

@@ -110,8 +110,8 @@ def _join(names: list[str]) -> None:
     run("ip", "-n", beyond, "route", "add", "10.99.1.0/24", "via", "10.99.2.1")
     run("ip", "-n", beyond, "route", "add", "198.51.100.0/24", "via", "10.99.3.2")
     run("ip", "-n", outlook, "route", "add", "default", "via", "10.99.3.1")
-    for address in ADDRESSES.values():
-        run("ip", "-n", outlook, "address", "add", f"{address}/32", "dev", "lo")
+    for server in ADDRESSES.values():
+        run("ip", "-n", outlook, "address", "add", f"{server}/32", "dev", "lo")
 
 
 def _remove(etc: Path) -> None:

@@ -32,7 +32,7 @@ def test_remedies_are_one_or_two_sentences_without_blanks(cause, responsible):
 def test_runbooks_are_current():
     folder = ROOT / "docs" / "runbooks"
     wanted = runbooks.pages()
-    assert {path.name for path in folder.iterdir()} == set(wanted)
+    assert {path.name for path in folder.glob('*.md')} == set(wanted)
     for name, text in wanted.items():
         assert (folder / name).read_text() == text, f"{name}: run `make runbooks`"
     for cause in Cause:

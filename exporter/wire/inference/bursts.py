@@ -1,0 +1,175 @@
+"""Records as turns of a conversation: what the client said, what the server answered, in bytes of plain text.
+
+A turn sums the records of one side until the other speaks, so that it doesn't matter how they were cut. Alerts,
+session tickets and what comes before the client's first word are taken out here.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from exporter.wire.inference.overhead import TLS_1_3, Length, overheads
+from exporter.wire.trace import Record, Trace
+
+#: Turns looked at: sign-in is over long before.
+MAX_TURNS = 24
+_APPLICATION_DATA = 23
+#: An alert's plain text (RFC 8446 6); in TLS 1.3 nothing else tells it from data.
+_ALERT = 2
+#: TLS 1.3 tickets may stand in front of the first reply behind STARTTLS: so many bytes at most.
+_TICKETS = 1_600
+#: A line of a reply has so many bytes at least.
+_LINE = 12
+#: Nothing but a credential (and mail itself) keeps a server busy for so long (seconds).
+_LATE = 0.6
+#: A record so long, twice and nothing else, is a pair of tickets and no greeting.
+_TICKET = 100
+
+
+class Turn(NamedTuple):
+    """What the client sent, what the server answered to it (None: nothing), and when (seconds).
+
+    `sent_at` is the client's last byte's time, `answered_at` the answer's first record's. `may_be_close`: the client's
+    two bytes may be its farewell alert of TLS 1.3. `is_late`: the answer took much longer than others did. `in_parts`:
+    it came in several records, as replies of several lines do from many servers.
+    """
+
+    sent: Length
+    answer: Length | None
+    sent_at: float
+    answered_at: float | None
+    may_be_close: bool = False
+    is_late: bool = False
+    in_parts: bool = False
+
+
+class Conversation(NamedTuple):
+    """The greeting (None behind STARTTLS, where it came in clear), and the turns."""
+
+    greeting: Length | None
+    turns: tuple[Turn, ...]
+
+
+class _Piece(NamedTuple):
+    time: float
+    from_client: bool
+    length: Length
+
+
+def conversation(trace: Trace) -> Conversation | None:
+    """None where no conversation of a mail protocol was seen: no word of the client, or none of the server before it."""
+    encrypted = trace.tls_version == TLS_1_3
+    starttls = trace.starttls or trace.banner_length is not None
+    pieces = _without_alerts(_pieces(trace), encrypted)
+    pieces, tickets = _without_tickets(pieces) if encrypted and starttls else (pieces, False)
+    first = next((index for index, piece in enumerate(pieces) if piece.from_client), None)
+    if first is None:
+        return None
+    greeting = None
+    if not starttls:
+        greeting = _greeting(pieces[:first], encrypted)
+        if greeting is None:
+            return None
+    late_tickets = _TICKETS if starttls and first == 0 and encrypted and not tickets else 0
+    return Conversation(greeting, _with_late_answers(_turns(pieces[first:], late_tickets)))
+
+
+def _pieces(trace: Trace) -> list[_Piece]:
+    client, server = overheads(trace)
+    pieces = [
+        _Piece(record.time, record.from_client, (client if record.from_client else server).plain(record.length))
+        for record in trace.records
+        if record.content_type == _APPLICATION_DATA
+    ]
+    if trace.tls_version in ("TLSv1", "TLSv1.0", "SSLv3") and "CBC" in trace.cipher:
+        return _first_bytes(pieces, trace.records)
+    return pieces
+
+
+def _first_bytes(pieces: list[_Piece], records: Sequence[Record]) -> list[_Piece]:
+    """Old CBC is sent with a record of no or one byte in front (against BEAST): as small as a record can be."""
+    smallest = min((record.length for record in records if record.content_type == _APPLICATION_DATA), default=0)
+    lengths = [record.length for record in records if record.content_type == _APPLICATION_DATA]
+    return [
+        piece._replace(length=Length(0, 1))
+        if length == smallest and following is not None and following.from_client == piece.from_client
+        else piece
+        for piece, length, following in zip(pieces, lengths, [*pieces[1:], None], strict=True)
+    ]
+
+
+def _without_alerts(pieces: list[_Piece], encrypted: bool) -> list[_Piece]:
+    """The last record of a side with an alert's size is one, unless the server answers it in words."""
+    if not encrypted:
+        return pieces
+    for from_client in (False, True):
+        last = max((i for i, piece in enumerate(pieces) if piece.from_client is from_client), default=None)
+        if last is None or pieces[last].length != (_ALERT, _ALERT):
+            continue
+        directly_behind = last > 0 and pieces[last - 1].from_client
+        if not from_client or directly_behind or last == len(pieces) - 1:
+            pieces = pieces[:last] + pieces[last + 1 :]
+    return pieces
+
+
+def _without_tickets(pieces: list[_Piece]) -> tuple[list[_Piece], bool]:
+    """Behind STARTTLS the server has nothing to say before the client: its first records, twice the same, are tickets."""
+    first = [index for index, piece in enumerate(pieces) if not piece.from_client][:2]
+    if len(first) < 2 or pieces[first[0]].length != pieces[first[1]].length or pieces[first[0]].length.low < _TICKET:
+        return pieces, False
+    return [piece for index, piece in enumerate(pieces) if index not in first], True
+
+
+def _greeting(preamble: list[_Piece], tickets: bool) -> Length | None:
+    """The server's words before the client's first: the last record where tickets may stand before it."""
+    if not preamble:
+        return None
+    lengths = [piece.length for piece in preamble]
+    if tickets and len(lengths) > 1 and len(set(lengths)) == 1 and lengths[0].low >= _TICKET:
+        return None
+    return lengths[-1] if tickets else _sum(lengths)
+
+
+def _turns(pieces: list[_Piece], late_tickets: int) -> list[Turn]:
+    turns: list[Turn] = []
+    at = 0
+    while at < len(pieces) and len(turns) < MAX_TURNS:
+        middle = _end_of_side(pieces, at)
+        end = _end_of_side(pieces, middle)
+        sent, answers = pieces[at:middle], pieces[middle:end]
+        answer = _sum([piece.length for piece in answers]) if answers else None
+        if answer is not None and late_tickets and not turns:
+            answer = Length(max(0, answer.low - late_tickets), answer.high)
+        length = _sum([piece.length for piece in sent])
+        turns.append(
+            Turn(
+                length,
+                answer,
+                sent[-1].time,
+                answers[0].time if answers else None,
+                length == (_ALERT, _ALERT) and end == len(pieces),
+                in_parts=sum(piece.length.high >= _LINE for piece in answers) > 1,
+            )
+        )
+        at = end
+    return turns
+
+
+def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:
+    """An answer is late, measured against the quickest of this connection: that one shows the way's own delay."""
+    waits = [turn.answered_at - turn.sent_at for turn in turns if turn.answered_at is not None]
+    limit = _LATE + 2 * min(waits, default=0.0)
+    return tuple(
+        turn._replace(is_late=turn.answered_at is not None and turn.answered_at - turn.sent_at > limit)
+        for turn in turns
+    )
+
+
+def _end_of_side(pieces: list[_Piece], start: int) -> int:
+    end = start
+    while end < len(pieces) and pieces[end].from_client == pieces[start].from_client:
+        end += 1
+    return end
+
+
+def _sum(lengths: Sequence[Length]) -> Length:
+    return Length(sum(length.low for length in lengths), sum(length.high for length in lengths))
