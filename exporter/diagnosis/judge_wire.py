@@ -89,12 +89,7 @@ def _placed(tap: Tap, claim: Claim) -> Placed:
     if tampering:
         text = f"the gateway was seen to do it: {tampering[0].kind}"
         return Placed(Responsible.GATEWAY, (Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.97),))
-    if tap.two_sided and claim.cause not in (
-        Cause.THROTTLED,
-        Cause.SERVICE_OUTAGE,
-        Cause.SLOW_SIGN_IN,
-        Cause.SLOW_SERVICE,
-    ):
+    if tap.two_sided and claim.cause not in _SERVICE:
         text = "outside the gateway the same connections fare the same: it begins beyond"
         return Placed(Responsible.NETWORK, (Evidence(observation=text, points_to=Responsible.NETWORK, weight=0.85),))
     if claim.cause is Cause.TLS_INTERCEPTED and (product := product_of(tap.connections)) is not None:

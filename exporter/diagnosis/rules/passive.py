@@ -4,17 +4,19 @@ No probe and no experiment: what separates twins is what other clients, other na
 A single connection may have any reason; what all share, or many, has one.
 """
 
+import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
+from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.rules.common import listed, quoted
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.signatures import INSPECTION_PRODUCTS
-from exporter.diagnosis.weigh import Claim, Scales
+from exporter.diagnosis.weigh import Claim, Scales, believed
 from exporter.observations import Connection
-from exporter.vocabulary import Cause, ConnectionOutcome, Phase
+from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Tampering
 
 #: The vantage of what was seen on the wire; `wire:NAME` where the interface, or the side, is known.
 WIRE = "wire"
@@ -68,13 +70,33 @@ def taps(seen: Seen) -> list[Tap]:
     for connection in seen.connections:
         by_tap.setdefault(WIRE + (f":{connection.interface}" if connection.interface else ""), []).append(connection)
     found = []
-    for vantage, connections in by_tap.items():
+    for vantage, unnamed in by_tap.items():
+        connections = list(_with_targets(unnamed))
         targets = dict.fromkeys(each.target for each in connections if each.target is not None)
         for target in targets:
             own = tuple(each for each in connections if each.target == target)
             others = tuple(each for each in connections if each.target != target)
             found.append(Tap(target, vantage, own, others, two_sided=seen.two_sided and vantage == f"{WIRE}:inside"))
     return found
+
+
+def _with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
+    """A connection that got no name out is of the target that others reach there, or that its port and address tell."""
+    known = {(each.server, each.server_port): each.target for each in connections if each.target is not None}
+    for each in connections:
+        target = each.target or known.get((each.server, each.server_port)) or _by_address(each)
+        yield each if target == each.target else replace(each, target=target)
+
+
+_BY_PORT = {993: "imap", 995: "pop", 587: "smtp"}
+
+
+def _by_address(connection: Connection) -> str | None:
+    """Mail to one of the addresses that Microsoft publishes for Exchange Online."""
+    name = _BY_PORT.get(connection.server_port)
+    address = ipaddress.ip_address(connection.server)
+    networks = endpoints().ranges["exchange"] if name is not None else ()
+    return name if any(address in network for network in networks if network.version == address.version) else None
 
 
 def _claim(scales: Scales, phase: Phase, failed: Sequence[Connection], subject: str | None = None) -> Claim:
@@ -146,8 +168,9 @@ def hello_unheard(tap: Tap) -> Iterator[Claim]:
             any_hello.add(weight * 0.6, text)
         _other_names(by_name, any_hello, tap, failed)
         _other_hellos(by_name, any_hello, large, tap, failed)
-        for scales in (by_name, large, *((any_hello,) if abrupt else ())):
-            _tampering(scales, failed)
+        rivals = [by_name, large, *((any_hello,) if abrupt else ())]
+        _tampering(max(rivals, key=lambda scales: believed(scales.pro, scales.contra)), failed)
+        for scales in rivals:
             yield _claim(scales, Phase.TLS, failed)
 
 
@@ -262,16 +285,17 @@ def in_clear(tap: Tap) -> Iterator[Claim]:
 
 #: Tampering that is a fault by itself, whatever became of the connection.
 _FAULTS = {
-    Cause.PROTOCOL_REWRITTEN: Phase.GREETING,
-    Cause.SLOW_PATH: Phase.CONNECT,
-    Cause.IDLE_CUT: Phase.SESSION,
+    Tampering.GREETING_REWRITTEN: (Cause.PROTOCOL_REWRITTEN, Phase.GREETING),
+    Tampering.BANNER_INJECTED: (Cause.PROTOCOL_REWRITTEN, Phase.GREETING),
+    Tampering.DELAY_ADDED: (Cause.SLOW_PATH, Phase.CONNECT),
+    Tampering.IDLE_CUT: (Cause.IDLE_CUT, Phase.SESSION),
 }
 
 
 def tampered(tap: Tap) -> Iterator[Claim]:
     """What the gateway was seen to do to connections that went on all the same."""
-    for cause, phase in _FAULTS.items():
+    done = dict.fromkeys(found.kind for each in tap.connections for found in each.tampering if found.kind in _FAULTS)
+    for cause, phase in dict.fromkeys(_FAULTS[kind] for kind in done):
         scales = Scales(cause)
         _tampering(scales, tap.connections)
-        if scales.pro:
-            yield scales.claim(f"tampering {cause}", phase, confirmed=True)
+        yield scales.claim(f"tampering {cause}", phase, confirmed=True)

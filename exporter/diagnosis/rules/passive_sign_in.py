@@ -15,9 +15,9 @@ SAME_AGE, IDLE = 0.1, 55.0
 #: Clients whose tokens are all refused, from so many on, have no fault in common but the service.
 MANY_CLIENTS = 3
 #: Retries in a short time that are a loop.
-LOOP = 2
+LOOP = 3
 #: Segments sent again for each connection that are more than bad luck.
-LOSSY = 2.0
+LOSSY = 3.0
 
 _CUT = frozenset({ClosedBy.RESET_SERVER, ClosedBy.TIMEOUT})
 _SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
