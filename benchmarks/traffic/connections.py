@@ -67,6 +67,8 @@ class Truth:
     outcome: str
     tls_version: str | None = None
     cipher: str | None = None
+    group: str | None = None
+    client_family: str | None = None
     certificate_issuer: str | None = None
     tcp_handshake_seconds: float | None = None
     tls_handshake_seconds: float | None = None
@@ -131,7 +133,7 @@ def packets_of(plan: Plan, pool: bytes, generator: random.Random) -> tuple[list[
     if not _connect(talk, truth):
         return talk.packets, truth
     _clear_text(talk)
-    truth.sni = handshake.name
+    truth.sni, truth.client_family = handshake.name, "openssl"
     if _handshake(talk, truth):
         _bulk(talk, pool)
         _close(talk)
@@ -183,7 +185,7 @@ def _handshake(talk: Conversation, truth: Truth) -> bool:
         return False
     last = max(index for index in rest if handshake.flights[index][0]) if handshake.established else -1
     truth.tls_version, truth.cipher = handshake.version, handshake.cipher
-    truth.certificate_issuer = handshake.issuer
+    truth.certificate_issuer, truth.group = handshake.issuer, handshake.group
     for index in rest:
         from_client, data = handshake.flights[index]
         talk.time += _THINKS if from_client else plan.round_trip

@@ -11,8 +11,8 @@ from benchmarks.figures import quantile
 
 #: Compared word by word.
 FIELDS = (
-    "outcome", "sni", "tls_version", "cipher", "certificate_issuer", "tcp_handshake_seconds", "bytes_sent",
-    "bytes_received", "vlan",
+    "outcome", "sni", "tls_version", "cipher", "group", "client_family", "certificate_issuer",
+    "tcp_handshake_seconds", "bytes_sent", "bytes_received", "vlan",
 )  # fmt: skip
 #: The capture's clock has microseconds.
 PRECISION = 1.5e-6
