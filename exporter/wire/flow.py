@@ -9,7 +9,6 @@ from enum import IntEnum
 from exporter.observations import WireAuth
 from exporter.vocabulary import ClosedBy
 from exporter.wire.clear_text import ClearText
-from exporter.wire.replies import Reply
 from exporter.wire.story import TlsStory
 
 SEQUENCE_MASK = 0xFFFF_FFFF
@@ -99,10 +98,37 @@ class Flow:
     """One connection. Times are nanoseconds of the capture's clock, addresses packed."""
 
     __slots__ = (
-        "answered", "bucket", "client", "client_address", "client_port", "closed", "closed_at", "closing", "decided",
-        "gap", "interface", "missed", "named", "odd_reset", "other", "reply", "reset", "retransmissions", "server",
-        "server_address", "server_port", "settled", "sign_ins", "start", "syn", "syn_ack", "text", "tls",
-        "unreachable", "vlan",
+        "answered",
+        "bucket",
+        "client",
+        "client_address",
+        "client_port",
+        "closed",
+        "closed_at",
+        "closing",
+        "decided",
+        "first_reply",
+        "gap",
+        "interface",
+        "missed",
+        "named",
+        "odd_reset",
+        "other",
+        "reset",
+        "retransmissions",
+        "server",
+        "server_address",
+        "server_port",
+        "settled",
+        "sign_ins",
+        "start",
+        "syn",
+        "syn_ack",
+        "text",
+        "tls",
+        "token_response",
+        "unreachable",
+        "vlan",
     )  # fmt: skip
 
     def __init__(
@@ -136,7 +162,8 @@ class Flow:
         self.decided = False  # its outcome was told
         self.settled = False  # what follows of records was read, and isn't kept
         self.sign_ins: tuple[WireAuth, ...] = ()
-        self.reply: Reply | None = None
+        self.first_reply: float | None = None  # seconds
+        self.token_response: float | None = None  # of a sign-in host, seconds
         self.bucket = -1  # of the timers
 
     def may_pass(self, plain: int) -> None:

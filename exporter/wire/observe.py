@@ -13,15 +13,15 @@ from exporter.wire.clear_text import ClearSignIn
 from exporter.wire.flow import Flow
 from exporter.wire.inference import infer
 from exporter.wire.outcome import SECOND
-from exporter.wire.replies import Reply, first_reply
+from exporter.wire.replies import first_reply, request_and_reply
 from exporter.wire.servers import mail_protocol
 from exporter.wire.story import TlsStory
 from exporter.wire.trace import MAX_RECORDS, Record, Trace, TraceEnd
 
-#: Ports where the server speaks first inside TLS.
-_GREETED = frozenset({465, 993, 995})
 #: A capture that goes on so long without another packet of a connection saw its silence, nanoseconds.
 QUIET = 30 * SECOND
+#: Hosts whose answer to a request is a token, or the refusal of one.
+_SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
 _MAX_TIMESTAMP = 253_402_300_799  # the last second of the year 9999
 
 
@@ -53,12 +53,15 @@ def server_name(flow: Flow) -> str | None:
     return hello.server_name.lower() if hello is not None and hello.server_name is not None else None
 
 
-def reply_of(flow: Flow) -> Reply | None:
+def read_replies(flow: Flow) -> None:
+    """When the server answered, kept beside the records that tell it."""
     tls = flow.tls
     if tls is None or tls.established is None:
-        return None
+        return
+    flow.first_reply = seconds_between(tls.established, first_reply(tls.log, tls.version))
     http2 = tls.client_hello is not None and b"h2" in tls.client_hello.alpn
-    return first_reply(tls.log, tls.version, http2, flow.text is None and flow.server_port in _GREETED)
+    if not tls.brief and (times := request_and_reply(tls.log, tls.version, http2=http2)) is not None:
+        flow.token_response = seconds_between(*times)
 
 
 def sign_ins_of(flow: Flow, now: int, target: Target | None) -> tuple[WireAuth, ...]:
@@ -115,7 +118,8 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
     tls = flow.tls
     hello = tls.client_hello if tls is not None else None
     server_hello = tls.server_hello if tls is not None else None
-    reply = flow.reply if flow.settled else reply_of(flow)
+    if not flow.settled:
+        read_replies(flow)
     sign_ins = flow.sign_ins
     server = address_text(flow.server_address)
     return Connection(
@@ -140,7 +144,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         certificate_issuer=_issuer(tls.certificate_issuer, server) if tls is not None else None,
         tcp_handshake_seconds=seconds_between(flow.syn, flow.syn_ack),
         tls_handshake_seconds=seconds_between(tls.hello_begun, tls.client.finished) if tls is not None else None,
-        first_reply_seconds=seconds_between(tls.established, reply.time) if tls is not None and reply else None,
+        first_reply_seconds=flow.first_reply,
         auth=sign_ins[-1] if sign_ins else None,
         attempts=sign_ins if len(sign_ins) > 1 else (),
         bytes_sent=flow.client.payload if _has_end(flow, from_client=True) else None,
@@ -148,6 +152,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         closed_by=flow.closed,
         retry_of=retry_of,
         retransmissions=flow.retransmissions,
+        reply_seconds=flow.token_response if target in _SIGN_IN else None,
     )
 
 

@@ -6,7 +6,6 @@ client speaks again.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from exporter.wire.story import ALERT_LENGTHS, APPLICATION_DATA, TLS13, LoggedRecord
 
@@ -14,37 +13,38 @@ from exporter.wire.story import ALERT_LENGTHS, APPLICATION_DATA, TLS13, LoggedRe
 TICKET_LENGTHS = range(60, 2_500)
 #: Equal records at the front that are tickets; more of them are something else.
 MAX_TICKETS = 4
-#: HTTP/2's SETTINGS, their acknowledgment and WINDOW_UPDATE are shorter, and no reply.
+#: HTTP/2's SETTINGS, their acknowledgment and WINDOW_UPDATE are shorter, and no answer to a request.
 HTTP2_PREFACE = 120
 
 
-class Reply(NamedTuple):
-    """Times of a server's first reply, and of the client's last record before it (None: the server spoke first)."""
-
-    time: int
-    asked: int | None
-
-
-def first_reply(log: Sequence[LoggedRecord], version: str | None, http2: bool, server_first: bool) -> Reply | None:
-    """`log`: what passed behind the handshake. `server_first`: the server greets (mail inside TLS from the start)."""
-    records = [record for record in log if record.kind == APPLICATION_DATA]
-    if version == TLS13:
-        records = _without_equal_tickets([record for record in records if record.length not in ALERT_LENGTHS])
-    if http2:
-        records = [r for r in records if r.from_client or r.length >= HTTP2_PREFACE] if _has_long(records) else records
-    asked: int | None = None
+def first_reply(log: Sequence[LoggedRecord], version: str | None) -> int | None:
+    """When the server's first application record passed that isn't a ticket, nanoseconds. `log`: behind the handshake."""
+    records = _application_data(log, version)
     for index, record in enumerate(records):
-        if record.from_client:
-            asked = record.time
-            if server_first:
-                return None
-        elif asked is not None or server_first:
-            return Reply(_past_ticket(records, index, version).time, asked)
+        if not record.from_client:
+            return _past_ticket(records, index, version).time
     return None
 
 
-def _has_long(records: Sequence[LoggedRecord]) -> bool:
-    return any(not record.from_client and record.length >= HTTP2_PREFACE for record in records)
+def request_and_reply(log: Sequence[LoggedRecord], version: str | None, *, http2: bool) -> tuple[int, int] | None:
+    """When the client's first request ended, and when the answer to it began, nanoseconds."""
+    asked: int | None = None
+    records = _application_data(log, version)
+    for index, record in enumerate(records):
+        if record.from_client:
+            asked = record.time
+        elif asked is not None:
+            reply = _past_ticket(records, index, version)
+            if not http2 or reply.length >= HTTP2_PREFACE:
+                return asked, reply.time
+    return None
+
+
+def _application_data(log: Sequence[LoggedRecord], version: str | None) -> list[LoggedRecord]:
+    records = [record for record in log if record.kind == APPLICATION_DATA]
+    if version != TLS13:
+        return records
+    return _without_equal_tickets([record for record in records if record.length not in ALERT_LENGTHS])
 
 
 def _without_equal_tickets(records: list[LoggedRecord]) -> list[LoggedRecord]:

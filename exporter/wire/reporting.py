@@ -7,7 +7,7 @@ from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.attempts import Attempts, failed
 from exporter.wire.flow import Flow
-from exporter.wire.observe import connection_of, goal_of, reply_of, server_name, sign_ins_of
+from exporter.wire.observe import connection_of, goal_of, read_replies, server_name, sign_ins_of
 from exporter.wire.outcome import closed_by, outcome_of
 from exporter.wire.servers import Servers
 from exporter.wire.sighting import SightingCallback, sighting_of
@@ -65,7 +65,7 @@ class Reporter:
             return
         target = self.target(flow)
         flow.sign_ins = sign_ins_of(flow, now, self._targets.get(target) if target else None)
-        flow.reply = reply_of(flow)
+        read_replies(flow)
         flow.settled = True
         if flow.sign_ins and self._signed_in is not None and self._is_wanted(flow, ConnectionOutcome.ESTABLISHED):
             self._signed_in(self._observe(flow, ConnectionOutcome.ESTABLISHED))

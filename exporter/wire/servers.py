@@ -59,6 +59,10 @@ class Servers:
         if len(self._hosts) > MAX_NAMES:
             self._hosts.popitem(last=False)
 
+    def is_sign_in(self, name: str) -> bool:
+        """Whether tokens are asked for at that host."""
+        return any(target.protocol is Protocol.SIGN_IN for target in self._by_host.get(name, ()))
+
     def is_ours(self, name: str | None, address: bytes) -> bool:
         """Whether a connection is to be followed live."""
         if (name is not None and name in self._by_host) or _within(address, self._configured):

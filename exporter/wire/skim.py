@@ -53,15 +53,14 @@ class Skimmer:
         if protocol != _TCP or flags & _SYN_FIN_RST or length < 0:
             return False
         half = self._halves.get(key)
-        if half is None or not half.plain or (length and half.plain == 1):
+        if half is None or not half.plain or (length and half.plain == 1 and not _is_inside(half, sequence, length)):
             return False
         clock.packets += 1
         if time > clock.now:
             clock.now = time
         half.last = time
-        if flags & _ACK and acknowledgment != half.acked:
-            if (acknowledgment - half.acked & SEQUENCE_MASK) < BEHIND:
-                half.acked = acknowledgment
+        if flags & _ACK and 0 < (acknowledgment - half.acked & SEQUENCE_MASK) < BEHIND:
+            half.acked = acknowledgment
         if not length:
             half.claimed = sequence
         elif sequence == half.high:
@@ -69,3 +68,10 @@ class Skimmer:
         else:
             count_segment(half, sequence, length, time)
         return True
+
+
+def _is_inside(half: Half, sequence: int, length: int) -> bool:
+    """Whether the segment follows the one before, and the protected record that began there goes on behind it."""
+    if half.opened is None or sequence != half.high:
+        return False
+    return 0 < (half.head - sequence - length & SEQUENCE_MASK) < BEHIND

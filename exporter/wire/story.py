@@ -80,11 +80,11 @@ class TlsStory:
 
     `hello_begun`: the first byte of the first ClientHello; `hello_ended`: the last of the latest. `log`: alerts and
     protected records in the order they were read; from the handshake's end on up to `log_limit` of them. `enough`: the
-    log is full, or (`brief`) it has a question, its answer and what came after.
+    log is full, or (`brief`) what the server sent last isn't one more ticket.
     """
 
     __slots__ = (
-        "_answered", "_asked", "_rank", "alert", "brief", "certificate_issuer", "client", "client_hello", "enough",
+        "_first_length", "_rank", "alert", "brief", "certificate_issuer", "client", "client_hello", "enough",
         "established", "group", "hello_begun", "hello_ended", "hello_retry", "log", "log_limit", "server",
         "server_hello", "version",
     )  # fmt: skip
@@ -106,7 +106,7 @@ class TlsStory:
         self.log_limit = log_limit
         self.brief = brief
         self.enough = False
-        self._asked = self._answered = False
+        self._first_length = 0  # of what the server sent behind the handshake
 
     def record(self, from_client: bool, kind: int, length: int, body: bytes | None, begun: int, ended: int) -> None:
         """A record: `length` is its header's field, `body` what is there of its bytes, None where nobody needs them."""
@@ -140,11 +140,9 @@ class TlsStory:
             return
         if len(log) < self.log_limit:
             log.append(LoggedRecord(time, from_client, kind, length))
-        if from_client:
-            self.enough = self._answered and self.brief
-            self._asked = True
-        elif self._asked:
-            self._answered = True
+        if self.brief and not from_client and kind == APPLICATION_DATA:
+            self._first_length = self._first_length or length
+            self.enough = length != self._first_length or self.version != TLS13
         self.enough = self.enough or len(log) >= self.log_limit
 
     # ---- handshake ---------------------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ from exporter.wire.tracker_config import TrackerConfig
 
 _DNS, _HTTPS = 53, 443
 _ETHERNET, _SKIMMED = int(LinkType.ETHERNET), int(Stage.SKIMMED)
+#: Records kept of a connection to a sign-in host: the time of a token request is told from them.
+SIGN_IN_RECORDS = 24
 #: Flows of QUIC that are told apart.
 MAX_QUIC = 16_384
 
@@ -108,7 +110,7 @@ class Tracker:
         if link_type == _ETHERNET and (fast := read_ethernet(buffer, start, end)) is not None:
             key, sequence, acknowledgment, flags, begin, stop, length = fast
             half = self._halves.get(key)
-            if half is not None and not flags & SYN:
+            if half is not None and flags & (SYN | ACK) != SYN:
                 take(half, time, sequence, acknowledgment, flags, buffer, begin, stop, length)
                 self._follow(half, flags, length)
                 return
@@ -297,6 +299,8 @@ class Tracker:
             name = server_name(flow)
             if name is not None:
                 self._servers.learn(name, flow.server_address)
+                if self._servers.is_sign_in(name):
+                    tls.brief, tls.log_limit = False, SIGN_IN_RECORDS
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
                 self._forget(flow)
 

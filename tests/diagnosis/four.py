@@ -87,17 +87,37 @@ def four(directory: Path) -> Iterator[Four]:
         stack.callback(_end, server)
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
-        yield Four(*names, directory)
+        client, gateway, beyond, outlook = names
+        yield Four(client, gateway, beyond, outlook, directory)
 
 
 def _join(names: list[str]) -> None:
     """A chain of veth pairs; each but the ends forwards, and each knows both directions."""
     for number, (left, right) in enumerate(itertools.pairwise(names), start=1):
         run("ip", "-n", left, "link", "add", f"r{number}", "type", "veth", "peer", "name", f"l{number}", "netns", right)
-        for name, link, address in ((left, f"r{number}", 2 if number == 1 else 1), (right, f"l{number}", 1 if number == 1 else 2)):
+        for name, link, address in (
+            (left, f"r{number}", 2 if number == 1 else 1),
+            (right, f"l{number}", 1 if number == 1 else 2),
+        ):
             run("ip", "-n", name, "address", "add", f"10.99.{number}.{address}/24", "dev", link)
             run("ip", "-n", name, "link", "set", link, "up")
-            run("ip", "netns", "exec", name, "ethtool", "-K", link, "tso", "off", "gso", "off", "gro", "off", "tx", "off")
+            run(
+                "ip",
+                "netns",
+                "exec",
+                name,
+                "ethtool",
+                "-K",
+                link,
+                "tso",
+                "off",
+                "gso",
+                "off",
+                "gro",
+                "off",
+                "tx",
+                "off",
+            )
     client, gateway, beyond, outlook = names
     for name in (gateway, beyond):
         run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1")
@@ -107,8 +127,8 @@ def _join(names: list[str]) -> None:
     run("ip", "-n", beyond, "route", "add", "10.99.1.0/24", "via", "10.99.2.1")
     run("ip", "-n", beyond, "route", "add", "198.51.100.0/24", "via", "10.99.3.2")
     run("ip", "-n", outlook, "route", "add", "default", "via", "10.99.3.1")
-    for address in ADDRESSES.values():
-        run("ip", "-n", outlook, "address", "add", f"{address}/32", "dev", "lo")
+    for server in ADDRESSES.values():
+        run("ip", "-n", outlook, "address", "add", f"{server}/32", "dev", "lo")
 
 
 def _remove(etc: Path) -> None:

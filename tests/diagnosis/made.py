@@ -56,11 +56,11 @@ def tried(probe: Probe, kind: Kind, outcome: Outcome, phase: Phase | None = None
     return Experiment(**{**values, **more})
 
 
-def seen(*probes: Probe, experiments: Iterable[Experiment] = (), facts: Iterable[VantageFacts] = (), **more: Any) -> Seen:
+def seen(
+    *probes: Probe, experiments: Iterable[Experiment] = (), facts: Iterable[VantageFacts] = (), **more: Any
+) -> Seen:
     """A round."""
-    return Seen(
-        probes=probes, experiments=tuple(experiments), vantages={each.vantage: each for each in facts}, **more
-    )
+    return Seen(probes=probes, experiments=tuple(experiments), vantages={each.vantage: each for each in facts}, **more)
 
 
 def verdicts(round_: Seen, target: str = "imap", vantage: str = "clients") -> list[Verdict]:

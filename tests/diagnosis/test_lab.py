@@ -107,7 +107,10 @@ class Ran:
 
 async def diagnose(lab: Lab, directory: Path, fault: str, vantages: int) -> Ran:
     content: dict[str, Any] = lab.configuration()
-    content["probe"] |= {"timeout": "3.5s", "hold": {"targets": ["imap"], "duration": "10.5s"} if "idle" in fault else {}}
+    content["probe"] |= {
+        "timeout": "3.5s",
+        "hold": {"targets": ["imap"], "duration": "10.5s"} if "idle" in fault else {},
+    }
     if vantages == 1:
         content["vantages"] = content["vantages"][:1]
         content["diagnosis"] = {"resolvers": [f"127.0.0.1:{lab.wan_dns.port}"]}  # never this machine's

@@ -295,9 +295,7 @@ def test_one_server_with_a_wrong_clock_is_its_own_trouble():
 
 
 def test_a_late_answer_is_no_wrong_clock():
-    late = [
-        took(replace(healthy(n, "clients"), clock_skew_seconds=3.1), http=3.05) for n in ("graph", "outlook_web")
-    ]
+    late = [took(replace(healthy(n, "clients"), clock_skew_seconds=3.1), http=3.05) for n in ("graph", "outlook_web")]
     assert Cause.CLOCK_SKEW not in causes(seen(*late), "graph")
 
 

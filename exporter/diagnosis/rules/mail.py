@@ -94,7 +94,8 @@ def _words(seen: Seen, probe: Probe, result: PhaseResult) -> Iterator[Claim]:
         case True if not in_clear:
             text = "the chain is Microsoft's own: nobody in between could rewrite it, so its words have changed"
             scales.against(0.9, text, Cause.HEALTHY)
-            yield from _new_words(probe, result, text)
+            if result.outcome is Outcome.UNRECOGNIZED:
+                yield from _new_words(probe, result, text)
     for other in seen.others(probe):
         there = other.phase(result.phase)
         if there is not None and there.outcome is Outcome.OK:
