@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks import inspector_live
 from benchmarks.children import PYTHON, ROOT
 from benchmarks.figures import quantile, table
 from benchmarks.machine import NotPossible, describe_load
@@ -59,6 +60,7 @@ def measure(quick: bool) -> str:
         directory = Path(name)
         texts = [_side_by_side(directory, each, runs) for each in sets]
         texts.append(_growth(directory, 27_000 // share, runs))
+        texts += [_live(directory, each) for each in sets]
     return "\n\n".join(texts)
 
 
@@ -72,6 +74,15 @@ def _side_by_side(directory: Path, chosen: Set, runs: int) -> str:
     shown = _table({**results, SCAPY: scapy}, made, verdict)
     said = f"{title}\n\n{shown}\n\n{notes} Load at the end: {describe_load()}."
     return f"{said}\n\n{_right(verdict)}\n\n{_targets(chosen.name, results, verdict)}"
+
+
+def _live(directory: Path, chosen: Set) -> str:
+    made = Made(directory / f"{chosen.name}.pcap", directory / f"{chosen.name}.truth", 0)
+    title = f"### Live, {chosen.name}"
+    try:
+        return f"{title}\n\n{inspector_live.measure(directory, made.capture, made.truth)}"
+    except NotPossible as reason:
+        return f"{title}\n\nNot measured: {reason}"
 
 
 def _make(directory: Path, chosen: Set) -> Made:
