@@ -7,6 +7,7 @@ process and its children.
 
 import json
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -157,13 +158,17 @@ def _recall(names: Names | None, truth: Path, verdict: Verdict) -> str:
 
 def _right(verdict: Verdict) -> str:
     median, most = verdict.handshake_errors
-    wrong = ", ".join(f"{name} {count}" for name, count in verdict.wrong.most_common()) or "none"
+    wrong = _counted(verdict.wrong)
     examples = "".join(f"\n* {example}" for example in verdict.examples)
     return (
         f"Of ours: {verdict.connections - verdict.missing} of {verdict.connections} connections reported; "
         f"differing from the truth: {wrong}; time of the TLS handshake off by {median * 1e6:.0f} µs in the median, "
-        f"{most * 1e6:.0f} µs at most.{examples}"
+        f"{most * 1e6:.0f} µs at most. Sign-ins: {_counted(verdict.sign_ins)}.{examples}"
     )
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none"
 
 
 def _targets(name: str, results: dict[str, Result], verdict: Verdict) -> str:
