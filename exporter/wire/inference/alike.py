@@ -83,10 +83,11 @@ def _bounds(sizes: Iterable[Size | Answer], longest_tag: int) -> tuple[int, ...]
 
 
 def _smallest(bounds: tuple[int, ...], length: Length) -> Length:
-    """A range stays as it is: how far it reaches into a size counts."""
+    """The first that is alike. A range that reaches over a bound stays as it is: how far it does counts."""
     low, high = length
-    if low != high:
+    place = bisect_right(bounds, low)
+    if high != low and bisect_right(bounds, high) != place:
         return length
-    begin = bounds[bisect_right(bounds, low) - 1]
-    smallest = begin + (low - begin) % _FOURS
-    return Length(smallest, smallest)
+    begin = bounds[place - 1]
+    smallest = begin + (low - begin) % _FOURS if low == high else begin
+    return Length(smallest, smallest + high - low)
