@@ -6,7 +6,7 @@ extension headers; the common tunnels (`encapsulation`). Odd link types are for 
 
 import struct
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.wire.capture_file import Buffer
 from exporter.wire.encapsulation import ETHERNET, IN_IP, IN_UDP, IPV4, IPV6, PPP, Stripped, strip
@@ -15,9 +15,9 @@ from exporter.wire.segments import Datagram, Decoded, IcmpError, NotRead, Segmen
 __all__ = ["Datagram", "Decoded", "IcmpError", "LinkType", "NotRead", "Segment", "decode"]
 
 #: Headers of one inside the other: VLAN in MPLS in GRE, and then no more.
-MAX_LAYERS = 12
+MAX_LAYERS: Final = 12
 #: IPv6 extension headers of one packet.
-MAX_EXTENSIONS = 16
+MAX_EXTENSIONS: Final = 16
 
 
 class LinkType(IntEnum):
@@ -50,8 +50,13 @@ class _Ip(NamedTuple):
     wire_end: int
 
 
-_TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
-_ROUTING, _FRAGMENT, _AUTHENTICATION = 43, 44, 51
+_TCP: Final = 6
+_UDP: Final = 17
+_ICMP: Final = 1
+_ICMPV6: Final = 58
+_ROUTING: Final = 43
+_FRAGMENT: Final = 44
+_AUTHENTICATION: Final = 51
 _EXTENSIONS = frozenset({0, _ROUTING, 60, 135, 139, 140})
 #: By link type: the Ethernet type of what comes first, and bytes in front of it.
 _BEGIN: dict[int, tuple[int, int]] = {
@@ -68,7 +73,8 @@ _BEGIN_BY_TYPE: dict[int, tuple[int, int]] = {
     LinkType.C_HDLC: (2, 4),
 }
 #: ICMP types that say that a segment didn't arrive: destination unreachable, time exceeded; IPv6: packet too big too.
-_ICMP_ERRORS, _ICMPV6_ERRORS = frozenset({3, 11}), frozenset({1, 2, 3})
+_ICMP_ERRORS: Final = frozenset({3, 11})
+_ICMPV6_ERRORS: Final = frozenset({1, 2, 3})
 
 _ipv4 = struct.Struct(">BxHxxHBB").unpack_from
 _ipv6 = struct.Struct(">HBB").unpack_from

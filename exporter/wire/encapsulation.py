@@ -5,22 +5,28 @@ What follows is named by its Ethernet type, where Ethernet itself and PPP have t
 
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.wire.capture_file import Buffer
 from exporter.wire.segments import NotRead
 
-IPV4, IPV6 = 0x0800, 0x86DD
-ETHERNET, PPP = 0x6558, 0x880B
+IPV4: Final = 0x0800
+IPV6: Final = 0x86DD
+ETHERNET: Final = 0x6558
+PPP: Final = 0x880B
 _VLAN = frozenset({0x8100, 0x88A8, 0x9100, 0x9200, 0x9300})
-_MPLS, _MPLS_MULTICAST, _PPPOE, _PPPOE_DISCOVERY = 0x8847, 0x8848, 0x8864, 0x8863
+_MPLS: Final = 0x8847
+_MPLS_MULTICAST: Final = 0x8848
+_PPPOE: Final = 0x8864
+_PPPOE_DISCOVERY: Final = 0x8863
 #: Smaller numbers in its place are a length: IEEE 802.3 with LLC.
-_SMALLEST_TYPE = 0x0600
+_SMALLEST_TYPE: Final = 0x0600
 #: RFC 1042, and IEEE 802.1H's bridge tunnel.
-_SNAP = (b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03\x00\x00\xf8")
+_SNAP: Final = (b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03\x00\x00\xf8")
 #: Cisco's Inter-Switch Link: destination, and bytes in front of the Ethernet frame within.
-_ISL, _ISL_HEADER = (b"\x01\x00\x0c\x00\x00", b"\x03\x00\x0c\x00\x00"), 26
-_PPP_PROTOCOLS = {0x0021: IPV4, 0x0057: IPV6, 0x0281: _MPLS}
+_ISL: Final = (b"\x01\x00\x0c\x00\x00", b"\x03\x00\x0c\x00\x00")
+_ISL_HEADER: Final = 26
+_PPP_PROTOCOLS: Final = {0x0021: IPV4, 0x0057: IPV6, 0x0281: _MPLS}
 
 _short = struct.Struct(">H").unpack_from
 _long = struct.Struct(">I").unpack_from
