@@ -1,5 +1,6 @@
 """`inspect`: the connections in captures, as JSON Lines or as a table."""
 
+import gc
 import os
 import signal
 import sys
@@ -23,6 +24,8 @@ from exporter.wire.tracker import Tracker, TrackerConfig
 PATIENCE = 60.0
 #: A file that goes on so soon behind the one before is its continuation, as `tcpdump -C` writes them, nanoseconds.
 CONTINUES = 60_000_000_000
+#: Objects that may wait for the garbage collector; connections that are over don't need it.
+GARBAGE = 100_000
 _READ_WHOLE, _NOT_READ, _STOPPED = 0, 2, 130
 
 
@@ -40,6 +43,8 @@ def run_inspect(
     if os.geteuid() == 0:
         drop_capabilities()
     forbid_core_dumps()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     tracked = TrackerConfig(
         targets=settings.all_targets(),
         servers=settings.inspect.servers,

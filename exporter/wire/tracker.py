@@ -303,11 +303,13 @@ class Tracker:
                     tls.brief, tls.log_limit = False, SIGN_IN_RECORDS
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
                 self._forget(flow)
+                flow.release()
 
     def _pass_over(self, flow: Flow) -> None:
         """Something else than TLS is spoken; it is told where TLS or mail was to be expected."""
         if flow.server_port not in WANTED_PORTS and self._reporter.target(flow) is None:
             self._forget(flow)
+            flow.release()
 
     def _closing(self, flow: Flow) -> None:
         if is_over(flow):
@@ -330,6 +332,7 @@ class Tracker:
         self._forget(flow)
         flush(flow)
         self._reporter.over(flow, self._clock.now)
+        flow.release()
 
     def _forget(self, flow: Flow, *, remembered: bool = True) -> None:
         self._timers.cancel(flow)
@@ -341,5 +344,6 @@ class Tracker:
         self._counts.evicted += 1
         if flow.syn_ack is None and flow.closed is None and self._clock.now - flow.start < NO_ANSWER:
             self._forget(flow, remembered=False)
+            flow.release()
         else:
             self._end(flow)
