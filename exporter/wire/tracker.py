@@ -4,7 +4,6 @@ Feed packets in the order of capture; `expire` tells how late it is where no pac
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from exporter.catalogue import STARTTLS_PORTS
@@ -25,7 +24,7 @@ from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
 from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
 from exporter.wire.timers import Clock, Timers
-from exporter.wire.tracker_config import TrackerConfig
+from exporter.wire.tracker_config import Counts, TrackerConfig
 
 _DNS: Final = 53
 _HTTPS: Final = 443
@@ -34,24 +33,6 @@ _ETHERNET: Final = int(LinkType.ETHERNET)
 SIGN_IN_RECORDS: Final = 24
 #: Flows of QUIC that are told apart.
 MAX_QUIC: Final = 16_384
-
-
-@dataclass(slots=True)
-class Counts:
-    """What the tracker saw besides connections.
-
-    `fragments`: of IP packets, not followed. `undecoded`: frames of links or tunnels that aren't read, `cut`: headers
-    beyond the snap length, `slow`: read by the slow path. `quic`: connections of HTTP/3 begun. `evicted`: connections
-    given up for want of room.
-    """
-
-    packets: int = 0
-    fragments: int = 0
-    undecoded: int = 0
-    cut: int = 0
-    slow: int = 0
-    quic: int = 0
-    evicted: int = 0
 
 
 __all__ = ["Counts", "Tracker", "TrackerConfig"]
