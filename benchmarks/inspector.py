@@ -20,8 +20,8 @@ from benchmarks.traffic.judge import Verdict, judge, key_of
 _COPY = 1 << 20
 
 _NOTES = """\
-CPU: user and system seconds by wait4(2), median of {runs}. Peak: resident MiB. Names: connections named right, of those whose name is on the wire. scapy reads {part:.0%} \
-of the file; its figures are multiplied up."""
+CPU: user and system seconds by wait4(2), median of {runs}. Peak: resident MiB. Names: connections named right, of \
+those whose name is on the wire. scapy reads {part:.0%} of the file; its figures are multiplied up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,8 +96,15 @@ def inspect(
     """Connections seen in captures (pcap, pcapng, gzip; - is stdin): how far they got, who signed in how, and so on."""
     from exporter.inspect_command import run_inspect
 
-    if interfaces or inside or outside:
-        raise click.UsageError("--interface, --inside and --outside: not there yet; name capture files")
+    if (inside is None) is not (outside is None):
+        raise click.UsageError("--inside and --outside go together")
+    if inside is not None and outside is not None:
+        from exporter.inspect_sides import run_sides
+
+        sides = Path(inside), Path(outside)
+        raise SystemExit(run_sides(*sides, config=config, env=os.environ, as_json=as_json, summary=summary))
+    if interfaces:
+        raise click.UsageError("--interface: not there yet; name capture files")
     if not files:
         raise click.UsageError("name capture files, or - for standard input")
     raise SystemExit(run_inspect(files, config=config, env=os.environ, as_json=as_json, summary=summary))

@@ -200,7 +200,10 @@ class TamperingSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload."""
+    """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload.
+
+    `reply_seconds`: from the client's request to the server's first reply to it.
+    """
 
     start: datetime
     end: datetime
@@ -232,6 +235,7 @@ class Connection:
     retry_of: int = 0
     tampering: tuple[TamperingSeen, ...] = ()
     retransmissions: int = 0
+    reply_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

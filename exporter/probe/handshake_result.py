@@ -15,16 +15,19 @@ from exporter.vocabulary import Outcome
 def tls_result(
     shake: Handshake, chain: Sequence[x509.Certificate], reasons: tuple[Outcome, ...], who: Identity, now: datetime
 ) -> TlsResult:
-    """`chain`: as presented, parsed; `reasons`: for which a client here refuses it; `now`: by the corrected clock."""
+    """`chain`: as presented, as far as it can be read; `reasons`: for which a client here refuses it.
+
+    `now`: by the corrected clock.
+    """
     leaf = chain[0] if chain else None
     return TlsResult(
         version=shake.version,
         cipher=shake.cipher,
         group=shake.group,
         alpn=shake.alpn,
-        trusted=not reasons if chain else None,
-        genuine=who.genuine(now) if chain else None,
-        signatures_genuine=who.signatures if chain else None,
+        trusted=not reasons,
+        genuine=who.genuine(now),
+        signatures_genuine=who.signatures,
         issuer_organization=identity.issuer_organization(leaf) if leaf else None,
         issuer_common_name=identity.issuer_common_name(leaf) if leaf else None,
         chain=tuple(identity.describe(certificate) for certificate in chain),
@@ -37,6 +40,6 @@ def in_words(reasons: Sequence[Outcome], tls: TlsResult | None) -> str:
     """Why the certificate is refused here, and whose it says it is."""
     words = ", ".join(reasons)
     if tls is None or not tls.chain:
-        return words
+        return f"{words}: the certificate can't be read"
     leaf = tls.chain[0]
     return f"{words}: {leaf.subject}, issued by {leaf.issuer}, valid {leaf.not_before:%F} to {leaf.not_after:%F}"

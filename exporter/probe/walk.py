@@ -132,6 +132,8 @@ async def walk(
         step.walk.ended_well = True
     except WalkEnded:
         pass
+    except Exception as error:
+        way.broken_by(error)
     except BaseException:
         step.abandon()
         raise
@@ -210,13 +212,26 @@ class _Step:
         return stream
 
     async def pass_proxy(self, stream: Stream, proxy: Proxy) -> tuple[Stream, bytes]:
-        async with self.way.phase(Phase.PROXY):
+        async with self.way.phase(Phase.PROXY) as phase:
             if proxy.scheme == "https":
-                stream, _ = await self.tools.tls.handshake(stream, proxy.host)
+                stream, phase.outcome, phase.detail = await self.secure_proxy(stream, proxy)
             ask = socks5 if proxy.scheme.startswith("socks5") else http_connect
             already = await ask(stream, self.host, self.target.port, proxy.credentials)
         self.stream = stream
         return stream, already
+
+    async def secure_proxy(self, stream: Stream, proxy: Proxy) -> tuple[Stream, Outcome, str | None]:
+        """TLS to the proxy itself, as far as this machine trusts it: its credentials go no further than that."""
+        name = None if identity.is_address(proxy.host) else proxy.host
+        secured, shake = await self.tools.tls.handshake(stream, name)
+        chain, who = identity.known_chain(shake.chain, proxy.host, self.tools.roots)
+        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots)
+        if not reasons:
+            return secured, Outcome.OK, None
+        detail = f"the proxy's own certificate: {', '.join(reasons)}"
+        if proxy.credentials is not None:
+            raise PhaseFailure(reasons[0], f"{detail}; the credentials were not sent")
+        return secured, reasons[0], detail
 
     async def tls(self, stream: Stream, already: bytes = b"") -> Stream:
         async with self.way.phase(Phase.TLS) as phase:
@@ -237,7 +252,7 @@ class _Step:
 
     def judge_certificate(self, shake: Handshake) -> tuple[Outcome, ...]:
         chain, who = identity.known_chain(shake.chain, self.host, self.tools.roots)
-        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots) if chain else ()
+        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots)
         self.walk.identity = who
         self.walk.tls = tls_result(shake, chain, reasons, who, self.tools.wall_clock())
         return reasons

@@ -4,6 +4,8 @@ The bytes come from anybody, so nothing but the way to the issuer is walked, and
 certificate is cut behind its issuer, which stands within its first bytes, that is enough. Nothing here raises.
 """
 
+from functools import lru_cache
+
 from exporter.protocols.tls_records import HandshakeType
 
 #: Attribute types that RFC 4514, 3 writes by a short name; the others by their number.
@@ -23,6 +25,8 @@ _INTEGER, _OID, _SEQUENCE, _SET, _VERSION = 0x02, 0x06, 0x30, 0x31, 0xA0
 _ENCODINGS = {0x1C: "utf-32-be", 0x1E: "utf-16-be"}  # UniversalString, BMPString
 #: Attributes read of one name, and characters of its text. Genuine ones have under 10, and under 200.
 MAX_ATTRIBUTES, MAX_TEXT = 32, 1_024
+#: Bytes of a name that is read, and names that are remembered.
+MAX_NAME, MAX_ISSUERS = 4_096, 256
 
 _ESCAPED = frozenset('"+,;<>\\')
 
@@ -49,9 +53,15 @@ def issuer_of(certificate: bytes) -> str | None:
         at = _enter(certificate, at, _INTEGER)[1]  # serial number
         at = _enter(certificate, at, _SEQUENCE)[1]  # signature's algorithm
         begin, end = _enter(certificate, at, _SEQUENCE)
-        return _name(certificate, begin, end)
+        return _issuer(certificate[begin:end]) if end <= min(len(certificate), begin + MAX_NAME) else None
     except (_Damaged, IndexError, UnicodeDecodeError):
         return None
+
+
+@lru_cache(maxsize=MAX_ISSUERS)
+def _issuer(name: bytes) -> str:
+    """The same few issuers all day."""
+    return _name(name, 0, len(name))
 
 
 def _enter(data: bytes, at: int, tag: int) -> tuple[int, int]:

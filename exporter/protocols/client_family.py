@@ -157,31 +157,44 @@ DESCRIPTIONS = (
 )  # fmt: skip
 
 
+class _Traits:
+    """Of an offer, what descriptions speak of."""
+
+    def __init__(self, offer: Offer) -> None:
+        self.suites = [suite for suite in offer.ciphers if not is_grease(suite) and suite not in _SCSV]
+        self.older_suites = [suite for suite in self.suites if suite not in _TLS13_SUITES]
+        self.signatures = [algorithm for algorithm in offer.signature_algorithms if not is_grease(algorithm)]
+        self.extensions = [kind for kind in offer.extensions if not is_grease(kind)]
+        self.lasting = [kind for kind in self.extensions if kind not in _COME_AND_GO]
+        self.greased = len(self.extensions) < len(offer.extensions) and any(map(is_grease, offer.ciphers))
+        self.point_formats = offer.bodies.get(EC_POINT_FORMATS)
+
+
 def family_of(offer: Offer) -> ClientFamily:
     """UNKNOWN where no description fits, or those of two families."""
-    families = {description.family for description in DESCRIPTIONS if fits(offer, description)}
+    families = families_of(offer)
     return families.pop() if len(families) == 1 else ClientFamily.UNKNOWN
 
 
-def fits(offer: Offer, description: Description) -> bool:
+def families_of(offer: Offer) -> set[ClientFamily]:
+    """All that fit."""
+    traits = _Traits(offer)
+    return {description.family for description in DESCRIPTIONS if _fits(traits, description)}
+
+
+def _fits(traits: _Traits, wanted: Description) -> bool:
     """Whether every criterion holds."""
-    suites = [suite for suite in offer.ciphers if not is_grease(suite) and suite not in _SCSV]
-    older = [suite for suite in suites if suite not in _TLS13_SUITES]
-    signatures = [algorithm for algorithm in offer.signature_algorithms if not is_grease(algorithm)]
-    extensions = [kind for kind in offer.extensions if not is_grease(kind)]
-    lasting = [kind for kind in extensions if kind not in _COME_AND_GO]
-    wanted = description
     return (
-        wanted.greased == (len(suites) < len(offer.ciphers) and any(map(is_grease, offer.extensions)))
-        and _begins(older, wanted.first_suites)
-        and _begins(signatures, wanted.first_signatures)
-        and _keeps(suites, wanted.suites)
-        and _keeps(signatures, wanted.signatures)
-        and _keeps(lasting, wanted.extensions)
-        and _beside(signatures, wanted.beside)
-        and wanted.required.issubset(extensions)
-        and wanted.absent.isdisjoint(extensions)
-        and wanted.point_formats in (b"", offer.bodies.get(EC_POINT_FORMATS))
+        wanted.greased == traits.greased
+        and _begins(traits.older_suites, wanted.first_suites)
+        and _begins(traits.signatures, wanted.first_signatures)
+        and wanted.required.issubset(traits.extensions)
+        and wanted.absent.isdisjoint(traits.extensions)
+        and wanted.point_formats in (b"", traits.point_formats)
+        and _keeps(traits.suites, wanted.suites)
+        and _keeps(traits.signatures, wanted.signatures)
+        and _keeps(traits.lasting, wanted.extensions)
+        and _beside(traits.signatures, wanted.beside)
     )
 
 

@@ -7,6 +7,7 @@ A gateway sees the same few stacks all day. So the bytes are walked over once; w
 random, session, keys) is taken out, and what is left, always the same for a stack, is decoded only when it is new.
 """
 
+import struct
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -28,13 +29,15 @@ from exporter.vocabulary import ClientFamily
 
 #: Stacks remembered. Chromium alone makes a new one with each connection, for it shuffles.
 MAX_STACKS = 512
-#: Stacks are remembered up to so many bytes of their own, in so many extensions; usual are 300 in 18.
-MAX_REMEMBERED, MAX_REMEMBERED_EXTENSIONS = 1_024, 64
+#: A stack's own bytes, up to which it is remembered; 400 are usual.
+MAX_REMEMBERED = 1_024
 #: Bytes kept of a server name; a DNS name has at most 253.
 MAX_NAME = 255
 
 _SESSION_ID = 38
 _HOST_NAME = 0
+_HEAD = struct.Struct(">HH")
+_unpack_head, _pack_head = _HEAD.unpack_from, _HEAD.pack
 
 
 class Stack(NamedTuple):
@@ -108,32 +111,41 @@ def read_client_hello(message: bytes) -> ClientHello | None:
     compression_end = ciphers_end + 1 + int.from_bytes(data[ciphers_end : ciphers_end + 1])
     begin = compression_end + 2
     end = begin + int.from_bytes(data[compression_end:begin])
-    extensions, reached = read_extensions(data[:end], begin)
+    reached, extensions, name, ticket, padding = _extensions(data[:end], begin)
     whole = len(data) == size and (compression_end == size or reached == end == size)
-    own, name, ticket, padding, kept = [], None, False, None, ciphers_end - session_end
-    for kind, body in extensions:
-        if kind in STACKS_OWN:
-            own.append((kind, body))
-            kept += len(body)
-            continue
-        own.append((kind, key_share_groups(body) if kind == KEY_SHARE else b""))
-        if kind == SERVER_NAME:
-            name = name or _host_name(body)
-        elif kind == SESSION_TICKET:
-            ticket = bool(body)
-        elif kind == PADDING:
-            padding = len(body)
-    remembered = kept <= MAX_REMEMBERED and len(own) <= MAX_REMEMBERED_EXTENSIONS
-    stack = (_stack if remembered else _new_stack)(
-        data[4:6], data[session_end + 2 : ciphers_end], data[ciphers_end + 1 : compression_end], tuple(own), whole
-    )
+    fixed = data[4:6], data[session_end + 2 : ciphers_end], data[ciphers_end + 1 : compression_end]
+    remembered = len(extensions) + ciphers_end - session_end <= MAX_REMEMBERED
+    stack = (_stack if remembered else _new_stack)(*fixed, extensions, whole)
     return ClientHello(stack, data[6:38], data[39:session_end], name, ticket, padding, size, not whole)
 
 
-def _new_stack(
-    legacy: bytes, ciphers: bytes, compression: bytes, extensions: tuple[tuple[int, bytes], ...], whole: bool
-) -> Stack:
-    offer = make_offer(legacy, ciphers, compression, extensions)
+def _extensions(data: bytes, at: int) -> tuple[int, bytes, str | None, bool, int | None]:
+    """Where they end; those that are the stack's own as they are, the others without content; name, ticket, padding."""
+    blanked = []
+    name, ticket, padding = None, False, None
+    size = len(data)
+    while at + 4 <= size:
+        kind, length = _unpack_head(data, at)
+        end = at + 4 + length
+        if kind in STACKS_OWN:
+            blanked.append(data[at:end])
+        elif kind == KEY_SHARE:
+            groups = key_share_groups(data[at + 4 : end])
+            blanked.append(_pack_head(kind, len(groups)) + groups)
+        else:
+            blanked.append(_pack_head(kind, 0))
+            if kind == SERVER_NAME:
+                name = name or _host_name(data[at + 4 : end])
+            elif kind == SESSION_TICKET:
+                ticket = length > 0
+            elif kind == PADDING:
+                padding = length
+        at = end
+    return at, b"".join(blanked), name, ticket, padding
+
+
+def _new_stack(legacy: bytes, ciphers: bytes, compression: bytes, extensions: bytes, whole: bool) -> Stack:
+    offer = make_offer(legacy, ciphers, compression, read_extensions(extensions, 0)[0])
     return Stack(offer, ja4(offer), family_of(offer)) if whole else Stack(offer, None, ClientFamily.UNKNOWN)
 
 

@@ -21,6 +21,8 @@ from exporter.wire.trace import Record, Trace, TraceEnd
 
 #: A capture that goes on so long without another packet of a connection saw its silence, nanoseconds.
 QUIET: Final = 30 * SECOND
+#: Hosts whose answer to a request is a token, or the refusal of one.
+_SIGN_IN: Final = frozenset({"sign_in_work", "sign_in_personal"})
 _MAX_TIMESTAMP: Final = 253_402_300_799  # the last second of the year 9999
 
 
@@ -151,6 +153,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         closed_by=flow.closed,
         retry_of=retry_of,
         retransmissions=flow.retransmissions,
+        reply_seconds=flow.token_response if target in _SIGN_IN else None,
     )
 
 

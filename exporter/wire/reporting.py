@@ -11,6 +11,7 @@ from exporter.wire.flow import Flow
 from exporter.wire.observe import connection_of, goal_of, read_replies, server_name, sign_ins_of
 from exporter.wire.outcome import closed_by, outcome_of
 from exporter.wire.servers import Servers
+from exporter.wire.sighting import SightingCallback, sighting_of
 from exporter.wire.tracker_config import TrackerConfig
 
 #: Ports of TLS from the first byte (IANA): connections to them are told even when no hello was seen.
@@ -34,6 +35,7 @@ class Reporter:
         *,
         decided: Callback | None,
         signed_in: Callback | None,
+        sighted: SightingCallback | None = None,
     ) -> None:
         self.servers = servers
         self.reported = 0
@@ -43,6 +45,7 @@ class Reporter:
         self._finished = finished
         self._decided = decided
         self._signed_in = signed_in
+        self._sighted = sighted
         self._attempts = Attempts()
 
     def target(self, flow: Flow) -> str | None:
@@ -82,6 +85,8 @@ class Reporter:
         self.reported += 1
         if self._decided is not None and not flow.decided:
             self._decided(connection)
+        if self._sighted is not None:
+            self._sighted(sighting_of(flow, connection))
         self._finished(connection)
 
     def _observe(self, flow: Flow, outcome: ConnectionOutcome) -> Connection:

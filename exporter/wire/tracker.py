@@ -19,6 +19,7 @@ from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
 from exporter.wire.segments import Datagram, IcmpError, NotRead, Segment
 from exporter.wire.servers import Servers, mail_protocol
+from exporter.wire.sighting import SightingCallback
 from exporter.wire.skim import Skimmer
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
@@ -43,7 +44,8 @@ class Tracker:
 
     `decided`, where given, is called as soon as its outcome is known (established: at the handshake's end), and
     `signed_in` when its sign-in was read: moments for counters, with what is known by then. All three get a connection
-    of the same `client`, `client_port`, `server`, `server_port` and `start`.
+    of the same `client`, `client_port`, `server`, `server_port` and `start`. `sighted`: called before `finished`, with
+    what a comparison of two captures needs besides.
     """
 
     def __init__(
@@ -53,11 +55,14 @@ class Tracker:
         *,
         decided: Callback | None = None,
         signed_in: Callback | None = None,
+        sighted: SightingCallback | None = None,
     ) -> None:
         self.config = config
         self._counts = Counts()
         self._servers = Servers(config.targets, config.servers)
-        self._reporter = Reporter(self._servers, config, finished, decided=decided, signed_in=signed_in)
+        self._reporter = Reporter(
+            self._servers, config, finished, decided=decided, signed_in=signed_in, sighted=sighted
+        )
         self._table = Table(config.max_connections)
         self._halves = self._table.halves
         self._clock = Clock()

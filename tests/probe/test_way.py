@@ -90,3 +90,33 @@ async def test_an_error_of_the_system_ends_the_phase_by_a_word() -> None:
         async with walked.phase(Phase.CONNECT):
             raise ConnectionResetError(104, "Connection reset by peer")
     assert (walked.results[0].outcome, walked.results[0].detail) == (Outcome.RESET, "Connection reset by peer")
+
+
+async def test_a_fault_of_ours_ends_its_phase_and_tells_its_place_not_its_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    walked = a_way()
+    await wait(walked, Phase.DNS, 0)
+    with pytest.raises(KeyError) as caught:
+        async with walked.phase(Phase.CONNECT):
+            raise KeyError("a secret")
+    walked.broken_by(caught.value)
+    assert [result.outcome for result in walked.finished()] == ["ok", "unrecognized", "skipped", "skipped", "skipped"]
+    detail = walked.results[1].detail or ""
+    assert detail.startswith("this exporter failed: KeyError in test_way.py:")
+    assert "secret" not in detail + capsys.readouterr().out
+
+
+async def test_a_fault_of_ours_between_two_phases_ends_the_next() -> None:
+    walked = a_way()
+    await wait(walked, Phase.DNS, 0)
+    walked.broken_by(raised(ValueError()))
+    assert [result.outcome for result in walked.results] == ["ok", "unrecognized"]
+    assert walked.results[1].phase is Phase.CONNECT
+
+
+def raised(error: Exception) -> Exception:
+    try:
+        raise error
+    except type(error) as seen:
+        return seen
