@@ -14,8 +14,8 @@ from typing import Final
 #: What every packet, or every connection, passes through.
 MODULES: Final = (
     "attempts", "beginnings", "clear_text", "decode", "encapsulation", "fast_path", "flow", "link_headers", "observe",
-    "outcome", "pcap", "reading", "replies", "reporting", "segments", "servers", "skim", "story", "streams", "table", "tcp",
-    "timers", "tracker",
+    "outcome", "pcap", "reading", "replies", "reporting", "segments", "servers", "skim", "story", "streams", "table",
+    "tcp", "timers", "tracker",
 )  # fmt: skip
 #: Set to anything, the sources are interpreted.
 INTERPRETED: Final = "OUTLOOK_AUTH_EXPORTER_INTERPRETED"
