@@ -224,6 +224,7 @@ class Connection:
     tcp_handshake_seconds: float | None = None
     tls_handshake_seconds: float | None = None
     first_reply_seconds: float | None = None
+    token_response_seconds: float | None = None
     auth: WireAuth | None = None
     attempts: tuple[WireAuth, ...] = ()
     bytes_sent: int | None = None

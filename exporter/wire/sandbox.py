@@ -81,12 +81,24 @@ def enter(*, keep_raw: bool) -> Seccomp:
 
     Call in a process without threads, with everything imported. Raises OSError where the kernel doesn't let us.
     """
+    keep_only_raw(keep_raw=keep_raw)
+    _limit()
+    return _filter_system_calls([socket.AF_PACKET] if keep_raw else [])
+
+
+def keep_only_raw(*, keep_raw: bool = True) -> None:
+    """The first half: environment, identity, every other right. Enough for who only starts and relays."""
     _forget_environment()
     _become_nobody()
-    _limit()
     _keep_capabilities([CAP_NET_RAW] if keep_raw else [])
     forbid_core_dumps()
-    return _filter_system_calls([socket.AF_PACKET] if keep_raw else [])
+
+
+def may_read_packets() -> bool:
+    """Whether CAP_NET_RAW is in force here; in a container it may still not be the right one."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        effective = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) & 1 << CAP_NET_RAW)
 
 
 def _forget_environment() -> None:
