@@ -1,14 +1,13 @@
 """The inspector as part of `run`: forked first where the right is there, or a unit of its own that is talked to."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
 
 from exporter.logs import configure_logs
-from exporter.metrics.wire import WireState
+from exporter.metrics.wire_mirror import WireMirror
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
@@ -23,8 +22,8 @@ from exporter.wire.sandbox import may_read_packets
 
 #: What to do where the right is missing.
 GRANT = (
-    "CAP_NET_RAW is missing: give it by AmbientCapabilities=CAP_NET_RAW in the unit, or by setcap cap_net_raw+ep to this "
-    "Python, or run the inspector as a unit of its own (run --only inspector) and name its socket in inspect.socket"
+    "CAP_NET_RAW is missing: give it by AmbientCapabilities=CAP_NET_RAW in the unit, or by setcap cap_net_raw+ep to "
+    "this Python; or run the inspector as a unit of its own (run --only inspector), its socket named in inspect.socket"
 )
 
 
@@ -50,41 +49,45 @@ class InspectorPart:
     """The service's inspector, if it has one. Make it before anything secret is read and before rights are given up."""
 
     def __init__(self, settings: Settings) -> None:
-        self.state = WireState()
-        self.link: InspectorLink | None = None
-        self._missing = ""
+        self.mirror = WireMirror()
+        self._link: InspectorLink | None = None
+        self._settings = settings
         self._begun_with = config_of(settings)
         inspect = settings.inspect
         if inspect.socket is not None:
-            self.link = InspectorLink(self.state, path=inspect.socket)
+            self._link = InspectorLink(self.mirror, path=inspect.socket)
         elif inspect.interfaces and may_read_packets():
             channel, pid = fork_keeper(self._begun_with, [])
-            self.link = InspectorLink(self.state, channel=channel, pid=pid)
-        elif inspect.interfaces:
-            self._missing = GRANT
-        self.configure(settings)
+            self._link = InspectorLink(self.mirror, channel=channel, pid=pid)
+        self._could = self._link is not None or not inspect.interfaces
 
     def configure(self, settings: Settings) -> None:
         """At the start, and at each reload."""
-        self.state.show_clients = settings.privacy.client_addresses != "off"
-        if self.link is not None:
-            self.link.watch(interfaces_of(settings))
+        self._settings = settings
+        self.mirror.expected = self._link is not None or bool(settings.inspect.interfaces)
+        self.mirror.show_clients = settings.privacy.client_addresses != "off"
+        if self._link is not None:
+            self._link.watch(interfaces_of(settings))
 
-    def warn(self, settings: Settings) -> None:
+    def attach(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]) -> None:
+        """From now on it is heard; `changed` is called when it comes, goes, or reads other interfaces."""
+        if self._link is not None:
+            self._link.attach(loop, changed)
+
+    def warn(self) -> None:
         """A line for what isn't as the configuration wants it."""
-        log = structlog.get_logger()
-        names = ", ".join(interface.name for interface in settings.inspect.interfaces)
-        if self._missing:
-            log.warning("inspector not started", interfaces=names, reason=self._missing)
-        elif self.link is None and settings.inspect.interfaces:
-            log.warning("inspector not started", interfaces=names, reason="restart the service to begin to inspect")
-        elif self.link is not None and settings.inspect.socket is None and config_of(settings) != self._begun_with:
-            log.warning("inspector keeps what it began with", hint="restart the service: targets, servers or privacy")
+        log, settings = structlog.get_logger(), self._settings
+        if self._link is None and settings.inspect.interfaces:
+            names = ", ".join(interface.name for interface in settings.inspect.interfaces)
+            reason = "restart the service to begin to inspect" if self._could else GRANT
+            log.warning("inspector not started", interfaces=names, reason=reason)
+        elif self._link is not None and settings.inspect.socket is None and config_of(settings) != self._begun_with:
+            log.warning("inspector keeps its targets, servers and privacy", hint="restart the service to change them")
 
     def close(self) -> None:
         """Ends it."""
-        if self.link is not None:
-            self.link.close()
+        if self._link is not None:
+            self._link.close()
 
 
 def run_inspector(config: Path | None, env: Mapping[str, str]) -> int:
@@ -105,3 +108,26 @@ def run_inspector(config: Path | None, env: Mapping[str, str]) -> int:
     except OSError as error:
         raise ConfigurationError([f"inspect.socket: {error.strerror or error}"]) from error
     return 0
+
+
+def _logged() -> Callable[[bytes], None]:
+    """A line for each change that matters to whoever runs the unit."""
+    log = structlog.get_logger()
+    told: dict[tuple[int, str], str | None] = {}
+
+    def watch(data: bytes) -> None:
+        if b'"kind":"connection"' in data[:64] or b'"kind":"samples"' in data[:64]:
+            return
+        message = messages.read_message(data)
+        if message is None:
+            return
+        if message.kind is Kind.DOWN:
+            log.warning("worker ended", worker=message.worker, reason=message.content)
+        elif message.kind is Kind.INTERFACES:
+            for state in message.content:
+                if told.get((message.worker, state.name), "") != state.problem:
+                    told[message.worker, state.name] = state.problem
+                    line = log.info if state.problem is None else log.warning
+                    line("interface", name=state.name, open=state.open, reason=state.problem)
+
+    return watch

@@ -200,7 +200,10 @@ class TamperingSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload."""
+    """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload.
+
+    `reply_seconds`: from the client's request to the server's first reply to it.
+    """
 
     start: datetime
     end: datetime
@@ -224,7 +227,6 @@ class Connection:
     tcp_handshake_seconds: float | None = None
     tls_handshake_seconds: float | None = None
     first_reply_seconds: float | None = None
-    token_response_seconds: float | None = None
     auth: WireAuth | None = None
     attempts: tuple[WireAuth, ...] = ()
     bytes_sent: int | None = None
@@ -233,6 +235,7 @@ class Connection:
     retry_of: int = 0
     tampering: tuple[TamperingSeen, ...] = ()
     retransmissions: int = 0
+    reply_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,9 @@ class Kind(StrEnum):
     HOLD = "hold"  # kept idle, then asked something
 
 
+#: Of repeated TCP handshakes so many (share, and at least so many) that lost a segment are more than bad luck.
+LOSSY_SHARE, LOSSY_COUNT = 0.15, 4
+
 #: The server's TLS was met: whatever it said, nothing on the way kept the ClientHello from it.
 _TLS_ANSWERS = CONVERSATION_GOES_ON | {Outcome.ALERT}
 
@@ -77,6 +80,11 @@ class Experiment:
     hit: int | None = None
     idle: float | None = None
     connections: int = 1
+
+    @property
+    def is_lossy(self) -> bool:
+        """Of repeated handshakes: whether so many lost a segment that it isn't bad luck."""
+        return (self.hit or 0) >= LOSSY_COUNT and (self.hit or 0) >= LOSSY_SHARE * (self.tried or 1)
 
     @property
     def answered(self) -> bool:

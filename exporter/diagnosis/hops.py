@@ -47,7 +47,12 @@ def where_it_begins(cause: Cause, seen: Seen, probe: Probe) -> Place:
         return _by_sender(seen, probe, tried)
     if cause in (Cause.DNS_FAILURE, Cause.DNS_REDIRECTED):
         return _by_resolver(seen, probe, tried)
+    if cause in _BY_SIZE:
+        return _NOWHERE  # a small packet's fate says nothing of a large one's, or of the way back
     return _by_ttl(seen, probe, tried)
+
+
+_BY_SIZE = frozenset({Cause.MTU_BLACKHOLE, Cause.LARGE_HELLO_DROPPED, Cause.PACKET_LOSS, Cause.SLOW_PATH})
 
 
 def _by_sender(seen: Seen, probe: Probe, tried: Tried) -> Place:
@@ -85,7 +90,7 @@ def _by_ttl(seen: Seen, probe: Probe, tried: Tried) -> Place:
     what = "the ClientHello" if kind is Kind.HELLO_AT_TTL else "the SYN"
     if beyond is not None and is_expired(beyond):
         hop = f" ({name})" if (name := sender_of(beyond)) else ""
-        return _beyond(0.85, f"{what} that gets no answer came through to hop {gateway + 1}{hop}")
+        return _beyond(0.85, f"{what} in question came through to hop {gateway + 1}{hop}")
     if gateway == 0:
         return _NOWHERE  # a filter of our own machine and one of the next hop look the same from here
     near, near_control = at.get((1, False)), at.get((1, True))
@@ -102,7 +107,12 @@ def _by_ttl(seen: Seen, probe: Probe, tried: Tried) -> Place:
     return _NOWHERE
 
 
-_ENDS = frozenset({Outcome.RESET, Outcome.CLOSED, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.ALERT, Outcome.OK})
+_ENDS = frozenset(
+    {
+        Outcome.RESET, Outcome.CLOSED, Outcome.TIMEOUT, Outcome.REFUSED, Outcome.ALERT,
+        Outcome.PROTOCOL_VERSION_REFUSED, Outcome.OK,
+    }
+)  # fmt: skip
 
 
 def is_expired(experiment: Experiment) -> bool:

@@ -234,6 +234,9 @@ def _healthy(seen: Seen, probe: Probe, claims: list[Claim]) -> Judged:
 
 
 def _good_signs(probe: Probe) -> Iterator[tuple[float, str]]:
+    if probe.outcome is Outcome.SKIPPED:
+        yield 0.1, "nothing was measured in the time there was"
+        return
     measured = [result for result in probe.phases if result.outcome is Outcome.OK]
     if measured:
         yield 0.8, f"{', '.join(result.phase for result in measured)}: ok"
@@ -241,5 +244,3 @@ def _good_signs(probe: Probe) -> Iterator[tuple[float, str]]:
         yield 0.7, "our worthless token was refused in Microsoft's own words: sign-in by token gets through"
     if signatures(probe) is True:
         yield 0.5, "the certificate is Microsoft's own"
-    if probe.outcome is Outcome.SKIPPED:
-        yield 0.1, "nothing was measured in the time there was"

@@ -1,6 +1,6 @@
 """The service's current verdicts: what a round says becomes one only once something confirms it, and stays a while.
 
-A lost packet is no verdict: a fault is taken up when an experiment confirms it, or a second round says the same. It is
+A lost packet is no verdict: a fault is taken up when an experiment confirms it, or three rounds in a row say so. It is
 held until two rounds contradict it. An `unknown` gives way at once to a name. Pure; rounds are numbered.
 """
 
@@ -12,8 +12,8 @@ from exporter.diagnosis.judge import Judged
 from exporter.observations import Verdict
 from exporter.vocabulary import Cause
 
-#: Rounds that must contradict a fault.
-CONTRADICTIONS = 2
+#: Rounds that must contradict a fault, and rounds behind the first that must repeat what no experiment confirms.
+CONTRADICTIONS, UNCONFIRMED = 2, 2
 
 Way = tuple[str, str, str]  # target, vantage, account
 
@@ -111,13 +111,13 @@ def _count(kept: _Kept, standing: Sequence[Cause], faults: Collection[Cause], nu
 
 
 def _take_up(kept: _Kept, said: Sequence[Judged], faults: dict[Cause, Judged], number: int, *, held: bool) -> None:
-    """Refreshes what stands; takes up what is confirmed or was said the round before, unless a fault is still held."""
+    """Refreshes what stands; takes up what is confirmed or was said for three rounds, unless a fault is still held."""
     waiting = set()
     for cause, each in faults.items():
-        seen_before = cause in kept.waiting and kept.waiting_since < number
+        waited = number - kept.waiting_since if cause in kept.waiting else 0
         if cause in kept.current:
             kept.current[cause] = each.verdict
-        elif not held and (each.confirmed or seen_before):
+        elif not held and (each.confirmed or waited >= UNCONFIRMED):
             kept.current[cause] = each.verdict
             kept.contradicted[cause] = 0
             kept.current.pop(Cause.HEALTHY, None)

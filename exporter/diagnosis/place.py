@@ -11,7 +11,7 @@ from exporter.diagnosis.experiment import Kind
 from exporter.diagnosis.hops import Begins, where_it_begins
 from exporter.diagnosis.rules.common import listed
 from exporter.diagnosis.rules.reach import some_addresses
-from exporter.diagnosis.rules.speed import TIMES_SLOWER, is_lossy, is_path_slow
+from exporter.diagnosis.rules.speed import TIMES_SLOWER, is_path_slow
 from exporter.diagnosis.rules.wire import tampering_of
 from exporter.diagnosis.seen import (
     INSIDE,
@@ -234,7 +234,7 @@ def _is_better(cause: Cause, seen: Seen, probe: Probe, other: Probe) -> bool:
             losses = [
                 each for each in seen.experiments if each.experiment is Kind.LOSS and each.vantage == other.vantage
             ]
-            return bool(losses) and not any(is_lossy(each) for each in losses)
+            return bool(losses) and not any(each.is_lossy for each in losses)
         case _:
             return passed(other, claim_phase(cause)) and signatures(other) is not False
 

@@ -50,9 +50,13 @@ def believed(pro: Iterable[Evidence], contra: Iterable[Evidence] = ()) -> float:
 
 
 def winner(claims: Sequence[Claim]) -> tuple[Claim, float]:
-    """The strongest of competing claims, and how sure it is in view of the second. Raises ValueError for none."""
+    """The strongest of competing claims, and how sure it is in view of the second. Raises ValueError for none.
+
+    What is only the first one's means, or its own cause again, is no rival.
+    """
     first, *rest = sorted(claims, key=lambda claim: claim.belief, reverse=True)
-    other = next((claim.belief for claim in rest if claim.cause is not first.cause), 0.0)
+    rivals = [claim.belief for claim in rest if claim.cause is not first.cause and claim.cause not in first.includes]
+    other = max(rivals, default=0.0)
     return first, first.belief * first.belief / (first.belief + other) if first.belief else 0.0
 
 

@@ -1,174 +1,220 @@
-"""What the inspector counts, as metrics, and what pages show of it: fed by the link, read on the web thread."""
+"""The inspector's metrics, counted where connections are seen: in its worker, so that no count is lost on the way.
+
+The service shows what it tells of them (`wire_mirror`). A connection is counted when its outcome is known (`decided`),
+its sign-in when that was read (`signed_in`), the rest when it is over (`finished`), as the tracker calls them.
+"""
 
 import threading
+import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from exporter.metrics.catalogue import METRICS, Kind
-from exporter.metrics.samples import Sample, histogram_samples
+from exporter.metrics.catalogue import REACH_BUCKETS, SIGN_IN_BUCKETS
+from exporter.metrics.labels import FewValues
+from exporter.metrics.samples import Labels, Sample, histogram_samples
 from exporter.metrics.tally import Histogram
+from exporter.metrics.wire_clients import Clients, state_after
 from exporter.observations import Connection
-from exporter.wire.interface_state import InterfaceState
-from exporter.wire.messages import Kind as MessageKind
-from exporter.wire.messages import Message
-from exporter.wire.tally import MAX_SERIES, Key, Value, series_of
+from exporter.vocabulary import ClientState
 
-#: Connections that are listed.
-LISTED = 500
+#: Targets by interfaces that have series of their own; what comes later is `other`.
+MAX_PLACES = 40
+#: Connections kept for the page and the API.
+RECENT = 500
+#: States of clients are looked at again after so many seconds.
+AGE = 5.0
+OTHER = "other"
+
+_SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
+_TCP, _TLS, _REPLY, _TOKEN = (
+    f"outlook_wire_{name}_seconds" for name in ("tcp_handshake", "tls_handshake", "first_reply", "token_response")
+)
+_AUTH = "outlook_wire_auth_seconds"
+_BUCKETS = {
+    _TCP: REACH_BUCKETS,
+    _TLS: REACH_BUCKETS,
+    _REPLY: SIGN_IN_BUCKETS,
+    _TOKEN: SIGN_IN_BUCKETS,
+    _AUTH: SIGN_IN_BUCKETS,
+}
 
 
-@dataclass(slots=True)
-class _Source:
-    """One worker of the inspector. `base`: what counters of its predecessors came to."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceCounts:
+    """What the inspector tells of an interface: totals since its start, and what its table holds now."""
 
-    run: str = ""
-    up: bool = False
-    sandbox: str = ""
-    interfaces: tuple[InterfaceState, ...] = ()
-    values: dict[Key, Value] = field(default_factory=dict)
-    base: dict[Key, Value] = field(default_factory=dict)
-    lost: int = 0
+    packets: int = 0
+    dropped: int = 0
+    evicted: int = 0
+    tracked: int = 0
+    open: Mapping[str, int] | None = None  # connections by target
 
 
 class WireState:
-    """Thread-safe; a SampleSource for `State.sources["wire"]`. Counters go on where a worker begins anew."""
+    """Thread-safe; a SampleSource for `State.sources["wire"]`. `now`: Unix seconds."""
 
-    def __init__(self, *, show_clients: bool = True) -> None:
-        """`show_clients`: False leaves out clients' addresses, whatever the inspector tells."""
-        self.show_clients = show_clients
+    def __init__(self, window: float = 900.0, now: Callable[[], float] = time.time) -> None:
         self._lock = threading.Lock()
-        self._version: object = object()
-        self._workers: dict[int, _Source] = {}
-        self._series = 0
-        self._known: set[Key] = set()
-        self._connections: deque[Connection] = deque(maxlen=LISTED)
+        self._now = now
+        self._counts: Counter[tuple[str, Labels]] = Counter()
+        self._histograms: dict[tuple[str, Labels], Histogram] = {}
+        self._interfaces: dict[str, InterfaceCounts] = {}
+        self._before: dict[str, InterfaceCounts] = {}  # totals of inspectors that ran before
+        self._clients = Clients(window)
+        self._places: set[tuple[str, str]] = set()
+        self._few = FewValues()
+        self._recent: deque[Connection] = deque(maxlen=RECENT)
+        self._up: bool | None = None
+        self._version: tuple[object, int] = (object(), 0)
 
-    def take(self, message: Message) -> None:
-        """Something that a worker, or its keeper, said."""
+    # ---- what the link tells
+
+    def set_up(self, up: bool) -> None:
+        """Whether the inspector runs. When it begins anew its counters begin at 0; ours go on."""
         with self._lock:
-            source = self._workers.setdefault(message.worker, _Source())
-            match message.kind:
-                case MessageKind.HELLO:
-                    self._greet(source, *message.content)
-                case MessageKind.INTERFACES:
-                    source.interfaces = message.content
-                case MessageKind.SAMPLES:
-                    self._count(source, message.content)
-                case MessageKind.CONNECTION:
-                    self._connections.append(message.content)
-                    return
-                case MessageKind.LOST:
-                    source.lost = message.content
-                case MessageKind.DOWN:
-                    self._leave(source)
-            self._version = object()
-
-    def unreachable(self) -> None:
-        """The link is cut: nothing that was true a moment ago is known to be."""
-        with self._lock:
-            for source in self._workers.values():
-                self._leave(source)
-            self._version = object()
-
-    def version(self) -> object:
-        """See SampleSource."""
-        return self._version
-
-    def samples(self) -> Iterator[Sample]:
-        """See SampleSource."""
-        with self._lock:
-            up, totals = self._is_up(), self._totals()
-        yield Sample("outlook_exporter_inspector_up", (), float(up))
-        for metric, values in sorted(totals):
-            labels = tuple(zip(METRICS[metric].labels, values, strict=True))
-            value = totals[metric, values]
-            if isinstance(value, Histogram):
-                yield from histogram_samples(metric, labels, value)
-            else:
-                yield Sample(metric, labels, value)
-
-    def connections(self) -> tuple[Connection, ...]:
-        """The latest, the newest last."""
-        with self._lock:
-            found = tuple(self._connections)
-        return found if self.show_clients else tuple(replace(each, client=None, client_port=None) for each in found)
+            if up and not self._up:
+                self._before, self._interfaces = self._totals(), {}
+            self._up = up
+            self._changed()
 
     @property
     def up(self) -> bool:
-        """Whether a worker is at work."""
+        """Whether it runs."""
+        return self._up is True
+
+    def decided(self, connection: Connection) -> None:
+        """Its outcome is known."""
         with self._lock:
-            return self._is_up()
+            place = self._place(connection)
+            self._counts["outlook_wire_connections_total", (*place, ("outcome", connection.outcome))] += 1
+            self._observe(_TCP, place, connection.tcp_handshake_seconds)
+            self._observe(_TLS, place, connection.tls_handshake_seconds)
+            if connection.client_family is not None:
+                labels = (place[0], ("family", connection.client_family))
+                self._counts["outlook_wire_client_family_total", labels] += 1
+            self._changed()
 
-    def interfaces(self) -> tuple[InterfaceState, ...]:
-        """As the workers see them: open where one has it open."""
+    def signed_in(self, connection: Connection, client: str | None = None) -> None:
+        """Its attempts to sign in are known; an acceptance makes its client healthy long before it ends."""
         with self._lock:
-            found: dict[str, InterfaceState] = {}
-            for source in self._workers.values():
-                for state in source.interfaces:
-                    if state.name not in found or state.open:
-                        found[state.name] = state
-            return tuple(found.values())
+            place = self._place(connection)
+            for auth in connection.attempts or ((connection.auth,) if connection.auth is not None else ()):
+                labels = (*place, ("mechanism", auth.mechanism))
+                self._counts["outlook_wire_auth_attempts_total", (*labels, ("outcome", auth.outcome))] += 1
+                self._observe(_AUTH, labels, auth.seconds)
+            if client is not None and state_after(connection) is ClientState.HEALTHY:
+                self._clients.seen(place[0][1], client, connection, self._now())
+            self._changed()
 
-    def covers_inside(self) -> bool:
-        """Whether packets of an interface on the clients' side are being read."""
-        return self.up and any(state.open and state.side == "inside" for state in self.interfaces())
-
-    def by_target(self, metric: str, label: str) -> Mapping[str, Counter[str]]:
-        """A metric summed by target and one of its labels, for the page."""
-        place = METRICS[metric].labels.index(label)
-        found: dict[str, Counter[str]] = {}
+    def finished(self, connection: Connection, client: str | None) -> None:
+        """It is over. `client`: the inspector's key for its client, None where clients aren't told apart."""
         with self._lock:
-            totals = self._totals()
-        for (name, labels), value in totals.items():
-            if name == metric and isinstance(value, float) and value:
-                found.setdefault(labels[0], Counter())[labels[place]] += int(value)
-        return found
+            place = self._place(connection)
+            self._observe(_REPLY, place, connection.first_reply_seconds)
+            if connection.target in _SIGN_IN:
+                self._observe(_TOKEN, place, connection.reply_seconds)
+            if connection.retransmissions:
+                self._counts["outlook_wire_retransmissions_total", place] += connection.retransmissions
+            self._alert(connection, place)
+            for each in connection.tampering:
+                self._counts["outlook_wire_tampering_total", (place[0], ("kind", each.kind))] += 1
+            if connection.target is not None and client is not None:
+                self._clients.seen(place[0][1], client, connection, self._now())
+            self._recent.append(connection)
+            self._changed()
 
-    # ---- under the lock ----------------------------------------------------------------------------------------------
+    def counters(self, interface: str, counts: InterfaceCounts) -> None:
+        """The interface's totals as of now."""
+        with self._lock:
+            self._interfaces[interface] = counts
+            self._changed()
 
-    def _is_up(self) -> bool:
-        return any(source.up for source in self._workers.values())
+    # ---- what pages and scrapes read
 
-    def _greet(self, source: _Source, run: str, sandbox: str) -> None:
-        if source.run and run != source.run:
-            for key, value in source.values.items():
-                if METRICS[key[0]].kind is not Kind.GAUGE:
-                    source.base[key] = _sum(source.base.get(key), value)
-            source.values = {}
-            source.lost = 0
-        source.run, source.sandbox, source.up = run, sandbox, True
+    def connections(self) -> tuple[Connection, ...]:
+        """The latest, the newest first."""
+        with self._lock:
+            return tuple(reversed(self._recent))
 
-    def _count(self, source: _Source, content: list[tuple[Key, Value]]) -> None:
-        for key, value in content:
-            if key not in self._known:
-                if self._series + series_of(key[0]) > MAX_SERIES:
-                    continue
-                self._series += series_of(key[0])
-                self._known.add(key)
-            source.values[key] = value
+    def clients(self) -> Mapping[tuple[str, ClientState], int]:
+        """Distinct clients by target and state."""
+        with self._lock:
+            return self._clients.counts(self._now())
 
-    def _leave(self, source: _Source) -> None:
-        """Counters stay at what was last known; gauges speak of now."""
-        source.up = False
-        source.values = {key: value for key, value in source.values.items() if METRICS[key[0]].kind is not Kind.GAUGE}
-        source.interfaces = tuple(replace(state, open=False) for state in source.interfaces)
+    def version(self) -> object:
+        """See SampleSource: another object when something changed, or states may have aged."""
+        with self._lock:
+            age = int(self._now() / AGE)
+            if self._version[1] != age:
+                self._version = (object(), age)
+            return self._version[0]
 
-    def _totals(self) -> dict[Key, Value]:
-        totals: dict[Key, Value] = {}
-        for source in self._workers.values():
-            for values in (source.base, source.values):
-                for key, value in values.items():
-                    totals[key] = _sum(totals.get(key), value)
-        return totals
+    def samples(self) -> Iterable[Sample]:
+        """See SampleSource."""
+        with self._lock:
+            return [*self._samples()]
+
+    def _samples(self) -> Iterator[Sample]:
+        if self._up is not None:
+            yield Sample("outlook_exporter_inspector_up", (), float(self._up))
+        for (metric, labels), count in self._counts.items():
+            yield Sample(metric, labels, count)
+        for (metric, labels), histogram in self._histograms.items():
+            yield from histogram_samples(metric, labels, histogram)
+        totals = self._totals()
+        for interface, counts in totals.items():
+            own = (("interface", interface),)
+            yield Sample("outlook_wire_packets_total", own, counts.packets)
+            yield Sample("outlook_wire_packets_dropped_total", own, counts.dropped)
+            yield Sample("outlook_wire_connections_evicted_total", own, counts.evicted)
+            yield Sample("outlook_wire_connections_tracked", own, counts.tracked)
+            for target, count in (counts.open or {}).items():
+                yield Sample("outlook_wire_connections_open", (("target", target), *own), count)
+        states = self._clients.counts(self._now())
+        for target in self._clients.targets():
+            for state in ClientState:
+                yield Sample("outlook_wire_clients", (("target", target), ("state", state)), states[target, state])
+
+    # ---- ours
+
+    def _changed(self) -> None:
+        self._version = (object(), int(self._now() / AGE))
+
+    def _place(self, connection: Connection) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Its labels `target` and `interface`, out of a bounded set."""
+        place = (connection.target or OTHER, connection.interface or "unknown")
+        if place not in self._places:
+            if len(self._places) >= MAX_PLACES:
+                place = (OTHER, OTHER)
+            self._places.add(place)
+        return ("target", place[0]), ("interface", place[1])
+
+    def _observe(self, metric: str, labels: Labels, seconds: float | None) -> None:
+        if seconds is None:
+            return
+        known = self._histograms.get((metric, labels)) or Histogram.empty(_BUCKETS[metric])
+        self._histograms[metric, labels] = known.observed(seconds)
+
+    def _alert(self, connection: Connection, place: Labels) -> None:
+        alert = connection.alert
+        if alert is None:
+            return
+        name = "encrypted" if alert.encrypted else self._few.value("alert", alert.name, connection.end.date())
+        self._counts["outlook_wire_alerts_total", (*place, ("alert", name), ("from", alert.sender))] += 1
+
+    def _totals(self) -> dict[str, InterfaceCounts]:
+        """This inspector's counters on top of those before it."""
+        names = dict.fromkeys([*self._before, *self._interfaces])
+        return {name: _sum(self._before.get(name), self._interfaces.get(name)) for name in names}
 
 
-def _sum(one: Value | None, other: Value) -> Value:
-    if one is None:
-        return other
-    if isinstance(one, Histogram) and isinstance(other, Histogram):
-        counts = tuple(map(sum, zip(one.counts, other.counts, strict=True)))
-        return Histogram(one.bounds, counts, one.sum + other.sum)
-    assert isinstance(one, float)
-    assert isinstance(other, float)
-    return one + other
+def _sum(before: InterfaceCounts | None, now: InterfaceCounts | None) -> InterfaceCounts:
+    before, now = before or InterfaceCounts(), now or InterfaceCounts()
+    return InterfaceCounts(
+        packets=before.packets + now.packets,
+        dropped=before.dropped + now.dropped,
+        evicted=before.evicted + now.evicted,
+        tracked=now.tracked,
+        open=now.open,
+    )

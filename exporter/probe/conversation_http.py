@@ -163,10 +163,20 @@ def judge_page(
     if genuine or marker or elsewhere is not None:
         phase.detail = f"HTTP {answer.status}" + (f", {marker}" if marker else "")
         return
-    html = "html" in (answer.header("content-type") or "") or answer.body.lstrip()[:1] == b"<"
-    if html or answer.status == 511 or not plain:
+    if not plain or _may_be_a_gateways(answer):
         raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"{answer.line()} (none of Microsoft's headers)")
     phase.detail = f"HTTP {answer.status}"
+
+
+def _may_be_a_gateways(answer: Answer) -> bool:
+    """Whether an answer in clear is a gateway's page rather than that of a host for certificates' revocation.
+
+    Those are read without a sign-in; content networks put HTML into what they say of a path that isn't there.
+    """
+    if answer.status in (401, 403, 407, 511):
+        return True
+    html = "html" in (answer.header("content-type") or "") or answer.body.lstrip()[:1] == b"<"
+    return html and answer.status not in (400, 404, 405)
 
 
 async def plain_conversation(talk: Conversation, host: str, path: str) -> None:
@@ -277,7 +287,7 @@ def _judge_token_refusal(
     if answer.is_throttled:
         _throttled(talk, answer, line)
     known = talk.judge("token", line)
-    if known is None and answer.status >= 500:
+    if known is None and answer.status >= 500 and answer.status != 511:
         talk.findings.auth_outcome = AuthOutcome.UNKNOWN
         talk.findings.reply, talk.findings.measured_at = line, talk.wall_clock()
         raise PhaseFailure(Outcome.UNAVAILABLE, answer.line())

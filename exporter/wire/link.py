@@ -10,7 +10,7 @@ from pathlib import Path
 
 import structlog
 
-from exporter.metrics.wire import WireState
+from exporter.metrics.wire_mirror import WireMirror
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface, InterfaceState
 from exporter.wire.messages import Kind, Message
@@ -24,22 +24,21 @@ STOP_SECONDS = 1.5
 
 
 class InspectorLink:
-    """`channel`, `pid`: of a forked inspector; `path`: where one listens. `changed`: called when its state did."""
+    """`channel`, `pid`: of a forked inspector; `path`: where one listens."""
 
     def __init__(
         self,
-        state: WireState,
+        mirror: WireMirror,
         *,
         channel: socket.socket | None = None,
         pid: int | None = None,
         path: Path | None = None,
-        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._state = state
+        self._mirror = mirror
         self._channel = channel
         self._pid = pid
         self._path = path
-        self._changed = changed
+        self._changed: Callable[[], None] = lambda: None
         self._log = structlog.get_logger()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._order = messages.order([])
@@ -48,9 +47,9 @@ class InspectorLink:
         self._problems: dict[str, str | None] = {}
         self._told_why = ""
 
-    def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From now on it is heard on this loop."""
-        self._loop = loop
+    def attach(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]) -> None:
+        """From now on it is heard on this loop. `changed`: called when it came, went, or reads other interfaces."""
+        self._loop, self._changed = loop, changed
         if self._channel is not None:
             self._listen(self._channel)
         elif self._path is not None:
@@ -135,7 +134,7 @@ class InspectorLink:
 
     def _cut(self) -> None:
         self._leave()
-        self._state.unreachable()
+        self._mirror.unreachable()
         self._changed()
         if self._path is not None:
             self._not_there(f"{self._path}: closed the connection")
@@ -145,7 +144,7 @@ class InspectorLink:
     # ---- what it says ------------------------------------------------------------------------------------------------
 
     def _take(self, message: Message) -> None:
-        self._state.take(message)
+        self._mirror.take(message)
         match message.kind:
             case Kind.INTERFACES:
                 self._tell_interfaces(message.content)

@@ -10,17 +10,15 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 
 from exporter.catalogue import TARGETS, Target
+from exporter.metrics.wire import InterfaceCounts, WireState
 from exporter.observations import Connection
-from exporter.vocabulary import Protocol
 from exporter.wire.bpf import Instruction
-from exporter.wire.clients import Clients
 from exporter.wire.fanout import join_group
 from exporter.wire.interface_state import Interface, InterfaceState
 from exporter.wire.kernel_filter import MAX_KNOWN, FilterSpec, Link, Network, packet_filter, ports_of
 from exporter.wire.privacy import Mode, Privacy
 from exporter.wire.ring import Capture, CaptureError, CaptureForbidden
 from exporter.wire.servers import EXCHANGE_NETWORKS
-from exporter.wire.tally import Tally, count_decided, count_finished, count_signed_in
 from exporter.wire.tracker import Tracker
 from exporter.wire.tracker_config import TrackerConfig
 
@@ -33,7 +31,6 @@ QUIET, QUIET_EVERY = 30 * SECOND, 5 * SECOND
 _LATE = SECOND // 5
 #: A server that isn't heard may still answer, seconds. Live, what is decided late is no help.
 PATIENCE = 5.0
-_SIGN_IN_TOLD = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +142,11 @@ class Inspection:
 
     def __init__(self, config: InspectorConfig, tell: Callable[[Connection], None]) -> None:
         self.config = config
-        self.tally = Tally()
+        self.counted = WireState(config.window, lambda: self._now)
         self.watched: dict[str, Watched] = {}
         self._tell = tell
         self._privacy = Privacy(config.privacy)
-        self._clients = Clients(config.window)
+        self._now = 0.0
         self._settled = 0
 
     def watch(self, interfaces: Iterable[Interface]) -> None:
@@ -172,6 +169,7 @@ class Inspection:
 
     def tick(self, monotonic: float, now: int) -> bool:
         """Once a second: what rests on time, and counts. Whether an interface's state changed. `now`: ns since 1970."""
+        self._now = now / SECOND
         changed = [watched.look_after(monotonic) for watched in self.watched.values()]
         quiet = now - self._settled >= QUIET_EVERY
         for watched in self.watched.values():
@@ -181,7 +179,6 @@ class Inspection:
             watched.count()
             self._count_interface(watched)
         self._settled = now if quiet else self._settled
-        self._count_clients(now / SECOND)
         return any(changed)
 
     def finish(self) -> None:
@@ -204,43 +201,25 @@ class Inspection:
             max_connections=config.max_connections, patience=PATIENCE, filtered=True,
         )  # fmt: skip
 
-        def decided(connection: Connection) -> None:
-            count_decided(self.tally, connection)
-            if self._has_clients(interface):
-                self._clients.decided(connection, signs_in=self._signs_in(connection.target))
-
         def signed_in(connection: Connection) -> None:
-            for attempt in count_signed_in(self.tally, connection):
-                if self._has_clients(interface):
-                    self._clients.signed_in(connection, attempt)
+            self.counted.signed_in(connection, self._client(connection, interface))
 
         def finished(connection: Connection) -> None:
-            count_finished(self.tally, connection)
+            self.counted.finished(connection, self._client(connection, interface))
             self._tell(self._privacy.apply(connection))
 
-        return Tracker(tracked, finished, decided=decided, signed_in=signed_in)
+        return Tracker(tracked, finished, decided=self.counted.decided, signed_in=signed_in)
 
-    def _has_clients(self, interface: Interface) -> bool:
+    def _client(self, connection: Connection, interface: Interface) -> str | None:
         """Clients are told apart inside: beyond a gateway that translates addresses there is but one."""
-        return interface.side != "outside" or all(each.interface.side == "outside" for each in self.watched.values())
-
-    def _signs_in(self, target: str | None) -> bool:
-        """Whether clients' sign-ins can be read there."""
-        known = self.config.targets.get(target or "")
-        return known is None or known.protocol in _SIGN_IN_TOLD
+        if interface.side == "outside" and any(each.interface.side != "outside" for each in self.watched.values()):
+            return None
+        return connection.client
 
     def _count_interface(self, watched: Watched) -> None:
-        name, tracker, tally = watched.interface.name, watched.tracker, self.tally
-        tally.put("outlook_wire_packets_total", watched.packets, name)
-        tally.put("outlook_wire_packets_dropped_total", watched.dropped, name)
-        tally.put("outlook_wire_connections_tracked", len(tracker), name)
-        tally.put("outlook_wire_connections_evicted_total", tracker.counts.evicted, name)
-        opened: dict[tuple[str, ...], float] = {
-            (target, name): float(count) for target, count in tracker.open_connections().items()
-        }
-        tally.put_all("outlook_wire_connections_open", opened, name)
-
-    def _count_clients(self, now: float) -> None:
-        states = self._clients.states(now).items()
-        found: dict[tuple[str, ...], float] = {(target, str(state)): float(count) for (target, state), count in states}
-        self.tally.put_all("outlook_wire_clients", found)
+        tracker = watched.tracker
+        counts = InterfaceCounts(
+            packets=watched.packets, dropped=watched.dropped, evicted=tracker.counts.evicted, tracked=len(tracker),
+            open=tracker.open_connections(),
+        )  # fmt: skip
+        self.counted.counters(watched.interface.name, counts)

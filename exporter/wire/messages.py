@@ -7,7 +7,7 @@ Whatever comes is checked by the reader: a parser's mistake in the inspector mus
     from a worker       {"version", "worker", "kind", …}
       hello             "run": another one for each start (counters begin anew), "sandbox": what is in force
       interfaces        "interfaces": [{name, side, open, problem}, …]
-      samples           "samples": [[metric, [label, …], value or [counts…, sum]], …]: absolute values
+      samples           "samples": [[metric, suffix, [[name, value], …], number], …]: absolute, those that changed
       connection        "connection": as the contract prints it, the client's address as far as it may be told
       lost              "count": messages that found no room, since the start
       down              "reason": it has ended; its keeper starts it again
@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from exporter.metrics.catalogue import METRICS, Part
+from exporter.metrics.catalogue import Kind as MetricKind
 from exporter.metrics.labels import printable
-from exporter.metrics.tally import Histogram
+from exporter.metrics.samples import Sample
 from exporter.observations import Connection, as_json, from_json
 from exporter.wire.interface_state import Interface, InterfaceState
-from exporter.wire.tally import BUCKETS, Key, Value
 
 VERSION = 1
 #: Bytes of the longest message; samples are split into several.
@@ -36,6 +36,8 @@ SAMPLES_EACH = 200
 MAX_INTERFACES, MAX_LINE = 64, 300
 MAX_WORKERS = 64
 _SIDES = ("inside", "outside", None)
+#: What a sample's name may end with: of a histogram, of anything else.
+_SUFFIXES = {True: ("_bucket", "_count", "_sum"), False: ("",)}
 
 
 class Kind(StrEnum):
@@ -78,10 +80,10 @@ def interface_states(worker: int, states: Iterable[InterfaceState]) -> bytes:
     return _from_worker(worker, Kind.INTERFACES, interfaces=listed)
 
 
-def samples(worker: int, changes: Sequence[tuple[Key, Value]]) -> Iterator[bytes]:
+def samples(worker: int, changed: Sequence[Sample]) -> Iterator[bytes]:
     """As many messages as it takes."""
-    for begin in range(0, len(changes), SAMPLES_EACH):
-        listed = [[metric, labels, _number(value)] for (metric, labels), value in changes[begin : begin + SAMPLES_EACH]]
+    for begin in range(0, len(changed), SAMPLES_EACH):
+        listed = [[each.metric, each.suffix, each.labels, each.value] for each in changed[begin : begin + SAMPLES_EACH]]
         yield _from_worker(worker, Kind.SAMPLES, samples=listed)
 
 
@@ -104,10 +106,6 @@ def _from_worker(worker: int, kind: Kind, **content: object) -> bytes:
 
 def _encoded(content: object) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
-
-
-def _number(value: Value) -> object:
-    return [*value.counts, value.sum] if isinstance(value, Histogram) else value
 
 
 # ---- read ------------------------------------------------------------------------------------------------------------
@@ -172,31 +170,22 @@ def _line(text: object) -> str:
     return "".join(char for char in str(text) if char.isprintable())[:MAX_LINE]
 
 
-def _read_samples(content: dict[str, Any]) -> list[tuple[Key, Value]]:
-    return [_read_sample(*each) for each in list(content["samples"])[: 2 * SAMPLES_EACH]]
+def _read_samples(content: dict[str, Any]) -> list[Sample]:
+    return [_read_sample(*each) for each in list(content["samples"])[:SAMPLES_EACH]]
 
 
-def _read_sample(metric: str, labels: Sequence[str], value: object) -> tuple[Key, Value]:
+def _read_sample(metric: str, suffix: str, pairs: Sequence[Sequence[str]], number: Any) -> Sample:
     """Only what the contract's catalogue has, with labels that can be shown."""
     known = METRICS[metric]
-    if known.part is not Part.INSPECTOR or len(labels) != len(known.labels):
+    names = known.labels + (("le",) if suffix == "_bucket" else ())
+    if known.part is not Part.INSPECTOR or suffix not in _SUFFIXES[known.kind is MetricKind.HISTOGRAM]:
         raise ValueError
-    if any(label != printable(label) for label in labels):
+    labels = tuple((name, value) for name, value in pairs)
+    if tuple(name for name, _ in labels) != names or any(value != printable(value) for _, value in labels):
         raise ValueError
-    return (metric, tuple(labels)), _read_value(metric, value)
-
-
-def _read_value(metric: str, value: Any) -> Value:
-    numbers: list[Any] = value if isinstance(value, list) else [value]
-    if not all(type(number) in (int, float) and math.isfinite(number) and number >= 0 for number in numbers):
+    if type(number) not in (int, float) or not 0 <= number < math.inf:
         raise ValueError
-    if metric not in BUCKETS:
-        (number,) = numbers
-        return float(number)
-    *counts, total = numbers
-    if len(counts) != len(BUCKETS[metric]) + 1:
-        raise ValueError
-    return Histogram(BUCKETS[metric], tuple(int(count) for count in counts), float(total))
+    return Sample(metric, labels, float(number), suffix)
 
 
 def _read_connection(content: dict[str, Any]) -> Connection:

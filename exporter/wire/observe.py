@@ -20,6 +20,8 @@ from exporter.wire.trace import MAX_RECORDS, Record, Trace, TraceEnd
 
 #: A capture that goes on so long without another packet of a connection saw its silence, nanoseconds.
 QUIET = 30 * SECOND
+#: Hosts whose answer to a request is a token, or the refusal of one.
+_SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
 _MAX_TIMESTAMP = 253_402_300_799  # the last second of the year 9999
 
 
@@ -143,7 +145,6 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         tcp_handshake_seconds=seconds_between(flow.syn, flow.syn_ack),
         tls_handshake_seconds=seconds_between(tls.hello_begun, tls.client.finished) if tls is not None else None,
         first_reply_seconds=flow.first_reply,
-        token_response_seconds=flow.token_response,
         auth=sign_ins[-1] if sign_ins else None,
         attempts=sign_ins if len(sign_ins) > 1 else (),
         bytes_sent=flow.client.payload if _has_end(flow, from_client=True) else None,
@@ -151,6 +152,7 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         closed_by=flow.closed,
         retry_of=retry_of,
         retransmissions=flow.retransmissions,
+        reply_seconds=flow.token_response if target in _SIGN_IN else None,
     )
 
 

@@ -59,9 +59,8 @@ class Skimmer:
         if time > clock.now:
             clock.now = time
         half.last = time
-        if flags & _ACK and acknowledgment != half.acked:
-            if (acknowledgment - half.acked & SEQUENCE_MASK) < BEHIND:
-                half.acked = acknowledgment
+        if flags & _ACK and 0 < (acknowledgment - half.acked & SEQUENCE_MASK) < BEHIND:
+            half.acked = acknowledgment
         if not length:
             half.claimed = sequence
         elif sequence == half.high:

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 from exporter.capabilities import die_with_parent
+from exporter.metrics.samples import Labels, Sample
 from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome, Protocol
 from exporter.wire import messages
@@ -46,6 +47,8 @@ class Worker:
         self._left = TOLD_EACH_SECOND
         self._all_told = all_told
         self._sandbox = ""
+        self._told: dict[tuple[str, str, Labels], float] = {}
+        self._version: object = None
         self._waiting = self._stopped = False
 
     def begin(self, sandbox: str, interfaces: Iterable[Interface]) -> None:
@@ -114,7 +117,7 @@ class Worker:
         interfaces = messages.read_order(data)
         if interfaces is not None:
             self.inspection.watch(interfaces)
-            self.inspection.tally.touch_all()
+            self._told = {}
             self._tell_all()
         return True
 
@@ -142,9 +145,20 @@ class Worker:
         self._outbox.put_state([messages.interface_states(self._number, self.inspection.states())])
 
     def _tell_counts(self) -> None:
-        self._outbox.put_state(messages.samples(self._number, self.inspection.tally.take_changes()))
+        self._outbox.put_state(messages.samples(self._number, self._changed()))
         if self._outbox.lost:
             self._outbox.put_state([messages.lost(self._number, self._outbox.lost)])
+
+    def _changed(self) -> list[Sample]:
+        """What counts another number than when it was told last."""
+        counted, told = self.inspection.counted, self._told
+        version = counted.version()
+        if version is self._version and told:
+            return []
+        self._version = version
+        found = [each for each in counted.samples() if told.get((each.metric, each.suffix, each.labels)) != each.value]
+        told.update({(each.metric, each.suffix, each.labels): each.value for each in found})
+        return found
 
 
 def live(

@@ -107,6 +107,12 @@ class Imap(_Logged, ImapServer):
             return self.say(f"{tag} OK LOGIN completed.", delay=self.behaviour.auth_delay)
         return reply
 
+    def _authenticate(self, tag: str, argument: str) -> Reply:
+        reply = super()._authenticate(tag, argument)
+        if b" BAD " in reply.data and " " in argument:  # no mechanism of the server's, but something of a credential
+            self.log.append(Attempt(Mechanism.PASSWORD, AuthOutcome.REFUSED))
+        return reply
+
     def _session(self, tag: str, command: str) -> Reply:
         if not self.behaviour.is_connected(self._user or ""):
             return super()._session(tag, command)

@@ -54,6 +54,16 @@ OPTIONS: dict[Protocol, dict[str, dict[Mechanism, list[tuple[str, ...]]]]] = {
 }  # fmt: skip
 
 
+#: Scripts that say what a server doesn't understand, or that nobody has a reason for there.
+_UNFIT: dict[str, tuple[str, ...]] = {
+    "microsoft": ("bearer",),  # it offers XOAUTH2 only
+    "courier": ("literal_plus", "early_id", "reads_and_hangs_up"),
+    "cyrus": ("reads_and_hangs_up",),
+    "dovecot": ("reads_and_hangs_up",),
+    "pymap": ("reads_and_hangs_up",),
+}
+
+
 def runs(place: Place) -> Iterator[Run]:
     """All runs at a place; a token is presented only where the server knows what one is."""
     for mechanism in place.secrets:
@@ -63,8 +73,8 @@ def runs(place: Place) -> Iterator[Run]:
             for client, options in _programs(place.protocol, mechanism):
                 yield Run(client=client, mechanism=mechanism, right=right, options=options)
             for name in _scripts(place.protocol, mechanism, right):
-                if place.microsoft and name == "bearer":
-                    continue  # Microsoft offers XOAUTH2 only
+                if name in _UNFIT.get("microsoft" if place.microsoft else place.server, ()):
+                    continue
                 yield Run(client=name, mechanism=mechanism, right=right, options=("right",) if right else ())
 
 

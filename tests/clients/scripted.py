@@ -124,7 +124,8 @@ def thunderbird(job: Job) -> Script:
         [b"1 capability\r\n"], [b"2 authenticate " + name + b" " + login + b"\r\n"], [b"3 capability\r\n"],
         [b'4 ID ("name" "Thunderbird" "version" "115.9.0")\r\n'], [b"5 namespace\r\n"], [b'6 list "" "*"\r\n'],
         [b'7 select "INBOX"\r\n'], [b"8 getquotaroot \"INBOX\"\r\n"], [b"9 UID fetch 1:* (FLAGS)\r\n"], [b"10 IDLE\r\n"],
-        [b"DONE\r\n", b"11 logout\r\n"],
+        [b"DONE\r\n"],
+        [b"9 logout\r\n"],
     ]  # fmt: skip
 
 

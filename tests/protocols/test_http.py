@@ -144,11 +144,24 @@ def test_the_date():
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("120", 120.0), (" 5 ", 5.0), ("999999", 3600.0), ("9" * 30, None), ("²", None), ("-1", None), ("1.5", None),
+    [("120", 120.0), (" 5 ", 5.0), ("999999", 86_400.0), ("9" * 30, None), ("²", None), ("-1", None), ("1.5", None),
      ("Tue, 24 Nov 2026 00:26:01 GMT", None), ("", None)],
 )  # fmt: skip
 def test_retry_after(value: str, seconds: float | None):
     assert http.retry_after([("retry-after", value)]) == seconds
+
+
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        ("Tue, 24 Nov 2026 00:28:01 GMT", 120.0),
+        ("Tue, 24 Nov 2026 00:00:00 GMT", 0.0),
+        ("Fri, 24 Nov 2045 00:00:00 GMT", 86_400.0),
+        ("soon", None),
+    ],
+)
+def test_retry_after_a_date_counts_by_the_servers_own_clock(until: str, seconds: float | None):
+    assert http.retry_after([("date", "Tue, 24 Nov 2026 00:26:01 GMT"), ("retry-after", until)]) == seconds
 
 
 @pytest.mark.parametrize(

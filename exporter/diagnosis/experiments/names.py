@@ -44,7 +44,7 @@ async def ask_as_clients(name: str, names: NameService, ip_version: str, proxied
 async def ask_over_tcp(name: str, names: NameService) -> Resolution:
     """A over TCP from the first resolver. Raises PhaseFailure."""
     resolver = names.resolvers[0]
-    reply = await _over_tcp(_query(name, "A"), resolver, names.sockets)
+    reply = await _over_tcp(_query(name, "A", edns=True), resolver, names.sockets)
     if reply is None:
         raise PhaseFailure(Outcome.TIMEOUT, f"no answer over TCP from {where(resolver)}")
     answer = _judge(reply, name)

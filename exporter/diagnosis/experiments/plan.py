@@ -138,6 +138,7 @@ class Experimenting:
             passes_elsewhere=any(is_clean(other) for other in seen.others(probe)),
             may_sign_in=lambda: self.may_sign_in(probe.target, probe.vantage),
             dead=trouble.dead,
+            others_trouble=any(_in_trouble(other) for other in seen.at(probe.vantage) if other is not probe),
         )
 
     def _places(self, seen: Seen, probe: Probe) -> Iterator[Place]:
@@ -211,6 +212,11 @@ def _of_probe(probe: Probe, target: Target, vantage: Vantage) -> Iterator[Troubl
     elif (answer := late_answer(probe)) is not None and answer.measured_at is None:
         subject = _subject(probe, target, vantage, answer.phase, Outcome.OK)
         yield Trouble(("late", str(answer.phase), probe.vantage), probe, subject, programs.late)
+
+
+def _in_trouble(probe: Probe) -> bool:
+    """Whether it failed without a word, or was slow: lost packets would show so."""
+    return probe.outcome in (Outcome.TIMEOUT, Outcome.CLOSED) or is_path_slow(probe) or late_answer(probe) is not None
 
 
 def _subject(probe: Probe, target: Target, vantage: Vantage, phase: Phase, outcome: Outcome) -> Subject:

@@ -37,7 +37,7 @@ class Around:
     by nothing's fault. `other_ports`: of the same host. `intermediates`: hosts with a whole chain. `alike`: other hosts
     in the same trouble. `independent`: vantages whose packets take another way. `passes_elsewhere`: from one of them it
     works, so that hops decide nothing. `may_sign_in`: whether one more worthless token may be presented. `dead`:
-    addresses that failed while others worked.
+    addresses that failed while others worked. `others_trouble`: other walks of the vantage failed or were slow too.
     """
 
     resolvers: tuple[Resolver, ...] = ()
@@ -51,6 +51,7 @@ class Around:
     passes_elsewhere: bool = False
     may_sign_in: Callable[[], bool] = lambda: False
     dead: tuple[str, ...] = ()
+    others_trouble: bool = False
 
 
 async def names(trials: Trials, around: Around) -> None:
@@ -148,7 +149,7 @@ async def hello(trials: Trials, around: Around) -> None:
         await _versions(trials)
     if by_name or not small:
         await elsewhere(trials, around)
-    if not around.passes_elsewhere:
+    if not around.passes_elsewhere and not small:
         await hello_hops(trials)
 
 
@@ -166,13 +167,16 @@ async def _versions(trials: Trials) -> None:
 
 
 async def hello_hops(trials: Trials) -> None:
-    """ClientHellos that die on their way, behind a real TCP handshake; SYNs of the same flow are their control."""
+    """ClientHellos that die on their way, behind a real TCP handshake; SYNs of the same flow are their control.
+
+    Small ones, that end as the large: of one in two segments the half that a filter lets pass would come through.
+    """
     subject = trials.subject
     if subject.address is None or subject.proxied or _is_loopback(subject.address):
         return
     runs: list[Awaitable[Experiment | None]] = []
     for ttl in (1, 2):
-        runs.append(trials.hello(Kind.HELLO_AT_TTL, HelloChange(ttl=ttl)))
+        runs.append(trials.hello(Kind.HELLO_AT_TTL, HelloChange(form=Form.SMALL, ttl=ttl)))
         runs.append(trials.connect(Kind.HELLO_AT_TTL, subject.address, subject.target.port, ttl=ttl, control=True))
     await _all(runs)
 
@@ -250,7 +254,7 @@ async def slow(trials: Trials, around: Around) -> None:
 async def losses(trials: Trials, around: Around) -> None:
     """What went through once more may have lost packets: are there many, and from elsewhere too?"""
     subject = trials.subject
-    if subject.address is None or subject.proxied:
+    if subject.address is None or subject.proxied or not around.others_trouble:
         return
     own = await trials.loss(subject.vantage, subject.address, subject.target.port, LOSS_TRIES)
     if own is not None and own.hit and around.independent:

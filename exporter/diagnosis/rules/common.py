@@ -62,7 +62,7 @@ def once_more(tried: Tried, phase: Phase) -> Claim | None:
     """That it was a passing trouble: the same, walked again, went through."""
     again, patient = tried.all(Kind.AGAIN), tried.get(Kind.PATIENT)
     slow = patient is not None and patient.answered and (patient.seconds or 0.0) >= LATE
-    if not tried.went_through() or slow:
+    if not tried.went_through() or slow or any(each.is_lossy for each in tried.all(Kind.LOSS)):
         return None
     scales = Scales(Cause.HEALTHY)
     scales.add(0.95, f"it failed once in {phase}, and went through when it was tried again {times(again)}")

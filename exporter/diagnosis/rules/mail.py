@@ -31,13 +31,13 @@ def starttls_stripped(seen: Seen, probe: Probe) -> Iterator[Claim]:
     elif result.outcome is Outcome.REJECTED:
         scales.add(0.7, f"STARTTLS is offered, and refused: {quoted(result.detail)}")
     else:
-        scales.add(0.7, f"Microsoft offers STARTTLS here since ever, this server doesn't: {quoted(result.detail)}")
+        scales.add(0.8, f"Microsoft offers STARTTLS here since ever, this server doesn't: {quoted(result.detail)}")
     if masked:
         scales.add(0.9, "banner or keywords are masked, as ESMTP inspection does")
     if greeting is not None and greeting.outcome is Outcome.OK:
         scales.add(0.5, "the banner is Microsoft's")
     elif greeting is not None and not masked:
-        scales.against(0.3, f"the banner isn't Microsoft's: {quoted(greeting.detail)}", Cause.PROTOCOL_REWRITTEN)
+        scales.against(0.25, f"the banner isn't Microsoft's: {quoted(greeting.detail)}", Cause.PROTOCOL_REWRITTEN)
     for other in seen.others(probe):
         if came_through(other, Phase.STARTTLS):
             scales.add(0.8, f"from {other.vantage} STARTTLS is offered and taken")
@@ -94,7 +94,8 @@ def _words(seen: Seen, probe: Probe, result: PhaseResult) -> Iterator[Claim]:
         case True if not in_clear:
             text = "the chain is Microsoft's own: nobody in between could rewrite it, so its words have changed"
             scales.against(0.9, text, Cause.HEALTHY)
-            yield from _new_words(probe, result, text)
+            if result.outcome is Outcome.UNRECOGNIZED:
+                yield from _new_words(probe, result, text)
     for other in seen.others(probe):
         there = other.phase(result.phase)
         if there is not None and there.outcome is Outcome.OK:

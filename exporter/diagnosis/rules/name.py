@@ -97,6 +97,6 @@ def _disagrees(seen: Seen, probe: Probe, tried: Tried, other: Experiment) -> boo
     """Whether the second resolver's answer has none of our addresses, and ours aren't the administrator's relays."""
     if tried.borrowed_from is not None or probe.phase(Phase.PROXY) is not None:
         return False
-    ours = {result.address for result in probe.addresses}
+    ours = {result.address for result in probe.addresses if result.outcome is not Outcome.SKIPPED}
     theirs = {address for each in tried.all(Kind.SECOND_RESOLVER) for address in each.addresses} | {other.address}
     return bool(ours) and not ours & theirs and not all(seen.is_expected(address) for address in ours)

@@ -6,7 +6,7 @@ The TCP and TLS handshakes show the path's own round trips; what is late beyond 
 from collections.abc import Iterator
 
 from exporter.diagnosis.experiment import Experiment, Kind
-from exporter.diagnosis.rules.common import LATE, listed, repeated, told, worth
+from exporter.diagnosis.rules.common import LATE, listed, told, worth
 from exporter.diagnosis.seen import Seen, Tried
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import PhaseResult, Probe
@@ -19,8 +19,8 @@ PATH_SHARE = 0.25
 SLOW_CONNECT, SLOW_TLS, LONG_TLS, MANY_TIMES = 0.5, 1.0, 0.4, 10.0
 #: A vantage is quick beside one that takes this many times as long.
 TIMES_SLOWER = 4.0
-#: Of repeated TCP handshakes so many (share, and at least so many) that lost a segment are more than bad luck.
-LOSSY_SHARE, LOSSY_COUNT = 0.15, 4
+#: A phase as long as a segment's first repetition takes, seconds, where a round trip takes far less.
+REPEATED, FAR_LESS = 0.18, 0.05
 
 #: Phases in which the server answers something. `auth` isn't among them: Microsoft delays refusals on purpose.
 _ANSWERS = (Phase.GREETING, Phase.HTTP, Phase.TOKEN)
@@ -109,28 +109,36 @@ def _slow_again(scales: Scales, tried: Tried) -> bool:
 
 
 def lossy(seen: Seen, probe: Probe) -> Iterator[Claim]:
-    """packet_loss: handshakes that lose segments, where something failed or was slow and went through again."""
-    tried = seen.tried(probe)
-    loss = tried.get(Kind.LOSS)
-    if loss is None or not loss.tried or not is_lossy(loss):
+    """packet_loss: handshakes that lose segments, where a walk shows it too. Overturned by: few of many do."""
+    losses = [each for each in seen.experiments if each.experiment is Kind.LOSS]
+    loss = next((each for each in losses if each.vantage == probe.vantage and each.is_lossy), None)
+    sign = _sign_of_loss(seen.tried(probe), probe)
+    if loss is None or sign is None:
         return
     scales = Scales(Cause.PACKET_LOSS)
-    scales.add(
-        worth(tried, 0.85), told(tried, f"of {loss.tried} TCP handshakes {loss.hit} needed a segment sent again")
-    )
-    failed = probe.failed_phase
-    if failed is not None and tried.went_through():
-        scales.add(0.3, f"{failed} failed once, and went through when it was tried again")
-    for other in seen.experiments:
-        if other.experiment is Kind.LOSS and seen.independent(other.vantage, probe.vantage) and not is_lossy(other):
+    scales.add(0.85, f"of {loss.tried} TCP handshakes with {loss.host} {loss.hit} needed a segment sent again")
+    scales.add(0.3, sign)
+    for other in losses:
+        if seen.independent(other.vantage, probe.vantage) and not other.is_lossy:
             scales.add(0.3, f"from {other.vantage} {other.hit} of {other.tried} did")
-    subject = str(failed) if failed is not None else SPEED
-    yield scales.claim(subject, failed or Phase.CONNECT, confirmed=repeated(Scales(Cause.UNKNOWN), tried) or True)
+    subject = str(probe.failed_phase) if probe.failed_phase is not None else SPEED
+    yield scales.claim(subject, probe.failed_phase or Phase.CONNECT, confirmed=True)
 
 
-def is_lossy(loss: Experiment) -> bool:
-    """Whether so many handshakes lost a segment that it isn't bad luck."""
-    return (loss.hit or 0) >= LOSSY_COUNT and (loss.hit or 0) >= LOSSY_SHARE * (loss.tried or 1)
+def _sign_of_loss(tried: Tried, probe: Probe) -> str | None:
+    """What the walk itself shows of it: it failed once and not again, or waited for a segment's repetition."""
+    if probe.failed_phase is not None:
+        through = f"{probe.failed_phase} failed once, and went through when it was tried again"
+        return through if tried.went_through() else None
+    connect = _seconds_of(probe, Phase.CONNECT)
+    waited = [r for r in probe.phases if r.outcome is Outcome.OK and r.phase in _PLAIN and (r.seconds or 0) >= REPEATED]
+    if not waited or (connect >= max(FAR_LESS, REPEATED / 2) and waited[0].phase is not Phase.CONNECT):
+        return None
+    return f"{waited[0].phase} took {waited[0].seconds:.2f} s, as long as a lost segment is waited for"
+
+
+#: Phases that take a round trip or two of a path, where nothing is computed for long.
+_PLAIN = frozenset({Phase.CONNECT, Phase.TLS, Phase.STARTTLS, Phase.CAPABILITY})
 
 
 def _path_seconds(probe: Probe) -> float:

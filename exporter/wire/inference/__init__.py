@@ -3,14 +3,25 @@
 from exporter.observations import WireAuth
 from exporter.vocabulary import Protocol
 from exporter.wire.inference.bursts import conversation
+from exporter.wire.inference.grammar import Grammar
 from exporter.wire.inference.imap import IMAP
 from exporter.wire.inference.pop import POP
 from exporter.wire.inference.readings import at_end, follow
-from exporter.wire.inference.smtp import SMTP
+from exporter.wire.inference.smtp import smtp
 from exporter.wire.inference.verdict import agreed
 from exporter.wire.trace import Trace
 
-_GRAMMARS = {Protocol.IMAP: IMAP, Protocol.POP: POP, Protocol.SMTP: SMTP}
+
+def _grammar(trace: Trace) -> Grammar | None:
+    match trace.protocol:
+        case Protocol.IMAP:
+            return IMAP
+        case Protocol.POP:
+            return POP
+        case Protocol.SMTP:
+            return smtp(trace.banner_length)
+        case _:
+            return None
 
 
 def infer(trace: Trace) -> tuple[WireAuth, ...]:
@@ -19,7 +30,7 @@ def infer(trace: Trace) -> tuple[WireAuth, ...]:
     Where the client read what is offered and left, it is one of mechanism unknown, outcome abandoned. What can't be
     told is `unknown`, mechanism and outcome apart.
     """
-    grammar = _GRAMMARS.get(trace.protocol)
+    grammar = _grammar(trace)
     heard = conversation(trace) if grammar is not None else None
     if grammar is None or heard is None:
         return ()

@@ -159,7 +159,8 @@ def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:
     waits = [turn.answered_at - turn.sent_at for turn in turns if turn.answered_at is not None]
     limit = _LATE + 2 * min(waits, default=0.0)
     return tuple(
-        turn._replace(is_late=turn.answered_at is not None and turn.answered_at - turn.sent_at > limit) for turn in turns
+        turn._replace(is_late=turn.answered_at is not None and turn.answered_at - turn.sent_at > limit)
+        for turn in turns
     )
 
 

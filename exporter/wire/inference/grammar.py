@@ -101,32 +101,34 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grammar:
-    """A protocol's: where a conversation begins, the moves of each state, and the words of servers nobody knows.
+    """A protocol's: the moves of each state, the words of servers nobody knows, and Microsoft's.
 
-    `unsaid`: states in which a connection may end though something was to follow, and how surprising its end is by
-    whoever ended it. `tags`: lengths that a tag may have, with their cost.
+    `tags`: lengths that a tag may have, with their cost.
     """
 
-    start: str
     moves: Mapping[str, tuple[Move, ...]]
     generic: Words
     microsoft: Words
-    tags: Mapping[int, int] = field(default_factory=lambda: {0: 0})
+    tags: Mapping[int, float] = field(default_factory=lambda: {0: 0})
 
 
 #: States that every grammar has.
+START = "start"
+LISTED = "listed"  # what the server offers was read
+IDENTIFIED = "identified"  # the client said who it is (RFC 2971), which it does to go on
 FRESH = "fresh"  # signed in, nothing said since
 SESSION = "session"
 REFUSED = "refused"
 STUBBORN = "stubborn"  # refused, and talking on as if nothing had happened
 CHALLENGED = "challenged"
-LEFT = "left"  # the client said goodbye
 TOGETHER = "together"  # behind commands that were sent together
+LEFT = "left"  # the client said goodbye
 
 #: How surprising it is that a connection ends in a state, closed by the client or by the server.
 ENDS: Mapping[str, tuple[float, float]] = {
     FRESH: (7, 7),
     SESSION: (0, 1),
+    IDENTIFIED: (8, 8),
     REFUSED: (0, 1),
     STUBBORN: (0, 0),
     CHALLENGED: (1, 2),
@@ -150,25 +152,41 @@ SIGNED_IN: Mapping[Verdict, str] = {
 }
 
 
-def together(*states: tuple[int, int, Mechanism]) -> tuple[Move, ...]:
-    """A credential in one turn with other commands, from rows of (low, high, mechanism): who does so does it with all."""
+def line(low: int, high: int) -> Size:
+    """Without a tag."""
+    return Size(low, high, tagged=False)
+
+
+def stays(
+    state: str, size: Size, question: str, *, cost: float = 0, last: bool = False, not_last: bool = False
+) -> Move:
+    """A command that signs nobody in: `state` is where its answer leads."""
+    return Move(size=size, asks=question, then={Verdict.DONE: state}, cost=cost, last=last, not_last=not_last)
+
+
+def farewell(size: Size) -> Move:
+    return stays(LEFT, size, "logout", last=True)
+
+
+def together(*rows: tuple[int, int, Mechanism], late: float = 0) -> tuple[Move, ...]:
+    """A credential in one turn with other commands, from rows of (low, high, mechanism).
+
+    Who does so does it with all of them: that more comes behind is surprising, and so is that something came before
+    (`late`).
+    """
     return tuple(
         Move(
-            size=Size(low, high, tagged=False, bits=8),
+            size=Size(low, high, tagged=False, bits=6),
             asks="together",
             then={Verdict.UNCLEAR: TOGETHER},
             mechanism=mechanism,
-            cost=cost,
+            cost=cost + late,
             last=last,
             not_last=not last,
         )
-        for low, high, mechanism in states
-        for last, cost in ((True, 6), (False, 12))
+        for low, high, mechanism in rows
+        for last, cost in ((True, 5), (False, 12))
     )
-
-
-#: To be put among the words of every server.
-ANSWERS_TOGETHER = (Answer(20, 10_000_000, Verdict.UNCLEAR, tagged=False, bits=10),)
 
 
 def done(low: int, high: int, cost: float = 0, *, tagged: bool = True) -> Answer:
@@ -185,15 +203,15 @@ def goes_on(low: int, high: int, cost: float = 0) -> Answer:
     return Answer(low, high, Verdict.CONTINUE, cost, tagged=False)
 
 
-def challenges(prefix: str) -> tuple[Answer, ...]:
-    """JSON that announces a refusal, as base64: `{"status":"401"}` is the shortest."""
-    base = len(prefix) + 2
-    rows = ((24, 36, 9), (40, 160, 0), (164, 400, 3))
-    return tuple(
-        Answer(base + low, base + high, Verdict.CHALLENGE, cost, tagged=False, base64=True) for low, high, cost in rows
-    )
-
-
-def ranges(verdict: Verdict, *table: tuple[int, int, int], tagged: bool = True) -> tuple[Answer, ...]:
+def ranges(verdict: Verdict, *rows: tuple[int, int, float], tagged: bool = True) -> tuple[Answer, ...]:
     """Answers from rows of (low, high, cost)."""
-    return tuple(Answer(low, high, verdict, cost, tagged) for low, high, cost in table)
+    return tuple(Answer(low, high, verdict, cost, tagged) for low, high, cost in rows)
+
+
+#: Behind commands that were sent together: which answer is whose can't be told from their sum. Where the words are known
+#: a single answer would have fitted.
+ANSWERS_TOGETHER = (
+    Answer(20, 200, Verdict.UNCLEAR, tagged=False, bits=7),
+    Answer(201, 10_000_000, Verdict.UNCLEAR, tagged=False, bits=10),
+)
+ANSWERS_TOGETHER_KNOWN = tuple(answer._replace(cost=6) for answer in ANSWERS_TOGETHER)

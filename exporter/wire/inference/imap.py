@@ -5,12 +5,13 @@ from dataclasses import replace
 from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
     ANSWERS_TOGETHER,
-    CHALLENGED,
     FRESH,
+    IDENTIFIED,
     LEFT,
+    LISTED,
     REFUSED,
     SESSION,
-    SIGNED_IN,
+    START,
     STUBBORN,
     TOGETHER,
     Grammar,
@@ -18,190 +19,150 @@ from exporter.wire.inference.grammar import (
     Size,
     Verdict,
     Words,
-    challenges,
     done,
+    farewell,
     goes_on,
+    line,
     mail,
     ranges,
+    stays,
     together,
 )
 from exporter.wire.inference.microsoft import IMAP as MICROSOFT
+from exporter.wire.inference.sasl import (
+    ANSWERS_TO_JUNK,
+    JUNK,
+    LONG_RESPONSE,
+    LONGEST,
+    STATES,
+    after_challenge,
+    again,
+    announces,
+    challenges,
+    continuations,
+    exchanges,
+    presents,
+)
 
-_PASSWORD, _TOKEN, _OTHER = Mechanism.PASSWORD, Mechanism.TOKEN, Mechanism.OTHER
-_START, _LISTED = "start", "listed"
-
-#: A token of 300 bytes makes an XOAUTH2 response of so many, as base64; passwords up to 200 stay at or below it.
-LONG_RESPONSE = 436
-#: How much the length of a token tells: nearly all have 1,000 to 3,000 bytes.
-TOKEN_BITS = 8.0
-#: The longest response that is looked at: a token of 4,000 bytes with room to spare.
-LONGEST = 12_000
+#: A tag's length, and how surprising it is: numbers have one or two, `A0001` five, MailKit's nine.
+_TAGS = {1: 0, 2: 0, 3: 1, 4: 0, 5: 0, 6: 1, 7: 3, 8: 2, 9: 1, 10: 3}
 
 
-def command(text: str) -> Size:
-    """A command of exactly these words: a tag, a space, the words, CRLF."""
+def _command(text: str) -> Size:
+    """Exactly these words, behind the tag: a space, the words, CRLF."""
     return Size(1 + len(text) + 2, 1 + len(text) + 2)
 
 
-def with_response(text: str, low: int, high: int) -> Size:
-    """A command with an initial response (RFC 4959) of `low` to `high` bytes, as base64."""
-    base = 1 + len(text) + 1 + 2
-    return Size(base + low, base + high, base64=True, bits=TOKEN_BITS if low >= LONG_RESPONSE else None)
-
-
-def response(low: int, high: int) -> Size:
-    """A response on a line of its own."""
-    return Size(2 + low, 2 + high, base64=True, tagged=False)
-
-
-#: A token's response on a line of its own.
-LONG_TOKEN = Size(2 + LONG_RESPONSE, 2 + LONGEST, base64=True, tagged=False, bits=TOKEN_BITS)
-
-
-def line(low: int, high: int) -> Size:
-    return Size(low, high, tagged=False)
-
-
-_LOGIN = 1 + len("LOGIN") + 1 + 1 + 2  # with the space between user and password
-
-
 #: NOOP and IDLE: no command is shorter.
-_SHORTEST = 1 + len("NOOP") + 2
+_SHORTEST = _command("NOOP").low
+_LOGIN = _command("LOGIN  ").low
+_USER_LITERAL, _PASSWORD_LITERAL = "user literal", "password literal"
 
 
-def _housekeeping(state: str, again: float) -> tuple[Move, ...]:
-    """What is asked without signing in; `again`: how surprising it is now to ask for what was told before."""
-    stays = {Verdict.DONE: state}
+def _housekeeping(state: str, *, again: float, identified: str = IDENTIFIED) -> tuple[Move, ...]:
+    """What is asked without signing in; `again`: how surprising it is to ask now for the capabilities."""
     return (
-        Move(size=command("CAPABILITY"), asks="capability", then=stays, cost=again),
-        Move(size=command("NOOP"), asks="noop", then=stays, cost=3),
-        Move(size=Size(9, 40), asks="id", then=stays, cost=3),
-        Move(size=Size(41, 200), asks="id", then=stays, cost=2),
-        Move(size=Size(201, 500), asks="id", then=stays, cost=5),
+        stays(state, _command("CAPABILITY"), "capability", cost=again),
+        stays(state, _command("NOOP"), "noop", cost=3),
+        stays(identified, Size(9, 40), "id", cost=3),
+        stays(identified, Size(41, 200), "id", cost=1),
+        stays(identified, Size(201, 500), "id", cost=5),
     )
 
 
 _CREDENTIALS = (
-    # LOGIN user password, also with LITERAL+, whose parts nobody waits for
+    # LOGIN user password, also with LITERAL+ (RFC 7888), whose parts nobody waits for
     *(
-        Move(size=Size(_LOGIN + low, _LOGIN + high), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=cost)
-        for low, high, cost in ((4, 10, 12), (11, 60, 0), (61, 110, 3), (111, 310, 5))
+        presents(Size(_LOGIN + low, _LOGIN + high), "login", Mechanism.PASSWORD, cost=cost)
+        for low, high, cost in ((4, 10, 12), (11, 60, 0), (61, 110, 5), (111, 310, 6))
     ),
     # a token where a password belongs: what it is called then is a matter of taste
-    Move(size=Size(_LOGIN + 431, _LOGIN + LONGEST, bits=TOKEN_BITS), asks="login", then=SIGNED_IN, mechanism=Mechanism.UNKNOWN, cost=8),
-    # LOGIN {n} and LOGIN user {n}
-    Move(size=Size(12, 14), asks="literal", then={Verdict.CONTINUE: "user literal"}, names=_PASSWORD, cost=2),
-    Move(size=Size(15, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD, cost=7),
-    # SASL, RFC 4616 PLAIN and the old LOGIN
-    Move(size=with_response("AUTHENTICATE PLAIN", 16, 448), asks="plain", then=SIGNED_IN, mechanism=_PASSWORD),
-    Move(size=command("AUTHENTICATE PLAIN"), asks="begin", names=_PASSWORD,
-         then={Verdict.CONTINUE: "password response", Verdict.REFUSED: REFUSED}),
-    Move(size=command("AUTHENTICATE LOGIN"), asks="begin login", names=_PASSWORD, then={Verdict.CONTINUE: "user response"}),
-    Move(size=with_response("AUTHENTICATE LOGIN", 4, 100), asks="begin login", names=_PASSWORD, cost=3,
-         then={Verdict.CONTINUE: "password response"}),
-    # tokens: XOAUTH2 and RFC 7628 OAUTHBEARER
-    Move(size=with_response("AUTHENTICATE XOAUTH2", LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN),
-    Move(size=with_response("AUTHENTICATE XOAUTH2", 64, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=10),
-    Move(size=command("AUTHENTICATE XOAUTH2"), asks="begin", names=_TOKEN,
-         then={Verdict.CONTINUE: "token response", Verdict.REFUSED: REFUSED}),
-    Move(size=with_response("AUTHENTICATE OAUTHBEARER", LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=1),
-    Move(size=command("AUTHENTICATE OAUTHBEARER"), asks="begin", names=_TOKEN, cost=1,
-         then={Verdict.CONTINUE: "token response", Verdict.REFUSED: REFUSED}),
-    # mechanisms with a challenge of the server's: neither a password nor a token passes
-    Move(size=command("AUTHENTICATE CRAM-MD5"), asks="begin other", names=_OTHER, cost=5, then={Verdict.CONTINUE: "other response"}),
-    Move(size=command("AUTHENTICATE DIGEST-MD5"), asks="begin other", names=_OTHER, cost=6, then={Verdict.CONTINUE: "other response"}),
-    Move(size=with_response("AUTHENTICATE SCRAM-SHA-1", 32, 160), asks="begin other", names=_OTHER, cost=5,
-         then={Verdict.CONTINUE: "other response"}),
-    Move(size=with_response("AUTHENTICATE SCRAM-SHA-256", 32, 160), asks="begin other", names=_OTHER, cost=5,
-         then={Verdict.CONTINUE: "other response"}),
-)  # fmt: skip
-
-_FAREWELL = Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True)
+    presents(Size(_LOGIN + 431, _LOGIN + LONGEST, bits=8), "login", Mechanism.UNKNOWN, cost=12),
+    # LOGIN {n}, LOGIN user {n}
+    announces(Size(_LOGIN + 2, _LOGIN + 4), "literal", Mechanism.PASSWORD, _USER_LITERAL, cost=2),
+    announces(Size(_LOGIN + 5, _LOGIN + 100), "literal", Mechanism.PASSWORD, _PASSWORD_LITERAL, cost=7),
+    *exchanges("AUTHENTICATE", tagged=True),
+)
+#: CAPABILITY and LOGIN and SELECT in one go.
+_AT_ONCE = ((30, LONG_RESPONSE, Mechanism.PASSWORD), (LONG_RESPONSE + 24, LONGEST, Mechanism.TOKEN))
+_FAREWELL = farewell(_command("LOGOUT"))
 
 
-def password_response(asks: str) -> tuple[Move, ...]:
-    """A password alone, or all of PLAIN; of less than 8 bytes it is hardly one."""
+def _illegal(state: str, *, cost: float) -> tuple[Move, ...]:
+    """Commands of a session where there is none."""
     return (
-        Move(size=response(12, 448), asks=asks, then=SIGNED_IN, mechanism=_PASSWORD),
-        Move(size=response(4, 8), asks=asks, then=SIGNED_IN, mechanism=_PASSWORD, cost=8),
+        stays(state, Size(6, 60, bits=4), "illegal", cost=cost),
+        stays(state, Size(61, 400, bits=9), "illegal", cost=cost),
     )
 
 
-def in_session(
-    then: str, *, long: float, last: bool = True, shortest: int = 3, tagged: bool = False
-) -> tuple[Move, ...]:
-    """Any command; `long`: how surprising one is that is as long as a token. `last`: it may be the client's last."""
-    return tuple(
-        Move(size=Size(low, high, tagged=tagged, bits=bits), asks="session", then={Verdict.DONE: then}, not_last=not last)
-        for low, high, bits in ((shortest, 60, 4), (61, 430, 7), (431, 10_000_000, long))
+def _in_session(state: str, *, long: float) -> tuple[Move, ...]:
+    """Any command; `long`: how surprising one is that is as long as a token."""
+    return (
+        stays(state, Size(3, 60, tagged=False, bits=4), "session"),
+        stays(state, Size(61, 430, tagged=False, bits=7), "session"),
+        stays(state, Size(431, 10_000_000, tagged=False, bits=long), "session"),
+        stays(state, _command("CAPABILITY"), "capability in session", cost=2),
+        stays(state, _command("NOOP"), "noop", cost=3),
+        stays(state, Size(41, 200), "id", cost=4),
     )
 
 
-_KNOWN_IN_SESSION = (
-    Move(size=command("CAPABILITY"), asks="capability in session", then={Verdict.DONE: SESSION}, cost=2),
-    Move(size=command("NOOP"), asks="noop", then={Verdict.DONE: SESSION}, cost=3),
-    Move(size=Size(41, 200), asks="id", then={Verdict.DONE: SESSION}, cost=4),
+#: The first command of a session: nobody sends mail before having chosen a folder.
+_FIRST = (
+    *(replace(move, not_last=True) for move in _in_session(SESSION, long=15)),
+    stays(SESSION, Size(_SHORTEST, 430, bits=8), "session", last=True),
+    replace(_FAREWELL, cost=5),
 )
 
-
-def again(moves: tuple[Move, ...]) -> tuple[Move, ...]:
-    """Moves of who was refused before: not everybody tries once more."""
-    return tuple(replace(move, cost=move.cost + 2) for move in moves)
-
-
-def _illegal(cost: float) -> tuple[Move, ...]:
-    """Commands of a session where there is none."""
-    return tuple(
-        Move(size=Size(low, high, bits=bits), asks="illegal", then={Verdict.DONE: STUBBORN}, cost=cost)
-        for low, high, bits in ((6, 60, 4), (61, 400, 9))
-    )
-
-
-#: CAPABILITY and LOGIN and SELECT, USER and PASS and STAT.
-_TOGETHER = together((30, LONG_RESPONSE, _PASSWORD), (LONG_RESPONSE + 24, LONGEST, _TOKEN))
-
 MOVES: dict[str, tuple[Move, ...]] = {
-    _START: (*_housekeeping(_LISTED, 0), *_CREDENTIALS, *_TOGETHER, _FAREWELL),
-    _LISTED: (*_housekeeping(_LISTED, 5), *_CREDENTIALS, *_TOGETHER, replace(_FAREWELL, cost=3),
-              Move(size=Size(6, 400, bits=4), asks="illegal", then={Verdict.DONE: _LISTED}, cost=14)),
-    "user literal": (Move(size=line(5, 110), asks="literal", then={Verdict.CONTINUE: "password literal"}, names=_PASSWORD),
-                     Move(size=line(14, 330), asks="login", then=SIGNED_IN, mechanism=_PASSWORD, cost=3)),
-    "password literal": (Move(size=line(3, 210), asks="login", then=SIGNED_IN, mechanism=_PASSWORD),),
-    "user response": (Move(size=response(4, 60), asks="begin login", then={Verdict.CONTINUE: "password response"}, names=_PASSWORD),),
-    "password response": password_response("plain"),
-    "token response": (Move(size=response(24, LONG_RESPONSE - 4), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=6),
-                       Move(size=LONG_TOKEN, asks="token", then=SIGNED_IN, mechanism=_TOKEN),
-                       Move(size=line(LONG_RESPONSE, LONGEST), asks="token", then=SIGNED_IN, mechanism=_TOKEN, cost=4)),
-    "other response": (Move(size=response(16, 600), asks="plain", then=SIGNED_IN, mechanism=_OTHER),
-                       Move(size=response(16, 600), asks="begin other", names=_OTHER, then={Verdict.CONTINUE: "other response"}),
-                       Move(size=line(2, 2), asks="plain", then=SIGNED_IN, mechanism=_OTHER, cost=2)),
-    CHALLENGED: (Move(size=line(1, 8), asks="after challenge", then={Verdict.REFUSED: REFUSED}),
-                 Move(size=line(9, LONGEST), asks="after challenge", then={Verdict.REFUSED: REFUSED}, cost=3)),
-    REFUSED: (*_housekeeping(REFUSED, 5), *again(_CREDENTIALS), _FAREWELL, *_illegal(4)),
-    STUBBORN: (*again(_CREDENTIALS), _FAREWELL, *_illegal(1)),
-    FRESH: (*in_session(SESSION, long=15, last=False, shortest=_SHORTEST, tagged=True), *_KNOWN_IN_SESSION,
-            Move(size=Size(_SHORTEST, 430, bits=8), asks="session", then={Verdict.DONE: SESSION}, last=True),
-            Move(size=command("LOGOUT"), asks="logout", then={Verdict.DONE: LEFT}, last=True, cost=5)),
-    SESSION: (*in_session(SESSION, long=11), *_KNOWN_IN_SESSION, _FAREWELL),
+    START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *together(*_AT_ONCE), _FAREWELL),
+    LISTED: (
+        *_housekeeping(LISTED, again=5),
+        *_CREDENTIALS,
+        *together(*_AT_ONCE, late=5),
+        *_illegal(LISTED, cost=14),
+        replace(_FAREWELL, cost=3),
+    ),
+    IDENTIFIED: (
+        *_housekeeping(IDENTIFIED, again=3),
+        *_CREDENTIALS,
+        replace(_FAREWELL, cost=8),
+    ),
+    _USER_LITERAL: (
+        announces(line(5, 110), "literal", Mechanism.PASSWORD, _PASSWORD_LITERAL),
+        presents(line(14, 330), "login", Mechanism.PASSWORD, cost=3),
+    ),
+    _PASSWORD_LITERAL: (presents(line(3, 210), "login", Mechanism.PASSWORD),),
+    **STATES,
+    REFUSED: (
+        JUNK,
+        *_housekeeping(REFUSED, again=5, identified=REFUSED),
+        *again(_CREDENTIALS),
+        *_illegal(STUBBORN, cost=4),
+        _FAREWELL,
+    ),
+    STUBBORN: (*again(_CREDENTIALS), *_illegal(STUBBORN, cost=1), _FAREWELL),
+    FRESH: _FIRST,
+    SESSION: (*_in_session(SESSION, long=11), _FAREWELL),
+    TOGETHER: _in_session(TOGETHER, long=11),
     LEFT: (),
-    TOGETHER: in_session(TOGETHER, long=11),
-}  # fmt: skip
+}
 
-_CHALLENGE = challenges("+ ")
 #: A refusal says what failed ("NO LOGIN failed", RFC 3501 6.2.3): it is hardly shorter than that.
 _REFUSED = ranges(
     Verdict.REFUSED,
-    (9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 70, 1), (71, 99, 5), (100, 180, 10), (181, 400, 14),
-)  # fmt: skip
+    *((9, 15, 13), (16, 17, 9), (18, 19, 0), (20, 70, 1), (71, 99, 5), (100, 140, 10), (141, 400, 15)),
+)
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(
     Verdict.ACCEPTED,
-    (6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 40, 4), (41, 99, 6),
-    (100, 600, 0), (601, 1_500, 1), (1_501, 4_000, 5),
-)  # fmt: skip
+    *((6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 40, 4), (41, 99, 6)),
+    *((100, 600, 0), (601, 1_500, 1), (1_501, 4_000, 5)),
+)
 
 GENERIC: Words = {
-    "together": ANSWERS_TOGETHER,
+    "junk": ANSWERS_TO_JUNK,
     "capability": (done(40, 1_500),),
     "capability in session": (done(40, 1_500),),
     "noop": (done(8, 80),),
@@ -209,20 +170,13 @@ GENERIC: Words = {
     "logout": (done(15, 250),),
     "illegal": (done(8, 60), done(61, 90, 6)),
     "literal": (goes_on(3, 40), goes_on(41, 70, 3)),
-    "begin": (goes_on(3, 4), goes_on(5, 6, 4), *ranges(Verdict.REFUSED, (10, 120, 5))),
-    "begin login": (goes_on(16, 16), goes_on(3, 30, 5)),
-    "begin other": (goes_on(24, 400), goes_on(3, 4, 3)),
+    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 5))),
     "login": (*_ACCEPTED, *_REFUSED),
-    "plain": (*_ACCEPTED, *_REFUSED),
-    "token": (*_ACCEPTED, *_REFUSED, *_CHALLENGE),
-    "after challenge": ranges(Verdict.REFUSED, (9, 24, 2), (25, 80, 0), (81, 200, 3)),
-    "session": (mail(0, 39, 9), mail(40, 69, 9), mail(70, 10_000_000, 6)),
+    "password": (*_ACCEPTED, *_REFUSED),
+    "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
+    "after challenge": after_challenge(tagged=True),
+    "together": ANSWERS_TOGETHER,
+    "session": (mail(0, 69, 9), mail(70, 10_000_000, 6)),
 }
 
-IMAP = Grammar(
-    start=_START,
-    moves=MOVES,
-    generic=GENERIC,
-    microsoft=MICROSOFT,
-    tags={1: 0, 2: 0, 3: 1, 4: 0, 5: 0, 6: 1, 7: 3, 8: 2, 9: 1, 10: 3},
-)
+IMAP = Grammar(moves=MOVES, generic=GENERIC, microsoft=MICROSOFT, tags=_TAGS)

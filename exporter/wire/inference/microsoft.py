@@ -4,13 +4,13 @@ They are used where the server is known to be Microsoft's. A size that isn't her
 to have changed, and the shapes that all servers share decide.
 """
 
-from exporter.wire.inference.grammar import ANSWERS_TOGETHER, Answer, Verdict, Words, done, goes_on, mail, ranges
+from exporter.wire.inference.grammar import ANSWERS_TOGETHER_KNOWN, Answer, Verdict, Words, done, goes_on, mail, ranges
 
 _ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 _BYE = len("* BYE Connection closed. 14\r\n")
 _SIGNING_OFF = len("* BYE Microsoft Exchange Server IMAP4 server signing off.\r\n")
 #: Where a range of sizes allows several: being throttled, or without an answer, is rarer than being refused.
-_SELDOM = {Verdict.THROTTLED: 8, Verdict.UNAVAILABLE: 8}
+_SELDOM = {Verdict.THROTTLED: 6.5, Verdict.UNAVAILABLE: 8}
 #: No mailbox takes a password on IMAP or POP since 2024 (facts 8).
 _HISTORIC = 3
 #: A refusal with a farewell behind it is rarer than one without.
@@ -30,8 +30,9 @@ def _imap(verdict: Verdict, text: str, *, spread: int = 0, cost: float = 0) -> t
     """A tagged reply, alone or with a farewell behind it; `spread`: digits that it may have more."""
     size = _tagged(text)
     cost += _SELDOM.get(verdict, 0)
+    farewell_cost = 0 if verdict is Verdict.THROTTLED else _WITH_FAREWELL
     return tuple(
-        Answer(size + farewell, size + farewell + spread, verdict, cost + (_WITH_FAREWELL if farewell else 0))
+        Answer(size + farewell, size + farewell + spread, verdict, cost + (farewell_cost if farewell else 0))
         for farewell in (0, _BYE, _SIGNING_OFF)
     )
 
@@ -63,7 +64,10 @@ _SIGNED_IN = (
     "SASL-IR UIDPLUS MOVE ID UNSELECT CLIENTACCESSRULES CLIENTNETWORKPRESENCELOCATION BACKENDAUTHENTICATE CHILDREN IDLE"
     " NAMESPACE LITERAL+"
 )
-_CAPABILITIES_SIGNED_IN = tuple(f"IMAP4 IMAP4rev1 {each} {_SIGNED_IN}" for each in ("AUTH=PLAIN AUTH=XOAUTH2", "AUTH=XOAUTH2"))
+_CAPABILITIES_SIGNED_IN = (
+    f"IMAP4 IMAP4rev1 AUTH=PLAIN AUTH=XOAUTH2 {_SIGNED_IN}",
+    f"IMAP4 IMAP4rev1 AUTH=XOAUTH2 {_SIGNED_IN}",
+)
 
 
 def _capability(text: str, cost: float = 0) -> Answer:
@@ -77,7 +81,8 @@ _LOGOUT = _SIGNING_OFF + _tagged("OK LOGOUT completed.")
 _SESSION = (mail(0, 69, 7), mail(70, 10_000_000, 6))
 
 IMAP: Words = {
-    "together": ANSWERS_TOGETHER,
+    "together": ANSWERS_TOGETHER_KNOWN,
+    "junk": (done(5, 80, tagged=False),),
     "capability": tuple(_capability(each) for each in _CAPABILITIES),
     "capability in session": (
         *(_capability(each) for each in _CAPABILITIES_SIGNED_IN),
@@ -90,10 +95,10 @@ IMAP: Words = {
     "literal": (goes_on(3, 4), goes_on(5, 60, 2)),
     "begin": (goes_on(3, 4), *_imap(_REFUSED, "BAD Command Argument Error. 12"), *_BASIC_DISABLED,
               *_imap(_REFUSED, "NO AUTHENTICATE failed.")),
-    "begin login": (goes_on(3, 16),),
-    "begin other": (),
+    "prompt": (goes_on(3, 16),),
+    "challenge": (),
     "login": (*_imap(_ACCEPTED, "OK LOGIN completed.", cost=_HISTORIC), *_imap(_REFUSED, "NO LOGIN failed."), *_BASIC_DISABLED, *_ANYWHERE),
-    "plain": _PLAIN,
+    "password": _PLAIN,
     "token": _TOKEN,
     "after challenge": (),
     "session": _SESSION,
@@ -129,24 +134,32 @@ _POP_PASSWORD = (
 )
 
 POP: Words = {
-    "together": ANSWERS_TOGETHER,
+    "together": ANSWERS_TOGETHER_KNOWN,
+    "junk": (done(5, 80, tagged=False),),
     "capability": (done(30, 70, tagged=False),),
     "mechanisms": (done(5, 60, tagged=False),),
     "logout": (done(*(_line("+OK Microsoft Exchange Server POP3 server signing off."),) * 2, tagged=False),),
     "illegal": (done(_POP_STATE, _POP_STATE, tagged=False), done(_POP_PROTOCOL, _POP_CLOSED, 1, tagged=False)),
     "user": (goes_on(5, 5),),
     "begin": (goes_on(3, 4), *_POP_ANYWHERE),
-    "begin login": (),
-    "begin other": (),
-    "password": _POP_PASSWORD,
-    "plain": (*_POP_PASSWORD, *_POP_TOKEN),
+    "prompt": (),
+    "challenge": (),
+    "login": _POP_PASSWORD,
+    "password": (*_POP_PASSWORD, *_POP_TOKEN),
     "token": _POP_TOKEN,
     "after challenge": (),
     "session": _SESSION,
 }
 
-#: A mailbox server's name in brackets, `BL1P223CA0005.NAMP223.PROD.OUTLOOK.COM`, is so long.
-_HOST = (34, 46)
+#: A mailbox server's name in brackets, `BL1P223CA0005.NAMP223.PROD.OUTLOOK.COM`, is so long where the banner wasn't seen.
+_ANY_HOST = (34, 46)
+#: It is longer than the banner's `BL1P223CA0005.outlook.office365.com` by so much.
+_LONGER = (2, 5)
+#: The banner without that name, as long and as short as its date is, and what stands behind it since 2024.
+_BANNER = len("220  Microsoft ESMTP MAIL Service ready at Wed, 19 Nov 2025 22:49:55 +0000\r\n")
+_SESSION_ID = len(" [08DCE8B62813AB2B]")
+#: Names are so long at most; a banner that seems to have a longer one has a session id.
+_LONGEST_NAME = 45
 #: With the time and session id that stand behind it since 2024.
 _STAMP = len(" 2026-11-25T02:08:00.123Z 08DCE8B62813AB2B")
 _SENTENCES = (
@@ -167,28 +180,49 @@ _SENTENCES = (
 _NOT_SUPPORTED = "550 5.7.30 Basic authentication is not supported for Client Submission."
 
 
-def _smtp(verdict: Verdict, text: str, *, stamp: int, cost: int = 0) -> Answer:
-    """A reply with a bracket behind it; the name in it has a length that varies."""
+def _smtp(verdict: Verdict, text: str, host: tuple[int, int], *, stamp: int = 0, cost: float = 0) -> Answer:
+    """A reply with a bracket behind it, in which stands a name of a length between the two of `host`."""
     base = len(text) + len(" []") + stamp + 2
-    high = base + _HOST[1] + (1 if "Tenant" in text else 0)  # "Mailbox" is longer
-    return Answer(base + _HOST[0], high, verdict, cost + _SELDOM.get(verdict, 0), tagged=False)
+    high = base + host[1] + (1 if "Tenant" in text else 0)  # "Mailbox" is longer
+    return Answer(base + host[0], high, verdict, cost + _SELDOM.get(verdict, 0), tagged=False)
 
 
-_SMTP_REFUSED = (
-    *(_smtp(_REFUSED, text, stamp=_STAMP) for text in _SENTENCES),
-    *(_smtp(_REFUSED, text, stamp=0, cost=1) for text in _SENTENCES),
-    Answer(_line(_NOT_SUPPORTED), _line(_NOT_SUPPORTED), _REFUSED, tagged=False),
-    _smtp(Verdict.UNAVAILABLE, "451 4.7.0 Temporary server error. Please try again later. PRX4", stamp=0),
-    Answer(*(_line("454 4.7.0 Temporary authentication failure"),) * 2, Verdict.UNAVAILABLE, 8, tagged=False),
-    _smtp(Verdict.THROTTLED, "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", stamp=len("Hostname=")),
-    _smtp(Verdict.UNAVAILABLE, "421 4.3.2 Service not active", stamp=0),
-)
-_SMTP_ANSWER = (
-    Answer(*(_line("235 2.7.0 Authentication successful"),) * 2, _ACCEPTED, tagged=False),
-    *_SMTP_REFUSED,
-)
+def _exactly(verdict: Verdict, text: str) -> Answer:
+    return Answer(_line(text), _line(text), verdict, _SELDOM.get(verdict, 0), tagged=False)
 
-SMTP: Words = {
+
+def _smtp_answers(host: tuple[int, int]) -> tuple[Answer, ...]:
+    return (
+        _exactly(_ACCEPTED, "235 2.7.0 Authentication successful"),
+        *(_smtp(_REFUSED, text, host, stamp=_STAMP) for text in _SENTENCES),
+        *(_smtp(_REFUSED, text, host, cost=1) for text in _SENTENCES),
+        _exactly(_REFUSED, _NOT_SUPPORTED),
+        _smtp(Verdict.UNAVAILABLE, "451 4.7.0 Temporary server error. Please try again later. PRX4", host),
+        _exactly(Verdict.UNAVAILABLE, "454 4.7.0 Temporary authentication failure"),
+        _smtp(
+            Verdict.THROTTLED,
+            "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded",
+            host,
+            stamp=len("Hostname="),
+        ),
+        _smtp(Verdict.UNAVAILABLE, "421 4.3.2 Service not active", host),
+    )
+
+
+def smtp_words(banner_length: int | None) -> Words:
+    """SMTP's, with the name in brackets as long as the banner (its bytes, CRLF included) lets it be."""
+    host = _ANY_HOST
+    if banner_length is not None:
+        name = banner_length - _BANNER
+        name -= _SESSION_ID if name > _LONGEST_NAME else 0
+        host = name + _LONGER[0], name + 1 + _LONGER[1]  # the date's day may have one digit
+    answers = _smtp_answers(host)
+    return {**_SMTP, "password": answers, "token": answers}
+
+
+_SMTP: Words = {
+    "together": ANSWERS_TOGETHER_KNOWN,
+    "junk": (done(5, 80, tagged=False),),
     "hello": (done(180, 280, tagged=False),),
     "noop": (done(_line("250 2.0.0 OK"), _line("250 2.0.0 Resetting"), tagged=False),),
     "logout": (done(*(_line("221 2.0.0 Service closing transmission channel"),) * 2, tagged=False),),
@@ -197,8 +231,6 @@ SMTP: Words = {
     "begin": (goes_on(5, 6), *ranges(_REFUSED, (80, 150, 0), tagged=False)),
     "prompt": (goes_on(18, 18), *ranges(_REFUSED, (80, 150, 0), tagged=False)),
     "challenge": (),
-    "password": _SMTP_ANSWER,
-    "token": _SMTP_ANSWER,
     "after challenge": (),
     "session": _SESSION,
 }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from exporter.vocabulary import AuthOutcome, Mechanism
 from exporter.wire.inference.bursts import Turn
-from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, Grammar, Move, Size, Verdict, Words
+from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, START, Grammar, Move, Size, Verdict, Words
 from exporter.wire.inference.overhead import Length
 from exporter.wire.trace import TraceEnd
 
@@ -25,11 +25,11 @@ _MOST = 256
 _FIRST_GROWTH = 8
 _GROWTH_COST = 2
 #: A known Microsoft server that says none of its known words.
-_CHANGED_WORDS = 4
+_CHANGED_WORDS = 9
 _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
-_PONDERED, _PONDERED_MAIL = 6, 2
+_PONDERED, _PONDERED_MAIL = 6, 4
 #: What is answered at once is waited for.
 _UNAWAITED = 4
 #: These are a line, which comes in one record.
@@ -41,7 +41,7 @@ _LATE_ACCEPTANCE = 2
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
 UNCLEAR = "unclear"
-_UNCLEAR_COST, _STILL_UNCLEAR = 34, 16
+_UNCLEAR_COST, _STILL_UNCLEAR = 42, 16
 
 _OUTCOMES = {
     Verdict.ACCEPTED: AuthOutcome.ACCEPTED,
@@ -82,7 +82,7 @@ def begin(grammar: Grammar, *, microsoft: bool) -> Readings:
     """Everything is possible yet."""
     whose = {_MICROSOFT: 0, _OTHER: _CHANGED_WORDS} if microsoft else {_OTHER: 0}
     return {
-        Reading(grammar.start, tag, words): cost + tag_cost
+        Reading(START, tag, words): cost + tag_cost
         for tag, tag_cost in grammar.tags.items()
         for words, cost in whose.items()
     }

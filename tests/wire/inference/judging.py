@@ -27,8 +27,9 @@ def truth(session: Session) -> Attempt:
 
 
 def told(session: Session) -> Attempt:
+    """Where the client said nothing there is nothing to judge: that is as good as to say that it tried nothing."""
     found = infer(session.trace)
-    return Attempt(found[-1].mechanism, found[-1].outcome) if found else Attempt(Mechanism.UNKNOWN, AuthOutcome.UNKNOWN)
+    return Attempt(found[-1].mechanism, found[-1].outcome) if found else ABANDONED
 
 
 def mark(said: Attempt, true: Attempt) -> Mark:
