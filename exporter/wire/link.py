@@ -46,6 +46,7 @@ class InspectorLink:
         self._retry: asyncio.TimerHandle | None = None
         self._problems: dict[str, str | None] = {}
         self._told_why = ""
+        self._runs: dict[int, str] = {}
 
     def attach(self, loop: asyncio.AbstractEventLoop, changed: Callable[[], None]) -> None:
         """From now on it is heard on this loop. `changed`: called when it came, went, or reads other interfaces."""
@@ -152,8 +153,9 @@ class InspectorLink:
             case Kind.DOWN:
                 self._log.warning("inspector's worker ended", worker=message.worker, reason=message.content)
                 self._changed()
-            case Kind.HELLO:
+            case Kind.HELLO if self._runs.get(message.worker) != message.content[0]:
                 self._told_why = ""
+                self._runs[message.worker] = message.content[0]
                 self._log.info("inspector up", worker=message.worker, system_calls=message.content[1])
                 self._changed()
 

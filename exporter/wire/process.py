@@ -20,7 +20,7 @@ from exporter.capabilities import die_with_parent
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface
 from exporter.wire.live import InspectorConfig
-from exporter.wire.sandbox import keep_only_raw
+from exporter.wire.sandbox import call_process, keep_only_raw
 from exporter.wire.worker import live
 
 #: How long a worker that ended waits to be started again, seconds: doubled up to the last, until one lives so long.
@@ -251,6 +251,7 @@ def _live_as_keeper(
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the service decides
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, _stop_by_signal)
+        call_process("oae-keeper")
         keep_only_raw()
         die_with_parent(signal.SIGTERM, parent)
         channel.setblocking(False)

@@ -24,7 +24,14 @@ NOBODY = 65_534
 MAX_MEMORY, MAX_DESCRIPTORS = 512 << 20, 64
 CAP_NET_RAW = 13
 
-_PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 8, 22, 24, 38, 47
+_PR_SET_KEEPCAPS, _PR_SET_NAME, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = (
+    8,
+    15,
+    22,
+    24,
+    38,
+    47,
+)
 _PR_CAP_AMBIENT_CLEAR_ALL, _SECCOMP_MODE_FILTER = 4, 2
 _CAPABILITY_VERSION_3, _LAST_CAPABILITY = 0x2008_0522, 63
 _ALLOW, _REFUSE, _KILL = 0x7FFF_0000, 0x0005_0001, 0x8000_0000  # refused is EPERM
@@ -92,6 +99,11 @@ def keep_only_raw(*, keep_raw: bool = True) -> None:
     _become_nobody()
     _keep_capabilities([CAP_NET_RAW] if keep_raw else [])
     forbid_core_dumps()
+
+
+def call_process(name: str) -> None:
+    """What ps and top show of it, 15 characters; /proc/self/comm isn't ours to write any more by then."""
+    _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
 
 
 def may_read_packets() -> bool:

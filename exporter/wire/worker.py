@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
@@ -22,7 +21,7 @@ from exporter.wire.interface_state import Interface
 from exporter.wire.live import Inspection, InspectorConfig
 from exporter.wire.outbox import Outbox
 from exporter.wire.privacy import Privacy
-from exporter.wire.sandbox import enter
+from exporter.wire.sandbox import call_process, enter, keep_only_raw
 from exporter.wire.trace import Record, Trace, TraceEnd
 
 #: Counts and everything that rests on time are looked after so often, seconds.
@@ -161,6 +160,17 @@ class Worker:
         return found
 
 
+def fork_worker(config: InspectorConfig, interfaces: Iterable[Interface]) -> tuple[socket.socket, int]:
+    """Forks a worker alone, which tells every connection: our end of its channel, and its pid."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        live(config, theirs, interfaces, parent, all_told=True)
+    theirs.close()
+    return ours, pid
+
+
 def live(
     config: InspectorConfig, channel: socket.socket, interfaces: Iterable[Interface], parent: int, *, all_told: bool
 ) -> NoReturn:
@@ -171,8 +181,9 @@ def live(
         _begin(config, channel)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
         signal.signal(signal.SIGTERM, worker.stop)
+        keep_only_raw()
+        die_with_parent(signal.SIGKILL, parent)  # behind the change of identity, which clears it
         sandbox = enter(keep_raw=True)
-        die_with_parent(signal.SIGKILL, parent)
         worker.begin(sandbox.value, interfaces)
         try:
             worker.serve()
@@ -198,7 +209,7 @@ def _begin(config: InspectorConfig, channel: socket.socket) -> None:
                 os.close(descriptor)
             except OSError:  # the listing's own
                 pass
-    Path("/proc/self/comm").write_text("oae-inspector")
+    call_process(f"oae-inspect/{config.worker}")
     warm_up()
     gc.collect()
     gc.freeze()  # what was before us never becomes garbage
