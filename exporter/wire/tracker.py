@@ -288,6 +288,7 @@ class Tracker:
         if self._table.full():
             self._give_up()
         flow = Flow(client, server, time, segment.vlan if vlan is None else (vlan, *segment.vlan), interface)
+        flow.filtered = self.config.filtered
         if begins and from_client:
             flow.syn = time
         if not begins:
