@@ -1,8 +1,11 @@
 """The inspector's work: packets of its interfaces into trackers, what they tell into counts and messages.
 
 One loop, one thread, no clock but the arguments' and the packets' own. Each interface has a tracker of its own, for the
-same connection passes the inside and the outside. The kernel's filter is made anew when DNS answers or hellos taught
-new addresses, so that their first replies pass it too.
+same connection passes the inside and the outside.
+
+What any web server sends behind its handshake passes the kernel's filter as long as there is little of it: so the first
+reply of a server that nobody knew a moment ago is seen too. Where there is much, only what known servers send: those
+whose addresses DNS answers or hellos taught.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,6 +28,8 @@ from exporter.wire.tracker_config import TrackerConfig
 SECOND = 1_000_000_000
 #: How often an interface that can't be opened is tried again, seconds; where the right is missing there is no hurry.
 RETRY, RETRY_FORBIDDEN = 1.0, 30.0
+#: Packets a second from which on only known servers' records pass; for how long then at least, seconds.
+BUSY, BUSY_SECONDS = 2_000.0, 60.0
 #: A signed-in connection that said nothing for so long is looked at, and how often that is done, nanoseconds.
 QUIET, QUIET_EVERY = 30 * SECOND, 5 * SECOND
 #: Packets in the ring may be this much older than the clock, nanoseconds.
@@ -65,6 +70,8 @@ class Watched:
         self._config = config
         self._known: list[bytes] = []
         self._retry_at = 0.0
+        self._busy_until = 0.0
+        self._counted: tuple[float, int] | None = None  # when, and what `packets` were then
 
     @property
     def state(self) -> InterfaceState:
@@ -99,8 +106,8 @@ class Watched:
             self.tracker.packets(self.capture.packets())
 
     def follow_servers(self) -> None:
-        """The kernel's filter lets pass what servers send whose addresses were learned."""
-        if self.capture is None or self._config.everything:
+        """Where much passes, the kernel's filter has to know the servers whose records are to pass."""
+        if self.capture is None or self._config.everything or not self._busy_until:
             return
         latest = self.tracker.known_addresses(sum(MAX_KNOWN.values()))
         if set(latest) != set(self._known):
@@ -114,6 +121,21 @@ class Watched:
             self.packets += statistics.packets - statistics.dropped
             self.dropped += statistics.dropped
 
+    def adapt(self, now: float) -> None:
+        """Narrows the filter where much passes, and widens it again. `now`: seconds, as for `look_after`."""
+        before, self._counted = self._counted, (now, self.packets + self.dropped)
+        if self.capture is None or self._config.everything or before is None or now <= before[0]:
+            return
+        busy = (self.packets + self.dropped - before[1]) / (now - before[0]) > BUSY
+        was_busy = bool(self._busy_until)
+        if busy:
+            self._busy_until = now + BUSY_SECONDS
+        elif now >= self._busy_until:
+            self._busy_until = 0.0
+        if bool(self._busy_until) != was_busy:
+            self._known = self.tracker.known_addresses(sum(MAX_KNOWN.values()))
+            self.capture.refilter()
+
     def close(self) -> None:
         """Idempotent."""
         if self.capture is not None:
@@ -122,19 +144,19 @@ class Watched:
             self.capture = None
 
     def _filter(self, link: Link, loopback: bool) -> tuple[Instruction, ...]:
-        return packet_filter(filter_spec(self._config, self._known, link, loopback))
+        known = self._known if self._busy_until else None
+        return packet_filter(filter_spec(self._config, known, link, loopback))
 
 
 def filter_spec(
-    config: InspectorConfig, addresses: Iterable[bytes] = (), link: Link = Link.ETHERNET, loopback: bool = False
+    config: InspectorConfig, addresses: Iterable[bytes] | None, link: Link = Link.ETHERNET, loopback: bool = False
 ) -> FilterSpec:
-    """Which packets the kernel shows us. `addresses`: of servers, learned, packed, the latest first."""
+    """Which packets the kernel shows us. `addresses`: of servers, learned, packed, the latest first; None: any's."""
     mail, web, plain = ports_of(config.targets.values())
-    known = (*config.servers, *EXCHANGE_NETWORKS, *map(ip_network, addresses))
+    known = None if addresses is None else (*config.servers, *EXCHANGE_NETWORKS, *map(ip_network, addresses))
     return FilterSpec(
-        mail=mail, web=web, plain=plain, known=None if config.everything else known, anywhere=config.everything,
-        link=link, skip_outgoing=loopback,
-    )  # fmt: skip
+        mail=mail, web=web, plain=plain, known=known, anywhere=config.everything, link=link, skip_outgoing=loopback
+    )
 
 
 class Inspection:
@@ -177,6 +199,7 @@ class Inspection:
             if quiet:
                 watched.tracker.settle_quiet(QUIET, QUIET_EVERY)
             watched.count()
+            watched.adapt(monotonic)
             self._count_interface(watched)
         self._settled = now if quiet else self._settled
         return any(changed)
