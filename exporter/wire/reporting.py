@@ -1,6 +1,7 @@
 """What is told of a connection, to whom, and when."""
 
 from collections.abc import Callable
+from typing import Final
 
 from exporter.catalogue import STARTTLS_PORTS
 from exporter.observations import Connection
@@ -15,10 +16,10 @@ from exporter.wire.tracker_config import TrackerConfig
 
 #: Ports of TLS from the first byte (IANA): connections to them are told even when no hello was seen.
 TLS_PORTS = frozenset({443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 5061, 5223, 8443})
-WANTED_PORTS = TLS_PORTS | STARTTLS_PORTS
+WANTED_PORTS: Final = TLS_PORTS | STARTTLS_PORTS
 #: Outcomes of plain HTTP that say something; what else happens there isn't TLS.
 _UNREACHED = frozenset({ConnectionOutcome.NO_ANSWER, ConnectionOutcome.REFUSED, ConnectionOutcome.UNREACHABLE})
-_HTTP = 80
+_HTTP: Final = 80
 
 Callback = Callable[[Connection], None]
 

@@ -4,12 +4,13 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice
+from typing import Final
 
 from exporter.catalogue import Target
 from exporter.vocabulary import ClientFamily, Protocol
 
 #: Addresses that DNS answers or server names taught.
-MAX_NAMES = 4_096
+MAX_NAMES: Final = 4_096
 
 #: Where Exchange Online's mail hosts live (endpoint list of 2026-08-14, ids 1, 2, 9, 10; facts 8): for hellos without a
 #: name whose address no DNS answer told. Sign-in hosts have no published networks.
