@@ -106,6 +106,7 @@ class Flow:
         "closed_at",
         "closing",
         "decided",
+        "filtered",
         "first_reply",
         "gap",
         "interface",
@@ -144,6 +145,7 @@ class Flow:
         self.client.peer, self.server.peer = self.server, self.client
         self.syn: int | None = None  # time of the first
         self.syn_ack: int | None = None
+        self.filtered = False  # the capture lacks segments on purpose
         self.answered = False  # the server said something, or the client went on as if
         self.named = False  # its hello was looked at
         self.retransmissions = 0

@@ -38,7 +38,8 @@ _BY_SILENCE = frozenset(
 def outcome_of(flow: Flow, now: int, *, filtered: bool = False) -> ConnectionOutcome:
     """The furthest point reached by `now`, nanoseconds. `filtered`: the capture lacks segments on purpose."""
     outcome = _furthest(flow, now)
-    if outcome in _UNLESS_UNSEEN and not filtered and _has_unseen(flow) and not _is_certain(flow, outcome):
+    has_holes = flow.syn is None if filtered else _has_unseen(flow)
+    if outcome in _UNLESS_UNSEEN and has_holes and not _is_certain(flow, outcome):
         return ConnectionOutcome.INCOMPLETE
     return outcome
 

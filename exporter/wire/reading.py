@@ -221,6 +221,9 @@ def _records(half: Half, chunk: bytes | bytearray, time: int) -> None:
             if clear and size - position < MAX_REASSEMBLY:
                 break
             half.opened = None if clear else (kind, length, begun)
+            if half.opened is not None and half.flow.filtered:  # its end may be one of the segments that never come
+                half.opened = None
+                tls.record(half.from_client, kind, length, None, begun, time)
         if end <= size or clear:
             body = bytes(data[position + RECORD_HEADER : end]) if clear else None
             tls.record(half.from_client, kind, length, body, begun, time)

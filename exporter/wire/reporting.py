@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.catalogue import STARTTLS_PORTS
 from exporter.observations import Connection
-from exporter.vocabulary import ConnectionOutcome
+from exporter.vocabulary import AuthOutcome, ConnectionOutcome
 from exporter.wire.attempts import Attempts, failed
 from exporter.wire.flow import Flow
 from exporter.wire.observe import connection_of, goal_of, read_replies, server_name, sign_ins_of
@@ -70,6 +70,13 @@ class Reporter:
         flow.settled = True
         if flow.sign_ins and self._signed_in is not None and self._is_wanted(flow, ConnectionOutcome.ESTABLISHED):
             self._signed_in(self._observe(flow, ConnectionOutcome.ESTABLISHED))
+
+    def settle_if_accepted(self, flow: Flow, now: int) -> None:
+        """Settles a connection that goes on, where its client is signed in."""
+        target = self.target(flow)
+        sign_ins = sign_ins_of(flow, now, self._targets.get(target) if target else None)
+        if sign_ins and sign_ins[-1].outcome is AuthOutcome.ACCEPTED:
+            self.settle(flow, now)
 
     def over(self, flow: Flow, now: int) -> None:
         """It ended, or the capture did."""

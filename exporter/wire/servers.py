@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import islice
 from typing import Final
 
 from exporter.catalogue import Target
@@ -59,6 +60,10 @@ class Servers:
         self._hosts.move_to_end(address)
         if len(self._hosts) > MAX_NAMES:
             self._hosts.popitem(last=False)
+
+    def latest_addresses(self, count: int) -> list[bytes]:
+        """Addresses learned, the latest first."""
+        return list(islice(reversed(self._hosts), count))
 
     def is_sign_in(self, name: str) -> bool:
         """Whether tokens are asked for at that host."""

@@ -155,6 +155,22 @@ class Tracker:
                 found[target] = found.get(target, 0) + 1
         return found
 
+    def settle_quiet(self, quiet: int, every: int) -> None:
+        """Live, connections stay open for hours: tells the sign-ins of those that have said nothing for `quiet`.
+
+        Call it `every` so many nanoseconds; each silence is looked at once. Only an acceptance ends the matter: behind
+        anything else the client may try again.
+        """
+        for flow in self._table.active():
+            silent = self._clock.now - flow.last
+            if flow.settled or flow.tls is None or flow.tls.established is None or not quiet <= silent < quiet + every:
+                continue
+            self._reporter.settle_if_accepted(flow, self._clock.now)
+
+    def known_addresses(self, count: int) -> list[bytes]:
+        """The servers' addresses that names were seen to have, packed, the latest first."""
+        return self._servers.latest_addresses(count)
+
     # ---- what isn't TCP ----------------------------------------------------------------------------------------------
 
     def _slowly(self, time: int, link_type: int, frame: bytes, interface: str | None, vlan: int | None) -> None:
@@ -258,6 +274,7 @@ class Tracker:
         if self._table.full():
             self._give_up()
         flow = Flow(client, server, time, segment.vlan if vlan is None else (vlan, *segment.vlan), interface)
+        flow.filtered = self.config.filtered
         if begins and from_client:
             flow.syn = time
         if not begins:
