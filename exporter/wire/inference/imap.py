@@ -56,7 +56,7 @@ def _command(text: str) -> Size:
 #: NOOP and IDLE: no command is shorter.
 _SHORTEST = _command("NOOP").low
 _LOGIN = _command("LOGIN  ").low
-_USER_LITERAL, _PASSWORD_LITERAL = "user literal", "password literal"
+_USER_LITERAL, _PASSWORD_LITERAL, _SAVING = "user literal", "password literal", "saving"
 
 
 def _housekeeping(state: str, *, again: float, identified: str = IDENTIFIED) -> tuple[Move, ...]:
@@ -99,12 +99,15 @@ def _illegal(state: str, *, cost: float) -> tuple[Move, ...]:
 def _in_session(state: str, *, long: float) -> tuple[Move, ...]:
     """Any command; `long`: how surprising one is that is as long as a token."""
     return (
-        stays(state, Size(3, 60, tagged=False, bits=4), "session"),
+        stays(state, Size(3, 35, tagged=False, bits=4), "session"),
+        stays(state, Size(36, 60, tagged=False, bits=5), "session"),
         stays(state, Size(61, 430, tagged=False, bits=7), "session"),
         stays(state, Size(431, 10_000_000, tagged=False, bits=long), "session"),
         stays(state, _command("CAPABILITY"), "capability in session", cost=2),
         stays(state, _command("NOOP"), "noop", cost=3),
         stays(state, Size(41, 200), "id", cost=4),
+        # APPEND folder {1500}, and the mail when the server wants it
+        Move(size=Size(18, 100), asks="literal", then={Verdict.CONTINUE: _SAVING}, cost=2),
     )
 
 
@@ -146,6 +149,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     FRESH: _FIRST,
     SESSION: (*_in_session(SESSION, long=11), _FAREWELL),
     TOGETHER: _in_session(TOGETHER, long=11),
+    _SAVING: (stays(SESSION, Size(3, 10_000_000, tagged=False, bits=8), "saved"),),
     LEFT: (),
 }
 
@@ -157,7 +161,7 @@ _REFUSED = ranges(
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(
     Verdict.ACCEPTED,
-    *((6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 40, 4), (41, 99, 6)),
+    *((6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 40, 4), (41, 99, 7)),
     *((100, 600, 0), (601, 1_500, 1), (1_501, 4_000, 5)),
 )
 
@@ -170,6 +174,7 @@ GENERIC: Words = {
     "logout": (done(15, 250),),
     "illegal": (done(8, 60), done(61, 90, 6)),
     "literal": (goes_on(3, 40), goes_on(41, 70, 3)),
+    "saved": (done(10, 120),),
     **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 5))),
     "login": (*_ACCEPTED, *_REFUSED),
     "password": (*_ACCEPTED, *_REFUSED),

@@ -91,18 +91,31 @@ IMAP: Words = {
     "noop": (done(_tagged("OK NOOP completed."), _tagged("OK NOOP completed.")),),
     "id": (done(_ID, _ID),),
     "logout": (done(_LOGOUT, _LOGOUT),),
-    "illegal": (done(_MALFORMED, _MALFORMED), done(20, 60, 4),),
+    "illegal": (
+        done(_MALFORMED, _MALFORMED),
+        done(20, 60, 4),
+    ),
     "literal": (goes_on(3, 4), goes_on(5, 60, 2)),
-    "begin": (goes_on(3, 4), *_imap(_REFUSED, "BAD Command Argument Error. 12"), *_BASIC_DISABLED,
-              *_imap(_REFUSED, "NO AUTHENTICATE failed.")),
+    "saved": (done(10, 120),),
+    "begin": (
+        goes_on(3, 4),
+        *_imap(_REFUSED, "BAD Command Argument Error. 12"),
+        *_BASIC_DISABLED,
+        *_imap(_REFUSED, "NO AUTHENTICATE failed."),
+    ),
     "prompt": (goes_on(3, 16),),
     "challenge": (),
-    "login": (*_imap(_ACCEPTED, "OK LOGIN completed.", cost=_HISTORIC), *_imap(_REFUSED, "NO LOGIN failed."), *_BASIC_DISABLED, *_ANYWHERE),
+    "login": (
+        *_imap(_ACCEPTED, "OK LOGIN completed.", cost=_HISTORIC),
+        *_imap(_REFUSED, "NO LOGIN failed."),
+        *_BASIC_DISABLED,
+        *_ANYWHERE,
+    ),
     "password": _PLAIN,
     "token": _TOKEN,
     "after challenge": (),
     "session": _SESSION,
-}  # fmt: skip
+}
 
 _POP_UNAVAILABLE = _line("-ERR [SYS/TEMP] Server Unavailable. 14")
 _POP_PROTOCOL = _line("-ERR Protocol error. 19")
@@ -151,7 +164,7 @@ POP: Words = {
     "session": _SESSION,
 }
 
-#: A mailbox server's name in brackets, `BL1P223CA0005.NAMP223.PROD.OUTLOOK.COM`, is so long where the banner wasn't seen.
+#: A mailbox server's name in brackets, `BL1P223CA0005.NAMP223.PROD.OUTLOOK.COM`; the banner wasn't seen.
 _ANY_HOST = (34, 46)
 #: It is longer than the banner's `BL1P223CA0005.outlook.office365.com` by so much.
 _LONGER = (2, 5)

@@ -54,10 +54,10 @@ _USER, _PASS = _command("USER ").low, _command("PASS ").low
 
 _CREDENTIALS = (
     announces(line(_USER + 1, _USER + 43), "user", Mechanism.PASSWORD, _NAMED),
-    announces(line(_USER + 44, _USER + 103), "user", Mechanism.PASSWORD, _NAMED, cost=4),
+    announces(line(_USER + 44, _USER + 103), "user", Mechanism.PASSWORD, _NAMED, cost=8),
     *exchanges("AUTH", tagged=False),
     # APOP user digest
-    presents(line(_command("APOP  ").low + 33, 120), "login", Mechanism.OTHER, cost=9),
+    presents(line(_command("APOP  ").low + 33, 120), "login", Mechanism.OTHER, cost=12),
 )
 #: USER and PASS and STAT in one go.
 _AT_ONCE = ((30, LONG_RESPONSE, Mechanism.PASSWORD), (LONG_RESPONSE + 24, LONGEST, Mechanism.TOKEN))

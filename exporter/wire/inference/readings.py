@@ -35,6 +35,8 @@ _UNAWAITED = 4
 #: These are a line, which comes in one record.
 _ONE_LINE = frozenset({Verdict.REFUSED, Verdict.CONTINUE, Verdict.CHALLENGE})
 _IN_PARTS = 4
+#: What is as long as a credential before is rather that once more than a command of a session.
+_SAID_AGAIN = 4
 #: Servers hold back refusals; an acceptance may be late too, and is so less often.
 _LATE_ACCEPTANCE = 2
 #: Two bytes may be data where they may be a farewell alert.
@@ -136,11 +138,11 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
         for move in grammar.moves.get(reading.state, ()):
             if (move.last and not last) or (move.not_last and last):
                 continue
-            pondered = _pondered(turn, move)
+            besides = _pondered(turn, move) + _repeated(turn, move)
             for tag, more in _tags(reading, move.size, turn.sent, number):
                 begun = reading._replace(tag=tag)
                 for after, surprise in _answers(begun, move, words, turn, number):
-                    note(after, cost + move.cost + more + surprise + pondered)
+                    note(after, cost + move.cost + more + surprise + besides)
     return found
 
 
@@ -148,6 +150,10 @@ def _pondered(turn: Turn, move: Move) -> float:
     if not turn.is_late or move.mechanism is not None or move.asks == "after challenge":
         return 0
     return _PONDERED_MAIL if move.asks == "session" else _PONDERED
+
+
+def _repeated(turn: Turn, move: Move) -> float:
+    return _SAID_AGAIN if turn.repeats and move.asks == "session" else 0
 
 
 def _tags(reading: Reading, size: Size, sent: Length, number: int) -> Iterator[tuple[int, float]]:

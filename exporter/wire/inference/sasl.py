@@ -55,8 +55,8 @@ def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
         # neither a password nor a token passes: the server challenges
         announces(alone("CRAM-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=5),
         announces(alone("DIGEST-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=6),
-        announces(initial("SCRAM-SHA-1", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=5),
-        announces(initial("SCRAM-SHA-256", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=5),
+        announces(initial("SCRAM-SHA-1", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=7),
+        announces(initial("SCRAM-SHA-256", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=7),
     )
 
 
@@ -129,7 +129,7 @@ def continuations(prefix: str, refusal: tuple[Answer, ...]) -> dict[str, tuple[A
     empty = len(prefix) + 2
     prompt = empty + len("VXNlcm5hbWU6")
     return {
-        "begin": (goes_on(empty - 1, empty), goes_on(empty + 1, empty + 2, 4), *refusal),
+        "begin": (goes_on(empty - 1, empty), goes_on(empty + 1, empty + 2, 8), *refusal),
         "prompt": (goes_on(prompt, prompt), goes_on(empty - 1, empty + 30, 5), *refusal),
         "challenge": (goes_on(empty + 20, 400), goes_on(empty - 1, empty, 3), *refusal),
     }

@@ -54,7 +54,9 @@ def _cells(found: Tally) -> None:
         said = {said: count for (each, said), count in found.cells.items() if each == true}
         total = sum(said.values())
         right = sum(count for each, count in said.items() if mark(each, true) is Mark.RIGHT)
-        others = ", ".join(f"{_name(each)} {count}" for each, count in said.items() if mark(each, true) is not Mark.RIGHT)
+        others = ", ".join(
+            f"{_name(each)} {count}" for each, count in said.items() if mark(each, true) is not Mark.RIGHT
+        )
         print(f"  {_name(true):22}{right:>6} of {total:<6}{100 * right / total:6.1f} %   {others}")
 
 
@@ -68,11 +70,16 @@ def _list(sessions: list[Session], which: Mark) -> None:
         if is_held_out(each) or not each.decidable or mark(told(each), truth(each)) is not which:
             continue
         records = " ".join(
-            f"{'>' if record.from_client else '<'}{record.length}" + ("" if record.content_type == 23 else f"!{record.content_type}")
+            f"{'>' if record.from_client else '<'}{record.length}"
+            + ("" if record.content_type == 23 else f"!{record.content_type}")
             for record in each.trace.records[:40]
         )
-        print(f"\n{which}: {each.client} at {each.server}, {each.flavour}, {each.trace.protocol}, {each.trace.tls_version} {each.trace.cipher}")
-        print(f"  true {[_name(one) for one in each.truth]}, said {_name(told(each))}, end {each.trace.end}\n  {records}")
+        print(
+            f"\n{which}: {each.client} at {each.server}, {each.flavour}, {each.trace.protocol}, {each.trace.tls_version} {each.trace.cipher}"
+        )
+        print(
+            f"  true {[_name(one) for one in each.truth]}, said {_name(told(each))}, end {each.trace.end}\n  {records}"
+        )
 
 
 if __name__ == "__main__":
