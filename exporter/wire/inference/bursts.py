@@ -104,8 +104,8 @@ def _first_bytes(pieces: list[_Piece], records: Sequence[Record]) -> list[_Piece
 def _without_alerts(pieces: list[_Piece], encrypted: bool) -> list[_Piece]:
     """In TLS 1.3 a side's last record may be its farewell alert where it has an alert's size, or two bytes of data.
 
-    Alone in its turn it is an alert, unless the server answers it in words. Behind other records of its side both must be
-    reckoned with: it then counts for two bytes or none.
+    Alone in its turn it is an alert, unless the server answers it in words. Behind other records of its side both must
+    be reckoned with: it then counts for two bytes or none.
     """
     if not encrypted:
         return pieces

@@ -74,7 +74,7 @@ _CREDENTIALS = (
     # LOGIN user password, also with LITERAL+ (RFC 7888), whose parts nobody waits for
     *(
         presents(Size(_LOGIN + low, _LOGIN + high), "login", Mechanism.PASSWORD, cost=cost)
-        for low, high, cost in ((4, 10, 12), (11, 60, 0), (61, 110, 5), (111, 310, 6))
+        for low, high, cost in ((4, 10, 12), (11, 18, 5), (19, 60, 0), (61, 110, 5), (111, 310, 6))
     ),
     # a token where a password belongs: what it is called then is a matter of taste
     presents(Size(_LOGIN + 431, _LOGIN + LONGEST, bits=8), "login", Mechanism.UNKNOWN, cost=12),

@@ -57,7 +57,7 @@ _CREDENTIALS = (
     announces(line(_USER + 44, _USER + 103), "user", Mechanism.PASSWORD, _NAMED, cost=8),
     *exchanges("AUTH", tagged=False),
     # APOP user digest
-    presents(line(_command("APOP  ").low + 33, 120), "login", Mechanism.OTHER, cost=12),
+    presents(line(_command("APOP  ").low + 33, 120), "login", Mechanism.OTHER, cost=13),
 )
 #: USER and PASS and STAT in one go.
 _AT_ONCE = ((30, LONG_RESPONSE, Mechanism.PASSWORD), (LONG_RESPONSE + 24, LONGEST, Mechanism.TOKEN))

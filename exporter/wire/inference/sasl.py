@@ -55,8 +55,8 @@ def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
         # neither a password nor a token passes: the server challenges
         announces(alone("CRAM-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=5),
         announces(alone("DIGEST-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=6),
-        announces(initial("SCRAM-SHA-1", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=7),
-        announces(initial("SCRAM-SHA-256", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=7),
+        announces(initial("SCRAM-SHA-1", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=9),
+        announces(initial("SCRAM-SHA-256", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=9),
     )
 
 

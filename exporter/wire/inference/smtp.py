@@ -47,7 +47,8 @@ def _command(text: str) -> Size:
 #: EHLO with a name, MAIL FROM or RCPT TO, and anything that is said in a session.
 _HELLO = line(_command("EHLO ").low, 90)
 _SENDER = line(_command("MAIL FROM:<>").low, 300)
-_ENVELOPE = Size(_SENDER.low, 10_000_000, tagged=False, bits=6)
+_ENVELOPE = Size(_SENDER.low, 300, tagged=False, bits=6)
+_LONG_ENVELOPE = Size(301, 100_000, tagged=False, bits=13)
 _ANY = Size(1, 10_000_000, tagged=False, bits=6)
 
 _CREDENTIALS = exchanges("AUTH", tagged=False)
@@ -83,11 +84,13 @@ MOVES: dict[str, tuple[Move, ...]] = {
     # the envelope, a command at a time or all at once (RFC 2920)
     FRESH: (
         stays(_BEGUN, _ENVELOPE, "mail"),
+        stays(_BEGUN, _LONG_ENVELOPE, "mail"),
         stays(FRESH, _QUICK, "noop", cost=1, not_last=True),
         replace(_FAREWELL, cost=5),
     ),
     _BEGUN: (
         stays(_ADDRESSED, _ENVELOPE, "mail"),
+        stays(_ADDRESSED, _LONG_ENVELOPE, "mail"),
         stays(SESSION, _command("DATA"), "session", not_last=True),
         replace(_FAREWELL, cost=4),
     ),
