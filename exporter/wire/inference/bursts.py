@@ -97,7 +97,7 @@ def _first_bytes(pieces: list[_Piece], records: Sequence[Record]) -> list[_Piece
         piece._replace(length=Length(0, 1))
         if length == smallest and following is not None and following.from_client == piece.from_client
         else piece
-        for piece, length, following in zip(pieces, lengths, [*pieces[1:], None], strict=True)
+        for piece, length, following in zip(pieces, lengths, (*pieces[1:], None), strict=False)
     ]
 
 

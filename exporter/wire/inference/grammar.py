@@ -126,7 +126,7 @@ LEFT = "left"  # the client said goodbye
 
 #: How surprising it is that a connection ends in a state, closed by the client or by the server.
 ENDS: Mapping[str, tuple[float, float]] = {
-    FRESH: (7, 7),
+    FRESH: (8, 8),
     SESSION: (0, 1),
     IDENTIFIED: (8, 8),
     REFUSED: (0, 1),

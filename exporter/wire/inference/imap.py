@@ -119,11 +119,11 @@ _FIRST = (
 )
 
 MOVES: dict[str, tuple[Move, ...]] = {
-    START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *together(*_AT_ONCE), _FAREWELL),
+    START: (*_housekeeping(LISTED, again=0), *again(_CREDENTIALS), *together(*_AT_ONCE), _FAREWELL),
     LISTED: (
         *_housekeeping(LISTED, again=5),
         *_CREDENTIALS,
-        *together(*_AT_ONCE, late=5),
+        *together(*_AT_ONCE, late=8),
         *_illegal(LISTED, cost=14),
         replace(_FAREWELL, cost=3),
     ),
@@ -161,7 +161,7 @@ _REFUSED = ranges(
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(
     Verdict.ACCEPTED,
-    *((6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 40, 4), (41, 99, 7)),
+    *((6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 1), (23, 40, 4), (41, 99, 7)),
     *((100, 600, 0), (601, 1_500, 1), (1_501, 4_000, 5)),
 )
 
@@ -170,12 +170,12 @@ GENERIC: Words = {
     "capability": (done(40, 1_500),),
     "capability in session": (done(40, 1_500),),
     "noop": (done(8, 80),),
-    "id": (done(12, 30, 2), done(31, 160), done(161, 700, 4)),
+    "id": (done(12, 30, 2), done(31, 160), done(161, 700, 3)),
     "logout": (done(15, 250),),
     "illegal": (done(8, 60), done(61, 90, 6)),
     "literal": (goes_on(3, 40), goes_on(41, 70, 3)),
     "saved": (done(10, 120),),
-    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 5))),
+    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 8))),
     "login": (*_ACCEPTED, *_REFUSED),
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),

@@ -97,7 +97,7 @@ def _illegal(*, cost: float, not_last: bool = False) -> tuple[Move, ...]:
 
 MOVES: dict[str, tuple[Move, ...]] = {
     START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *together(*_AT_ONCE), _FAREWELL),
-    LISTED: (*_housekeeping(LISTED, again=5), *_CREDENTIALS, *together(*_AT_ONCE, late=5), replace(_FAREWELL, cost=2)),
+    LISTED: (*_housekeeping(LISTED, again=5), *_CREDENTIALS, *together(*_AT_ONCE, late=8), replace(_FAREWELL, cost=2)),
     _NAMED: (
         presents(line(_PASS + 8, _PASS + 203), "login", Mechanism.PASSWORD),
         presents(line(_PASS + 1, _PASS + 7), "login", Mechanism.PASSWORD, cost=4),
@@ -114,7 +114,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     ),
     STUBBORN: (*again(_CREDENTIALS), *_illegal(cost=1), _FAREWELL),
     FRESH: _FIRST,
-    SESSION: _in_session(SESSION),
+    SESSION: (*_in_session(SESSION), _FAREWELL),
     TOGETHER: _in_session(TOGETHER),
     LEFT: (),
 }
@@ -130,11 +130,11 @@ _ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 5), (61, 
 GENERIC: Words = {
     "junk": ANSWERS_TO_JUNK,
     "capability": (done(20, 600, tagged=False),),
-    "mechanisms": (done(3, 150, tagged=False),),
+    "mechanisms": (done(12, 150, tagged=False),),
     "logout": (done(5, 120, tagged=False),),
     "illegal": (done(6, 14, 6, tagged=False), done(15, 90, tagged=False)),
     "user": (goes_on(5, 90),),
-    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 5), tagged=False)),
+    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 8), tagged=False)),
     "login": (*_ACCEPTED, *_REFUSED),
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),

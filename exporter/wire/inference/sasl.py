@@ -74,7 +74,7 @@ def announces(
 
 
 def again(moves: tuple[Move, ...]) -> tuple[Move, ...]:
-    """The moves of who was refused before."""
+    """The moves of who was refused before, or hasn't asked what is offered."""
     return tuple(replace(move, cost=move.cost + _AGAIN) for move in moves)
 
 
