@@ -1,7 +1,7 @@
 # make setup, demo, run, test, lint, bench, lock, clean. Arguments of a command go in ARGS: make demo ARGS=--once
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo run test lint format bench lock clean
+.PHONY: help setup dev demo run test lint format bench alerts runbooks lock clean
 
 BIN := .venv/bin
 EXPORTER := $(BIN)/outlook-auth-exporter
@@ -14,7 +14,9 @@ help:
 	@echo 'make test    all tests; the Debian packages that they need are named, then installed'
 	@echo 'make lint    ruff and strict types'
 	@echo 'make bench   the measurements of benchmarks/'
+	@echo 'make alerts  alerts/rules.yml and the alerts'\'' runbooks anew from alerts/source.yaml'
 	@echo 'make lock    the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions'
+	@echo 'make runbooks  docs/runbooks anew from exporter/diagnosis/causes.yaml'
 	@echo 'make clean   removes what these made, .venv included'
 
 setup: .venv/installed
@@ -41,7 +43,7 @@ run: setup
 
 test: dev
 	@scripts/install-test-packages
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: dev
 	$(BIN)/ruff check .
@@ -55,6 +57,12 @@ format: dev
 bench: dev
 	@scripts/install-test-packages
 	$(BIN)/python -m benchmarks $(ARGS)
+
+alerts: dev
+	$(BIN)/python -m alerts.render
+
+runbooks: setup
+	$(BIN)/python -m exporter.diagnosis.runbooks docs/runbooks
 
 lock:
 	@scripts/lock $(if $(UPGRADE),--upgrade)

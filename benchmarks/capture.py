@@ -80,7 +80,7 @@ class _Connection:
 def captured(spaces: Namespaces, port: int, directory: Path) -> Iterator[list[Wire]]:
     """tcpdump on the client's interface while the block runs; behind it, the connections to `port` seen whole."""
     found: list[Wire] = []
-    file, log = directory / "wire.pcap", directory / "tcpdump.log"
+    file, log = directory / f"wire-{port}.pcap", directory / f"tcpdump-{port}.log"
     tcpdump = [program("tcpdump", "tcpdump"), "-i", spaces.device, "-n", "-p", "-U", "-Z", "root", "-B", "16384"]
     tcpdump += ["-s", str(_SNAPLEN), "--time-stamp-precision=nano", "-w", str(file), "tcp", "port", str(port)]
     with running([*spaces.command(spaces.client), *tcpdump], log) as child:
@@ -97,14 +97,16 @@ def read(file: Path, port: int) -> list[Wire]:
     """Connections to `port` seen whole, in order. Raises NotPossible for another kind of file."""
     current: dict[int, _Connection] = {}
     connections: list[tuple[int, _Connection]] = []
-    for when, frame in _frames(file.read_bytes()):
+    for when, frame in frames(file):
         begun = _take(frame, when, port, current)
         if begun is not None:
             connections.append((begun, current[begun]))
     return [wire for number, connection in connections if (wire := connection.wire(number)) is not None]
 
 
-def _frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+def frames(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Each frame with its time, nanoseconds. Raises NotPossible for another kind of file."""
+    data = file.read_bytes()
     if len(data) < 24 or struct.unpack_from("=I", data)[0] != _MAGIC:
         raise NotPossible("tcpdump wrote no pcap file with nanoseconds")
     place = 24

@@ -10,9 +10,12 @@ import unicodedata
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 
 #: Characters kept of a reply or detail.
 MAX_TEXT = 512
+#: Texts whose cleaned form is remembered.
+_REMEMBERED = 512
 _CUT = "…"
 
 # Cc: C0, DEL, C1; Cf: bidi and zero-width; Zl, Zp: line and paragraph separators; Cs: halves of a surrogate pair.
@@ -49,10 +52,15 @@ def clean(text: str | bytes, *, keep: Collection[str] = (), limit: int = MAX_TEX
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
+    return _cleaned(text, tuple(keep), limit, _raw.get())
+
+
+@lru_cache(maxsize=_REMEMBERED)  # most of what is said is said again in the next round
+def _cleaned(text: str, keep: tuple[str, ...], limit: int, raw: bool) -> str:
     kept = frozenset(address for address in map(_address, keep) if address is not None)
     while True:  # cutting may leave what looks like an address again; each turn replaces or shortens
         escaped = _escaped(text)
-        cleaned = _cut(escaped if _raw.get() else _without_identities(escaped, kept), limit)
+        cleaned = _cut(escaped if raw else _without_identities(escaped, kept), limit)
         if cleaned == text:
             return cleaned
         text = cleaned

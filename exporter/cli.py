@@ -19,6 +19,9 @@ _config = click.option(
 )
 
 
+_file = click.Path(path_type=Path, dir_okay=False)
+
+
 class _Commands(click.Group):
     """Ends with one clear line instead of a traceback where the configuration or a file is at fault."""
 
@@ -71,6 +74,77 @@ def probe(
     )
 
 
+@main.command()
+@click.argument("files", nargs=-1, metavar="FILE…")
+@click.option("--interface", "interfaces", multiple=True, help="Live from this interface instead of files.")
+@click.option("--inside", help="File or interface on the clients' side of the gateway; with --outside.")
+@click.option("--outside", help="File or interface beyond the gateway; with --inside.")
+@_config
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, an object a connection.")
+@click.option("--summary", is_flag=True, help="What was seen in all, as the last line.")
+@click.option("--all", "everything", is_flag=True, help="Live: any server's connections, as in files.")
+def inspect(
+    files: tuple[str, ...],
+    interfaces: tuple[str, ...],
+    inside: str | None,
+    outside: str | None,
+    config: Path | None,
+    as_json: bool,
+    summary: bool,
+    everything: bool,
+) -> None:
+    """Connections seen in captures (pcap, pcapng, gzip; - is stdin): how far they got, who signed in how, and so on."""
+    from exporter.inspect_command import run_inspect
+
+    if (inside is None) is not (outside is None):
+        raise click.UsageError("--inside and --outside go together")
+    if inside is not None and outside is not None:
+        from exporter.inspect_sides import run_sides
+
+        sides = Path(inside), Path(outside)
+        raise SystemExit(run_sides(*sides, config=config, env=os.environ, as_json=as_json, summary=summary))
+    if interfaces:
+        raise click.UsageError("--interface: not there yet; name capture files")
+    if not files:
+        raise click.UsageError("name capture files, or - for standard input")
+    raise SystemExit(run_inspect(files, config=config, env=os.environ, as_json=as_json, summary=summary))
+
+
+@main.command()
+@click.argument("targets", nargs=-1)
+@_config
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, a verdict a line.")
+@click.option("--report", type=_file, help="Write one self-contained HTML page, to send to a vendor.")
+@click.option("--allowlist", type=click.Choice(["nftables", "squid", "text"]), help="Print rules for what failed.")
+@click.option("--service", metavar="URL", help="A running exporter whose wire evidence is used.")
+@click.option("--from", "replay", type=_file, help="Judge a recorded round (or `probe --json` output) instead.")
+@click.option("--record", type=_file, help="Write the round and its experiments, for --from.")
+@click.option("--capture", "captures", multiple=True, type=_file, help="Judge from packets alone.")
+@click.option("--inside", type=_file, help="A capture of the clients' side, with --outside.")
+@click.option("--outside", type=_file, help="A capture of the other side.")
+def diagnose(
+    targets: tuple[str, ...],
+    config: Path | None,
+    as_json: bool,
+    report: Path | None,
+    allowlist: str | None,
+    service: str | None,
+    replay: Path | None,
+    record: Path | None,
+    captures: tuple[Path, ...],
+    inside: Path | None,
+    outside: Path | None,
+) -> None:
+    """Who is at fault, on which evidence: one round, experiments where something fails, then verdicts."""
+    from exporter.diagnosis.command import Wishes, run_diagnose
+
+    wishes = Wishes(
+        names=targets, config=config, as_json=as_json, report=report, allowlist=allowlist, service=service,
+        replay=replay, record=record, captures=captures, inside=inside, outside=outside,
+    )  # fmt: skip
+    raise SystemExit(run_diagnose(wishes, os.environ))
+
+
 @main.command("check-config")
 @click.argument("file", type=click.Path(path_type=Path))
 def check_config(file: Path) -> None:
@@ -86,6 +160,26 @@ def check_config(file: Path) -> None:
     for warning in settings.warnings():
         click.echo(f"{file}: warning: {warning}", err=True)
     click.echo(f"{file}: good: {len(settings.targets())} targets from {len(settings.vantages)} vantages")
+
+
+@main.command()
+@click.argument("account")
+@_config
+def login(account: str, config: Path | None) -> None:
+    """Sign in by device code for a configured account; its tokens are kept in its cache."""
+    from exporter.accounts.login import run_login
+
+    raise SystemExit(run_login(account, config=config, env=os.environ))
+
+
+@main.command()
+@_config
+@click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, an object an account.")
+def accounts(config: Path | None, as_json: bool) -> None:
+    """How each account's sign-in stands; exit status 1 if one needs a person."""
+    from exporter.accounts.standing_command import run_accounts
+
+    raise SystemExit(run_accounts(config=config, env=os.environ, as_json=as_json))
 
 
 @main.command()

@@ -15,6 +15,7 @@ import click
 import yaml
 from rich.console import Console
 
+from exporter.lab.accounts import accounts_on
 from exporter.lab.faults import FAULTS, VARIANTS, fault_named
 from exporter.lab.lab import Lab
 from exporter.logs import configure_logs
@@ -157,7 +158,9 @@ def _serve(
 ) -> int:
     config = directory / "demo.yml"
     content = lab.configuration()
+    content["accounts"] = accounts_on(lab, directory)
     content["probe"] |= {"interval": INTERVAL, "canary_interval": "30s", "canaries_per_hour": 10_000}
+    content["diagnosis"] = {"experiments_per_hour": 10_000}
     config.write_text(yaml.safe_dump(content))
     os.environ["SSL_CERT_FILE"] = str(lab.trust_store())  # this process is the demo's alone
     story = Story(thread, fault, as_json=as_json)
@@ -167,7 +170,8 @@ def _serve(
         seen[:] = walked
         story.tell(walked)
 
-    service = Service(config, os.environ, listen=listen, on_round=on_round)
+    environment = {**os.environ, "STATE_DIRECTORY": str(directory)}  # what is kept of accounts goes with the demo
+    service = Service(config, environment, listen=listen, on_round=on_round)
     serve(service, rounds=1 if once else None, announce=_announcer(as_json=as_json))
     return 1 if once and any(each.probe.outcome is not Outcome.OK for each in seen) else 0
 

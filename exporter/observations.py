@@ -106,7 +106,11 @@ class TokenUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountResult:
-    """One configured account tried at this target."""
+    """One configured account tried at this target.
+
+    `error`: in words, who must do what; `failed_phase` None: signed in, and the mailbox answered where it was asked.
+    `withheld`: why the secret was not sent, where it wasn't.
+    """
 
     name: str
     mechanism: Mechanism
@@ -115,6 +119,13 @@ class AccountResult:
     reply: str | None = None
     seconds: float | None = None
     token: TokenUse | None = None
+    failed_phase: Phase | None = None
+    cause: Cause | None = None
+    responsible: Responsible | None = None
+    acts: str | None = None
+    withheld: str | None = None
+    time: datetime | None = None
+    phases: tuple[PhaseResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +200,10 @@ class TamperingSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload."""
+    """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload.
+
+    `reply_seconds`: from the client's request to the server's first reply to it.
+    """
 
     start: datetime
     end: datetime
@@ -221,6 +235,7 @@ class Connection:
     retry_of: int = 0
     tampering: tuple[TamperingSeen, ...] = ()
     retransmissions: int = 0
+    reply_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

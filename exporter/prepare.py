@@ -6,6 +6,7 @@ Vantage processes are forked here, before any thread or event loop; what needs a
 import random
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,9 +65,11 @@ def make_vantages(
 ) -> list[Vantage]:
     """The configured vantages. Raises ConfigurationError naming what can't be had."""
     vantages, problems = [], []
-    for index, each in enumerate(settings.vantages):
-        if only is not None and each.name != only:
-            continue
+    wanted = [(index, each) for index, each in enumerate(settings.vantages) if only in (None, each.name)]
+    for _, each in wanted:  # all forked before the first secret is read: none of them has it in its memory
+        with suppress(OSError):  # told below
+            processes.of(each)
+    for index, each in wanted:
         try:
             vantages.append(_vantage(settings, each, env, processes))
         except (OSError, SecretFileError) as error:

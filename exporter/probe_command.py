@@ -5,14 +5,20 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from exporter.accounts.configured import Account, make_accounts
+from exporter.accounts.job import AccountsJob
+from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.catalogue import Target
 from exporter.clean import raw_text
+from exporter.metrics.account_tally import succeeded
+from exporter.metrics.accounts import AccountsState
 from exporter.observations import as_json as to_json
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe import record as recording
@@ -22,7 +28,7 @@ from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError, nearest
 from exporter.settings_file import load
 from exporter.table import LiveTable
-from exporter.vocabulary import AccountKind, AuthOutcome, Outcome
+from exporter.vocabulary import AccountKind, Outcome
 
 
 def run_probe(
@@ -37,7 +43,7 @@ def run_probe(
 ) -> int:
     """Exit status: 0 all ok, 1 something isn't. Raises ConfigurationError."""
     settings = load(config, env)
-    targets = _targets(settings, names)
+    targets = targets_named(settings, names)
     if vantage is not None and vantage not in [each.name for each in settings.vantages]:
         raise ConfigurationError(
             [f"--vantage: {vantage}: no such vantage{nearest(vantage, [v.name for v in settings.vantages])}"]
@@ -50,13 +56,27 @@ def run_probe(
         if os.geteuid() == 0:
             drop_capabilities()
         forbid_core_dumps()
+        accounts = accounts_job(settings, env, prober, vantages)
         with raw_text(raw):
-            return asyncio.run(_round(prober, targets, vantages, settings, as_json=as_json, record=record))
+            return asyncio.run(_round(prober, targets, vantages, settings, accounts, as_json=as_json, record=record))
     finally:
         processes.close()
 
 
-def _targets(settings: Settings, names: Sequence[str]) -> list[Target]:
+def accounts_job(
+    settings: Settings, env: Mapping[str, str], prober: Prober, vantages: Sequence[Vantage]
+) -> AccountsJob:
+    """The configured accounts, for a command. Raises ConfigurationError where a secret can't be had."""
+    names = [vantage.name for vantage in vantages]
+    accounts = make_accounts(settings, env, prober.tools, names, lambda: prober.skew)
+    policy = SignInPolicy(settings.probe.canary_interval, prober.randomness)
+    job = AccountsJob(accounts, vantages, prober.tools, AccountsState(), policy, lambda: prober.skew, say_waiting=True)
+    job.configure()
+    return job
+
+
+def targets_named(settings: Settings, names: Sequence[str]) -> list[Target]:
+    """The targets of those names, or all. Raises ConfigurationError naming those that aren't known."""
     if not names:
         return list(settings.targets().values())
     known = settings.all_targets()
@@ -71,6 +91,7 @@ async def _round(
     targets: Sequence[Target],
     vantages: Sequence[Vantage],
     settings: Settings,
+    accounts: AccountsJob,
     *,
     as_json: bool,
     record: Path | None,
@@ -83,7 +104,7 @@ async def _round(
     healthy, walked_all = True, []
     try:
         with LiveTable(enabled=not as_json) as table:
-            async for walked in prober.round(targets, vantages):
+            async for walked in _with_accounts(prober.round(targets, vantages), accounts, targets):
                 walked_all.append(walked)
                 healthy = healthy and is_healthy(walked, settings)
                 table.add(walked.probe)
@@ -97,10 +118,43 @@ async def _round(
     return 0 if healthy else 1
 
 
+async def _with_accounts(
+    walks: AsyncIterator[Walked], job: AccountsJob, targets: Sequence[Target]
+) -> AsyncIterator[Walked]:
+    """Each probe with its accounts' sign-ins, which go on beside the round; those that need none come at once."""
+    trying = asyncio.ensure_future(_try_all(job, targets))
+    waiting: list[Walked] = []
+    try:
+        async for walked in walks:
+            if any(walked.probe.target in account.targets for account in job.accounts):
+                waiting.append(walked)
+            else:
+                yield walked
+        await trying
+        for walked in waiting:
+            results = job.state.results_at(walked.probe.target, walked.probe.vantage)
+            yield replace(walked, probe=replace(walked.probe, accounts=results))
+    finally:
+        trying.cancel()
+
+
+async def _try_all(job: AccountsJob, targets: Sequence[Target]) -> None:
+    """Every account from each of its vantages, at the targets of this round."""
+    wanted = {target.name for target in targets}
+
+    async def one(account: Account) -> None:
+        these = [target for name, target in account.targets.items() if name in wanted]
+        for vantage in job.vantages:
+            if these and vantage.name in account.vantages:
+                await job.try_from(account, vantage, these, ahead=False)
+
+    await asyncio.gather(*(one(account) for account in job.accounts))
+
+
 def is_healthy(walked: Walked, settings: Settings) -> bool:
     """Whether the path is ok and no configured OAuth account was refused."""
     oauth = {account.name for account in settings.accounts if account.kind is not AccountKind.APP_PASSWORD}
-    refused = any(a.name in oauth and a.outcome is not AuthOutcome.ACCEPTED for a in walked.probe.accounts)
+    refused = any(each.name in oauth and not succeeded(each) for each in walked.probe.accounts)
     return walked.probe.outcome is Outcome.OK and not refused
 
 

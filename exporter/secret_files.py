@@ -153,8 +153,14 @@ def _check(descriptor: int) -> None:
         raise SecretFileError("what is named here is not a regular file")
     if status.st_size > MAX_SECRET:
         raise SecretFileError(f"the file is larger than {MAX_SECRET} bytes; it can't be a secret")
-    if status.st_mode & 0o044 and _read_by_others(descriptor, status):
+    if others_can_read(descriptor):
         raise SecretFileError("the file can be read by its group or by others; chmod 0600 it")
+
+
+def others_can_read(descriptor: int) -> bool:
+    """Whether an open file can be read by anyone but its owner, root and this process's user."""
+    status = os.fstat(descriptor)
+    return bool(status.st_mode & 0o044) and _read_by_others(descriptor, status)
 
 
 def _read_by_others(descriptor: int, status: os.stat_result) -> bool:

@@ -10,15 +10,29 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
 
+from exporter.accounts.configured import make_accounts
+from exporter.accounts.job import AccountsJob
+from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.catalogue import Target
+from exporter.diagnosis.experiments.budget import ExperimentBudget
+from exporter.diagnosis.experiments.hold import hold_all
+from exporter.diagnosis.experiments.plan import Experimenting, experimenting
+from exporter.diagnosis.job import DiagnosisJob
+from exporter.diagnosis.keep import VerdictChange, VerdictKeeper
+from exporter.diagnosis.seen import Seen
+from exporter.diagnosis.vantages import facts_of
 from exporter.logs import configure_logs
-from exporter.observations import Probe
+from exporter.metrics.accounts import AccountsState
+from exporter.metrics.verdicts import VerdictSamples
+from exporter.observations import AccountResult, Connection, Probe
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe.canary_policy import CanaryPolicy
 from exporter.probe.round import ROUND_SECONDS, Prober, Walked
@@ -29,7 +43,7 @@ from exporter.settings import Settings, parse_listen
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
 from exporter.state import State
-from exporter.vocabulary import AuthOutcome, Outcome
+from exporter.vocabulary import AuthOutcome, Cause, Mechanism, Outcome
 from exporter.web.app import create_app
 from exporter.web.server import WebServer
 from exporter.web.web_config import WebConfig
@@ -46,6 +60,8 @@ class Plan:
     targets: dict[str, Target]
     vantages: list[Vantage]
     prober: Prober
+    accounts: AccountsJob
+    experimenting: Experimenting
 
 
 class Service:
@@ -63,8 +79,17 @@ class Service:
         self._processes = VantageProcesses()
         self._on_round = on_round
         self._log = structlog.get_logger()
+        self._account_outcomes: dict[tuple[str, str, str], AuthOutcome] = {}
         self._listen = listen
         self.state = State()
+        self.accounts = AccountsState()
+        self.state.sources["accounts"] = self.accounts
+        self.state.listings["accounts"] = self.accounts.standings
+        self.verdicts = VerdictKeeper()
+        self.state.sources["verdicts"] = VerdictSamples(self.verdicts.current)
+        self.state.listings["verdicts"] = self.verdicts.current
+        spent = partial(self.state.set_budget, "experiments")
+        self.diagnosis = DiagnosisJob(self.verdicts, self._verdict_changed, spent)
         self.plan = self._make_plan(load(config, env))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rounds = 0
@@ -73,11 +98,60 @@ class Service:
 
     def _make_plan(self, settings: Settings) -> Plan:
         vantages = make_vantages(settings, self._env, self._processes)
-        plan = Plan(settings, settings.targets(), vantages, make_prober(settings, once=False))
+        prober = make_prober(settings, once=False)
+        accounts = self._make_accounts(settings, vantages, prober)
+        plan = Plan(
+            settings, settings.targets(), vantages, prober, accounts, _make_experimenting(settings, vantages, prober)
+        )
+        plan.accounts.configure()
         self.state.configure(plan.targets.values(), vantages)
+        self.diagnosis.configure((target, vantage.name) for target in plan.targets for vantage in vantages)
         self.state.client_side_covered = client_side_covered(settings)
         self.state.record_reload(True)
         return plan
+
+    def _make_accounts(self, settings: Settings, vantages: list[Vantage], prober: Prober) -> AccountsJob:
+        names = [vantage.name for vantage in vantages]
+        interval = settings.probe.canary_interval
+        prober.needs_canary = lambda key: not self._has_working_account(key, 2 * interval)
+        return AccountsJob(
+            make_accounts(settings, self._env, prober.tools, names, lambda: prober.skew),
+            vantages,
+            prober.tools,
+            self.accounts,
+            SignInPolicy(interval, prober.randomness),
+            skew=lambda: prober.skew,
+            ended=self._account_ended,
+        )
+
+    def _has_working_account(self, key: tuple[str, str], within: float) -> bool:
+        """Whether an account was accepted there lately: it proves more than the canary's refusal."""
+        now = datetime.now(UTC)
+        return any(
+            result.mechanism is Mechanism.TOKEN
+            and result.outcome is AuthOutcome.ACCEPTED
+            and result.time is not None
+            and (now - result.time).total_seconds() < within
+            for result in self.accounts.results_at(*key)
+        )
+
+    def _account_ended(self, target: str, vantage: str, result: AccountResult) -> None:
+        """A line for each change of an account's outcome."""
+        before = self._account_outcomes.get((result.name, target, vantage))
+        self._account_outcomes[result.name, target, vantage] = result.outcome
+        if before is result.outcome or (before is None and result.outcome is AuthOutcome.ACCEPTED):
+            return
+        level = self._log.info if result.outcome is AuthOutcome.ACCEPTED else self._log.warning
+        level(
+            "account changed",
+            account=result.name,
+            target=target,
+            vantage=vantage,
+            before=before,
+            after=result.outcome,
+            cause=result.cause,
+            error=result.error,
+        )
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Names the prober's event loop, to which the pages' requests are handed over."""
@@ -91,12 +165,37 @@ class Service:
             if not client_side_covered(self.plan.settings):
                 self._log.warning("clients' side not covered", hint="vantage create NAME --inside IF")
             self._schedule.every("probe", self.plan.settings.probe.interval, self.round, at_once=True)
+            self._schedule_accounts(at_once=True)
+            self._schedule_holds()
             self._schedule.start()
             await self._enough(rounds)
         finally:
             watch.cancel()
             with suppress(Exception):
                 self._schedule.stop()
+            await self.diagnosis.stop()
+
+    def _schedule_accounts(self, *, at_once: bool = False) -> None:
+        """A job of its own: sign-ins may be slow, and their pace is their policies'."""
+        if self.plan.accounts.accounts:
+            self._schedule.every("accounts", self.plan.settings.probe.interval, self._try_accounts, at_once=at_once)
+
+    async def _try_accounts(self) -> None:
+        await self.plan.accounts.run()
+
+    def _schedule_holds(self) -> None:
+        """Connections kept idle for a long time: a job of its own, off while no target is named."""
+        if self.plan.settings.probe.hold.targets:
+            self._schedule.every("hold", self.plan.settings.probe.hold.every, self._hold, at_once=True)
+
+    async def _hold(self) -> None:
+        plan, names = self.plan, self.plan.settings.probe.hold.targets
+        known = plan.settings.all_targets()
+        held = await hold_all(
+            [known[name] for name in names], plan.vantages, plan.prober.tools, plan.settings.probe.hold.duration,
+            plan.accounts.accounts, plan.prober.skew,
+        )  # fmt: skip
+        self.diagnosis.take_holds(held)
 
     async def _enough(self, rounds: int | None) -> None:
         """Returns after so many rounds; never, where that is not limited."""
@@ -116,12 +215,47 @@ class Service:
         finally:  # a round that failed has ended too; the schedule counts it
             self._rounds += 1
             self._round_ended.set()
+        self._diagnose(plan)
         if self._on_round is not None:
             self._on_round(walked_all)
+
+    def _diagnose(self, plan: Plan) -> None:
+        """What the latest probes mean; experiments go on beside the rounds."""
+        if plan is not self.plan:
+            return
+        wire = self.state.listings.get("connections")
+        seen = Seen(
+            probes=self.state.latest(),
+            connections=tuple(each for each in wire() if isinstance(each, Connection)) if wire is not None else (),
+            vantages=facts_of(plan.settings),
+            private_networks=tuple(str(network) for network in plan.settings.probe.private_networks),
+        )
+        self.diagnosis.round_ended(seen, plan.experimenting, plan.settings.probe.interval)
+
+    def _verdict_changed(self, change: VerdictChange) -> None:
+        """A line for each verdict that is new; a healthy start is no news."""
+        verdict = change.verdict
+        healthy = verdict.cause is Cause.HEALTHY
+        if healthy and not change.before:
+            return
+        level = self._log.info if healthy else self._log.warning
+        level(
+            "verdict",
+            target=verdict.target,
+            vantage=verdict.vantage,
+            account=verdict.account,
+            before=", ".join(change.before) or None,
+            cause=verdict.cause,
+            responsible=verdict.responsible,
+            confidence=verdict.confidence,
+            remedy=None if healthy else verdict.remedy,
+        )
 
     def take(self, walked: Walked, plan: Plan) -> None:
         """One probe into state, log and the canary's policy."""
         probe = walked.probe
+        if accounts := self.accounts.results_at(probe.target, probe.vantage):
+            probe = replace(probe, accounts=accounts)
         if plan is not self.plan and (probe.target not in self.plan.targets):
             return
         change = self.state.record_probe(probe)
@@ -170,7 +304,7 @@ class Service:
         until = Deadline(plan.prober.tools.clock() + deadline, Outcome.SKIPPED)
         walked = await plan.prober.probe(plan.targets[target], seen_from, until)
         self._tell_policy(walked, plan)
-        return walked.probe
+        return replace(walked.probe, accounts=self.accounts.results_at(target, vantage))
 
     async def reload(self) -> list[str]:
         """See web.control.Control."""
@@ -188,8 +322,12 @@ class Service:
                 self._log.error("configuration refused", problem=problem)
             return error.problems
         plan.prober.continue_from(self.plan.prober)
+        plan.experimenting.budget.continue_from(self.plan.experimenting.budget)
+        plan.accounts.continue_from(self.plan.accounts)
         self.plan = plan
         self._schedule.every("probe", settings.probe.interval, self.round)
+        self._schedule_accounts()
+        self._schedule_holds()
         self._log.info("configuration taken over", targets=len(plan.targets), vantages=len(plan.vantages))
         return []
 
@@ -221,6 +359,16 @@ class Service:
         self._processes.close()
 
 
+def _make_experimenting(settings: Settings, vantages: Sequence[Vantage], prober: Prober) -> Experimenting:
+    """One more worthless token is within the canaries' hourly budget, and an interval from the last one there."""
+
+    def may_sign_in(target: str, vantage: str) -> bool:
+        return prober.policy.take((f"{target} experiment", vantage), (), prober.tools.clock())
+
+    budget = ExperimentBudget(settings.diagnosis.experiments_per_hour)
+    return experimenting(settings, prober.tools, vantages, budget, may_sign_in)
+
+
 def client_side_covered(settings: Settings) -> bool:
     """Whether something sees what clients see: a namespace of their side, or an inspected inside interface."""
     namespaces = any(each.network_namespace or each.vantage_socket for each in settings.vantages)
@@ -232,10 +380,10 @@ def run_service(config: Path | None, env: Mapping[str, str], *, listen: str | No
     if only == "inspector":
         raise ConfigurationError(["--only inspector: the inspector is not part of this version yet"])
     configure_logs()
+    forbid_core_dumps()  # before the first secret is read
     service = Service(config, env, listen=_checked(listen))
     if os.geteuid() == 0:
         drop_capabilities()
-    forbid_core_dumps()
     for warning in service.plan.settings.warnings():
         structlog.get_logger().warning(warning)
     return serve(service)

@@ -22,6 +22,7 @@ from exporter.settings_fields import (
     Listen,
     Networks,
     Positive,
+    Resolver,
     Section,
     is_loopback,
     parse_listen,
@@ -61,9 +62,10 @@ class InspectSettings(Section):
 
 
 class DiagnosisSettings(Section):
-    """The verdicts. `controls`: hosts that have nothing to do with Microsoft, to compare with."""
+    """The verdicts. `controls`: neutral hosts to compare with; `resolvers`: to ask where a vantage's own fails."""
 
     controls: Controls = ()
+    resolvers: Annotated[tuple[Resolver, ...], Field(max_length=MAX_ENTRIES)] = ()
     experiments_per_hour: Positive = 120
 
 

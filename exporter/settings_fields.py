@@ -133,6 +133,11 @@ def check_control(value: object) -> str:
     return _text(value).strip()
 
 
+def split_control(text: str) -> tuple[str, int]:
+    """Host and port of a control that was checked; port 443 where none is written."""
+    return _host_and_port(text, 443)
+
+
 def check_proxy(value: object) -> str:
     """`http://`, `https://`, `socks5://` or `socks5h://` with host and perhaps port, and nothing else in it."""
     text = _text(value).strip()

@@ -12,9 +12,15 @@ import subprocess
 from collections.abc import Callable, Generator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 NOT_IN_CI = "not in CI: "
 SEARCHED = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/local/sbin", "/sbin"))
+
+# A machine that others use too is no reason to fail. (Hypothesis has a profile of its own for CI, which says this too.)
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+if os.environ.get("CI") != "true":
+    settings.load_profile("shared machine")
 
 #: The programs that a Debian package gives, where they have another name.
 PROGRAMS = {

@@ -20,12 +20,12 @@ def test_known(): assert False
 """
 
 
-def pytest_here(directory: Path, tests: str, *, ci: str) -> str:
+def pytest_here(directory: Path, tests: str, *arguments: str, ci: str) -> str:
     (directory / "conftest.py").write_text(CONFTEST.read_text())
     (directory / "pytest.ini").write_text(CONFIGURATION)
     (directory / "test_it.py").write_text(tests)
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-c", "pytest.ini", "--rootdir", "."],
+        [sys.executable, "-m", "pytest", "-c", "pytest.ini", "--rootdir", ".", *arguments],
         cwd=directory,
         env=os.environ | {"CI": ci},
         capture_output=True,
@@ -43,16 +43,20 @@ def test_a_skip_says_what_is_missing(tmp_path: Path) -> None:
     assert "1 passed, 2 skipped, 1 xfailed" in output
 
 
-def test_in_ci_a_skip_fails_unless_ci_truly_lacks_it(tmp_path: Path) -> None:
-    output = pytest_here(tmp_path, TESTS, ci="true")
+@pytest.mark.parametrize("workers", ["0", "2"])  # `make test` has two
+def test_in_ci_a_skip_fails_unless_ci_truly_lacks_it(tmp_path: Path, workers: str) -> None:
+    output = pytest_here(tmp_path, TESTS, "-n", workers, ci="true")
 
     assert "skipped, but CI has all that tests need: no-such-program is not installed" in output
     assert "1 failed, 1 passed, 1 skipped, 1 xfailed" in output
 
 
-@pytest.mark.parametrize("skip", ["pytest.skip('no tool', allow_module_level=True)", "pytest.importorskip('nothing')"])
-def test_in_ci_a_skipped_file_fails(tmp_path: Path, skip: str) -> None:
-    output = pytest_here(tmp_path, f"import pytest\n{skip}\n", ci="true")
+@pytest.mark.parametrize(
+    ("skip", "workers"),
+    [("pytest.skip('no tool', allow_module_level=True)", "0"), ("pytest.importorskip('nothing')", "2")],
+)
+def test_in_ci_a_skipped_file_fails(tmp_path: Path, skip: str, workers: str) -> None:
+    output = pytest_here(tmp_path, f"import pytest\n{skip}\n", "-n", workers, ci="true")
 
     assert "skipped, but CI has all that tests need" in output
     assert "1 error" in output

@@ -127,11 +127,12 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 class DnsServer:
-    """Serves `names` on one address, UDP and TCP on the same free port."""
+    """Serves `names` on one address, UDP and TCP on the same free port, or on that one."""
 
-    def __init__(self, names: Names, address: str = "127.0.0.1") -> None:
+    def __init__(self, names: Names, address: str = "127.0.0.1", *, port: int = 0) -> None:
         self.names = names
-        self.address, self.port = address, 0
+        self.address, self.port = address, port
+        self._wanted = port
         self._udp: asyncio.BaseTransport | None = None
         self._tcp: Listener | None = None
 
@@ -139,7 +140,7 @@ class DnsServer:
         """Raises OSError where no port is free for both."""
         for attempt in range(_TRIES):
             udp, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                lambda: _Udp(self.names), local_addr=(self.address, 0)
+                lambda: _Udp(self.names), local_addr=(self.address, self._wanted)
             )
             self.port = udp.get_extra_info("sockname")[1]
             tcp = Listener(self.address, self.port, self._handle)

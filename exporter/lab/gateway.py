@@ -71,7 +71,7 @@ class Gateway:
             except OSError:
                 client.reset()
                 return
-            relay = _Relay(client, server, treatment, seen=lambda data: self.seen.append((place.name, data)))
+            relay = Relay(client, server, treatment, seen=lambda data: self.seen.append((place.name, data)))
             if treatment.certificate is not None and place.protocol is not Protocol.HTTP:
                 context = self._pki.context(place.host, treatment.certificate)
                 relay.terminates(context, self._upstream, place.host)
@@ -87,7 +87,7 @@ class _Over(Exception):
     """The connection is dealt with."""
 
 
-class _Relay:
+class Relay:
     """One connection: pumps both directions through the treatment until both ends are done."""
 
     def __init__(

@@ -1,6 +1,6 @@
 """IMAP as Exchange Online speaks it (facts 2.1): bytes in, replies out, no I/O."""
 
-from exporter.lab.behaviour import Reply, Then, Verdict
+from exporter.lab.behaviour import MailboxState, Reply, Then, Use, Verdict
 from exporter.lab.era import CLEAR_CAPABILITY, FRONT_END_BASE64
 from exporter.lab.mail_server import MailServer
 
@@ -13,6 +13,7 @@ class ImapServer(MailServer):
     farewell = b"* BYE Connection is closed. 13\r\n"
     _awaiting: tuple[str, str] | None = None  # tag and mechanism of an AUTHENTICATE that waits for its response
     _user: str | None = None  # signed in
+    _permitted = True  # whether the token is for IMAP
     _disconnected = 0  # commands refused since
 
     def greeting(self) -> Reply:
@@ -71,26 +72,31 @@ class ImapServer(MailServer):
         if mechanism == "PLAIN":
             self.behaviour.saw_password("", response)
             return self._refused(tag, self.behaviour.era.imap_plain_refused)
-        verdict, user = self.behaviour.judge(response)
+        verdict, user = self.behaviour.judge(response, Use.IMAP)
         if self.behaviour.outage:
             return self._refused(tag, "NO Server Unavailable. 15")
-        if self.behaviour.throttled:
+        if self.behaviour.is_throttled(user):
             text = f"{tag} BAD Request is throttled. Suggested Backoff Time: {self.behaviour.backoff_ms} milliseconds"
             return self.say(text, "* BYE Connection closed. 14", then=Then.CLOSE, delay=self.behaviour.auth_delay)
         if verdict is Verdict.MALFORMED:
             return self._malformed(tag)
         if verdict is Verdict.REFUSED:
             return self._refused(tag, "NO AUTHENTICATE failed.")
-        self._user = user
+        self._user, self._permitted = user, verdict is Verdict.ACCEPTED
         return self.say(f"{tag} OK AUTHENTICATE completed.", delay=self.behaviour.auth_delay)
 
     def _session(self, tag: str, command: str) -> Reply:
-        if self.behaviour.is_connected(self._user or ""):
-            return self.say(f"{tag} OK {command} completed.")
+        if self._is_connected(self._user or ""):
+            listed = (r'* LIST (\Noselect \HasChildren) "/" ""',) if command == "LIST" else ()
+            return self.say(*listed, f"{tag} OK {command} completed.")
         self._disconnected += 1
         if self._disconnected == 1:
             return self.say(f"{tag} BAD User is authenticated but not connected.")
         return self.say("* BYE Connection closed. 14", then=Then.CLOSE)
+
+    def _is_connected(self, user: str) -> bool:
+        allowed = self._permitted and MailboxState.IMAP_OFF not in self.behaviour.states(user)
+        return allowed and self.behaviour.is_connected(user)
 
     def _refused(self, tag: str, words: str) -> Reply:
         return self.say(f"{tag} {words}", delay=self.behaviour.auth_delay)

@@ -54,7 +54,15 @@ def authority(subject: Subject, issuer: Authority | None = None) -> Authority:
         .add_extension(_CA_USAGE, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+    if issuer is not None:
+        builder = builder.add_extension(_authority_key(issuer), critical=False)
     return Authority(builder.sign(issuer.key if issuer else key, hashes.SHA256()), key)
+
+
+def _authority_key(issuer: Authority) -> x509.AuthorityKeyIdentifier:
+    """RFC 5280 4.2.1.1: in every certificate but a root's, and strict clients (Python 3.13) look for it."""
+    digest = x509.SubjectKeyIdentifier.from_public_key(issuer.key.public_key()).digest
+    return x509.AuthorityKeyIdentifier(digest, None, None)
 
 
 def leaf(
@@ -63,13 +71,12 @@ def leaf(
 ) -> Path:  # fmt: skip
     """Writes a server certificate for those names, its chain and its key as PEM; `begins` and `ends` count from now."""
     key = ec.generate_private_key(ec.SECP256R1())
-    authority_key = x509.SubjectKeyIdentifier.from_public_key(issuer.key.public_key())
     builder = (
         _builder(subject, issuer.certificate.subject, key, begins, ends)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier(authority_key.digest, None, None), critical=False)
+        .add_extension(_authority_key(issuer), critical=False)
     )
     if issuer_url is not None:
         place = x509.AccessDescription(

@@ -1,6 +1,6 @@
 """POP3 as Exchange Online speaks it (facts 2.3): bytes in, replies out, no I/O."""
 
-from exporter.lab.behaviour import Reply, Then, Verdict
+from exporter.lab.behaviour import MailboxState, Reply, Then, Use, Verdict
 from exporter.lab.era import FRONT_END_BASE64
 from exporter.lab.mail_server import MailServer
 
@@ -61,12 +61,12 @@ class PopServer(MailServer):
 
     def _token(self, line: str) -> Reply:
         delay = self.behaviour.auth_delay
-        verdict, user = self.behaviour.judge(line)
-        if self.behaviour.throttled:
+        verdict, user = self.behaviour.judge(line, Use.POP)
+        if self.behaviour.is_throttled(user):
             return self.say(_UNAVAILABLE, delay=delay)
         if verdict is Verdict.MALFORMED:
             return self.say("-ERR Protocol error. 19", delay=delay)
-        if verdict is Verdict.REFUSED:
+        if verdict is not Verdict.ACCEPTED or MailboxState.POP_OFF in self.behaviour.states(user):
             return self.say("-ERR Authentication failure: unknown user name or bad password.", delay=delay)
         self._user = user
         return self.say("+OK User successfully authenticated.", delay=delay)

@@ -6,7 +6,7 @@ import re
 from datetime import datetime
 from email.utils import format_datetime
 
-from exporter.lab.behaviour import Behaviour, Reply, Then, Verdict
+from exporter.lab.behaviour import Behaviour, MailboxState, Reply, Then, Use, Verdict
 from exporter.lab.era import FRONT_END, SITE, SMTP_REFUSALS
 from exporter.lab.mail_server import MailServer
 
@@ -16,6 +16,13 @@ _OLD_TLS = (
     f"Visit https://aka.ms/smtp_auth_tls. [{FRONT_END}]"
 )
 _NAME = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Za-z.:]+\]")
+#: What a mailbox' state makes of a correct credential.
+_REFUSED_BY_STATE = {
+    MailboxState.SMTP_OFF: "mailbox_disabled",
+    MailboxState.SMTP_OFF_FOR_TENANT: "tenant_disabled",
+    MailboxState.CRITERIA: "criteria",
+    MailboxState.ACCOUNT_ISSUE: "account_issue",
+}
 _USER_PROMPT, _PASSWORD_PROMPT = "334 VXNlcm5hbWU6", "334 UGFzc3dvcmQ6"
 
 
@@ -92,19 +99,21 @@ class SmtpServer(MailServer):
         password = _decoded(line)
         self.behaviour.saw_password(self._named, password)
         accepted = self.behaviour.smtp_passwords.get(self._named) == password and password != ""
-        return self._outcome(accepted, self.behaviour.era.smtp_password_refused)
+        return self._outcome(self._named, accepted, self.behaviour.era.smtp_password_refused)
 
     def _token(self, line: str) -> Reply:
-        verdict, _user = self.behaviour.judge(line)
+        verdict, user = self.behaviour.judge(line, Use.SMTP)
         if verdict is Verdict.MALFORMED:
             return self.say(f"501 5.5.124 Invalid XOAUTH2 auth data {self._brackets()}")
-        return self._outcome(verdict is Verdict.ACCEPTED, SMTP_REFUSALS["token"])
+        return self._outcome(user, verdict is Verdict.ACCEPTED, SMTP_REFUSALS["token"])
 
-    def _outcome(self, accepted: bool, refusal: str) -> Reply:
+    def _outcome(self, user: str, accepted: bool, refusal: str) -> Reply:
         delay = self.behaviour.auth_delay
-        if self.behaviour.throttled:
+        if self.behaviour.is_throttled(user):
             text = f"432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded [Hostname={FRONT_END}]"
             return self.say(text, delay=delay)
+        for state in self.behaviour.states(user) & set(_REFUSED_BY_STATE) if accepted else ():
+            accepted, refusal = False, SMTP_REFUSALS[_REFUSED_BY_STATE[state]]
         if self.behaviour.smtp_refusal is not None:
             accepted, refusal = False, SMTP_REFUSALS[self.behaviour.smtp_refusal]
         if accepted:

@@ -4,9 +4,10 @@ import json
 import uuid
 from urllib.parse import parse_qs, urlsplit
 
-from exporter.lab.behaviour import Behaviour, Seen
+from exporter.lab.behaviour import Behaviour, Seen, Use
 from exporter.lab.http_server import Answer, Request
-from exporter.lab.sign_in import SignIn, http_date
+from exporter.lab.sign_in import SignIn
+from exporter.lab.sign_in_answers import http_date
 
 _SIGN_IN_HOSTS = frozenset({"login.microsoftonline.com", "login.live.com"})
 _CHALLENGE = (
@@ -20,6 +21,7 @@ _CBA = "https://outlook-cba.office365.com/Microsoft-Server-ActiveSync"
 _AUTODISCOVER = "/autodiscover/autodiscover.json"
 #: OCSPResponse { responseStatus malformedRequest(1) } (RFC 6960 4.2.1): what a responder tells an empty request.
 _OCSP_MALFORMED = bytes.fromhex("30030a0101")
+_PROFILE = b'{"displayName":"Some One","mail":"someone@outlook.com","id":"0123456789abcdef"}'
 #: Hosts in clear on port 80.
 _REVOCATION = ("ocsp", "crl", "oneocsp", "mscrl")
 
@@ -76,7 +78,10 @@ class _Pages:
         authorization = self._request.headers.get("authorization")
         if authorization is None:
             return self._exchange(451, ("X-MS-Location", _CBA))
-        if self._has_token(authorization):
+        token = self._token(authorization)
+        if token is not None and self._behaviour.is_valid(token, Use.ACTIVESYNC):
+            if not self._behaviour.permits(token, Use.ACTIVESYNC):
+                return self._exchange(403)
             return self._exchange(
                 200, ("MS-ASProtocolVersions", "16.1"), ("MS-Server-ActiveSync", "15.21"),
                 ("MS-ASProtocolCommands", "Sync,SendMail,SmartForward,SmartReply,FolderSync,Ping,Provision"),
@@ -106,10 +111,21 @@ class _Pages:
         if self._behaviour.throttled:
             return Answer(429, [*self._retry_after(), *marks], delay=delay)
         kind = ("Content-Type", "application/json")
-        if self._has_token(self._request.headers.get("authorization", "")):
-            return Answer(200, [kind, *marks], b"{}", delay)
-        content = {"error": {"code": "InvalidAuthenticationToken", "message": "Access token is empty."}}
+        token = self._token(self._request.headers.get("authorization", ""))
+        if token is not None and self._behaviour.is_valid(token, Use.GRAPH):
+            return Answer(200, [kind, *marks], _PROFILE, delay)
+        content = {"error": {"code": "InvalidAuthenticationToken", "message": self._graph_refusal(token)}}
         return Answer(401, [kind, *marks], json.dumps(content).encode(), delay)
+
+    def _graph_refusal(self, token: str | None) -> str:
+        issued = self._behaviour.issued.get(token or "")
+        if not token:
+            return "Access token is empty."
+        if issued is None:
+            return "CompactToken parsing failed with error code: 80049217"
+        if issued.expires <= self._behaviour.now():
+            return "Lifetime validation failed, the token is expired."
+        return "Access token validation failure. Invalid audience."
 
     def asset(self) -> Answer:
         """The sign-in page's files come from a blob store behind a CDN; its root holds nothing (headers recalled)."""
@@ -129,14 +145,14 @@ class _Pages:
             return Answer(200, [("Content-Type", "application/pkix-crl"), self._date], b"0\x00")
         return Answer(200, [("Content-Type", "application/ocsp-response"), self._date], _OCSP_MALFORMED)
 
-    def _has_token(self, authorization: str) -> bool:
-        """Whether a Bearer or Basic header is accepted; remembers it. No password is, ever."""
+    def _token(self, authorization: str) -> str | None:
+        """The token of a Bearer header, None for anything else; remembers it. No password is accepted, ever."""
         if not authorization:
-            return False
+            return None
         scheme, _, secret = authorization.partition(" ")
         kind = "bearer" if scheme.lower() == "bearer" else "password"
         self._behaviour.traffic.credential(Seen(self._behaviour.place, kind, "", secret.strip()))
-        return kind == "bearer" and self._behaviour.is_valid(secret.strip())
+        return secret.strip() if kind == "bearer" else None
 
     def _retry_after(self) -> tuple[tuple[str, str], ...]:
         after = self._behaviour.retry_after

@@ -10,7 +10,8 @@ import ipaddress
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 
 from exporter.observations import AddressResult
 from exporter.probe.failures import PhaseFailure, of_errno
@@ -39,7 +40,7 @@ class Attempt:
     """One address being tried. `sock` is set once connected."""
 
     address: str
-    done: asyncio.Event = field(default_factory=asyncio.Event)
+    ended: asyncio.Event
     result: AddressResult | None = None
     sock: socket.socket | None = None
     sender: str | None = None  # of the ICMP error
@@ -48,7 +49,7 @@ class Attempt:
     def end(self, outcome: Outcome, seconds: float | None = None, detail: str | None = None) -> None:
         rounded = None if seconds is None else round(seconds, 6)
         self.result = AddressResult(address=self.address, outcome=outcome, seconds=rounded, detail=detail)
-        self.done.set()
+        self.ended.set()
 
 
 def in_order(addresses: Sequence[str], start: int) -> list[str]:
@@ -66,7 +67,8 @@ class Connecting:
     def __init__(
         self, addresses: Sequence[str], port: int, sockets: SocketMaker, clock: Callable[[], float], timeout: float
     ) -> None:
-        self._attempts = [Attempt(address) for address in addresses]
+        self._ended = asyncio.Event()  # set anew by each attempt that ends
+        self._attempts = [Attempt(address, self._ended) for address in addresses]
         self._clock = clock
         self._chosen: Attempt | None = None
         self._tasks = [
@@ -76,38 +78,35 @@ class Connecting:
 
     async def first(self) -> tuple[TcpStream, str, float]:
         """The stream, its address, and its seconds. Raises PhaseFailure with the outcome most addresses had."""
-        waiting = [asyncio.create_task(attempt.done.wait()) for attempt in self._attempts]
-        try:
-            for next_done in asyncio.as_completed(waiting):
-                await next_done
-                if any(attempt.sock for attempt in self._attempts):
-                    break
-            await self._give_head_start()
-        finally:
-            for task in waiting:
-                task.cancel()
-        for attempt in self._attempts:
-            if attempt.sock is not None and attempt.result is not None:
-                self._chosen = attempt
-                return (
-                    TcpStream(attempt.sock, self._clock, error=attempt.error),
-                    attempt.address,
-                    attempt.result.seconds or 0.0,
-                )
+        while not self._connected() and self._pending():
+            await self._next_end()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(HEAD_START):
+                while self._pending(before_the_first=True):
+                    await self._next_end()
+        for attempt in self._connected():
+            assert attempt.sock is not None
+            assert attempt.result is not None
+            self._chosen = attempt
+            stream = TcpStream(attempt.sock, self._clock, error=attempt.error)
+            return stream, attempt.address, attempt.result.seconds or 0.0
         raise self._failure()
 
-    async def _give_head_start(self) -> None:
-        """Lets addresses before the first connected one catch up for a moment."""
-        before: list[asyncio.Task[bool]] = []
+    def _connected(self) -> list[Attempt]:
+        return [attempt for attempt in self._attempts if attempt.sock is not None]
+
+    def _pending(self, *, before_the_first: bool = False) -> bool:
+        """Whether attempts still run; or such as are preferred to the first that connected (a head start is theirs)."""
         for attempt in self._attempts:
-            if attempt.sock is not None:
-                break
-            if not attempt.done.is_set():
-                before.append(asyncio.create_task(attempt.done.wait()))
-        if before:
-            await asyncio.wait(before, timeout=HEAD_START, return_when=asyncio.ALL_COMPLETED)
-            for task in before:
-                task.cancel()
+            if before_the_first and attempt.sock is not None:
+                return False
+            if attempt.result is None:
+                return True
+        return False
+
+    async def _next_end(self) -> None:
+        self._ended.clear()
+        await self._ended.wait()
 
     def _failure(self) -> PhaseFailure:
         results = [attempt.result for attempt in self._attempts if attempt.result]
@@ -124,7 +123,8 @@ class Connecting:
 
     async def results(self) -> tuple[AddressResult, ...]:
         """What became of each address, once all have ended (each has its own time-out)."""
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if any(attempt.result is None for attempt in self._attempts):
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         return tuple(attempt.result for attempt in self._attempts if attempt.result is not None)
 
     def close(self) -> None:

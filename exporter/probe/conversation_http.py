@@ -1,4 +1,6 @@
-"""HTTP: a page, ActiveSync's empty Bearer, and the token endpoint's refusal of an empty request (RFC 9110, 6749, 6750).
+"""HTTP: a page, ActiveSync's empty Bearer, an account's token, and the token endpoint's refusal of an empty request.
+
+RFC 9110, 6749, 6750.
 
 h11 reads and writes; what an answer means is judged by `protocols/http` and the known replies.
 """
@@ -14,9 +16,10 @@ from OpenSSL import SSL
 from exporter import __version__
 from exporter.probe.exchange import Conversation
 from exporter.probe.failures import PhaseFailure
+from exporter.probe.presenter import Credential
 from exporter.probe.way import RunningPhase
 from exporter.protocols import http
-from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase
+from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase, Protocol
 
 #: Bytes of a body that are kept; the rest is left unread.
 MAX_BODY = 65_536
@@ -80,6 +83,8 @@ class HttpSession:
                 data += self._connection.send(h11.Data(data=body)) or b""
             data += self._connection.send(h11.EndOfMessage()) or b""
             return await self._answer(await self._talk.stream.send(data))
+        except (h11.LocalProtocolError, UnicodeError):  # a header that can't be sent; the cause's frames hold it
+            raise PhaseFailure(Outcome.NOT_OFFERED, "the token has characters that HTTP can't carry") from None
         except h11.RemoteProtocolError as error:
             raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"not HTTP: {error}: {self._peek()}") from error
 
@@ -158,10 +163,20 @@ def judge_page(
     if genuine or marker or elsewhere is not None:
         phase.detail = f"HTTP {answer.status}" + (f", {marker}" if marker else "")
         return
-    html = "html" in (answer.header("content-type") or "") or answer.body.lstrip()[:1] == b"<"
-    if html or answer.status == 511 or not plain:
+    if not plain or _may_be_a_gateways(answer):
         raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"{answer.line()} (none of Microsoft's headers)")
     phase.detail = f"HTTP {answer.status}"
+
+
+def _may_be_a_gateways(answer: Answer) -> bool:
+    """Whether an answer in clear is a gateway's page rather than that of a host for certificates' revocation.
+
+    Those are read without a sign-in; content networks put HTML into what they say of a path that isn't there.
+    """
+    if answer.status in (401, 403, 407, 511):
+        return True
+    html = "html" in (answer.header("content-type") or "") or answer.body.lstrip()[:1] == b"<"
+    return html and answer.status not in (400, 404, 405)
 
 
 async def plain_conversation(talk: Conversation, host: str, path: str) -> None:
@@ -181,24 +196,41 @@ async def activesync_conversation(talk: Conversation, host: str, path: str, *, g
         phase.seconds = answer.ended - answer.sent
         judge_page(talk, phase, answer, host, genuine=genuine)
         talk.findings.marks.append(answer.status)
-    if not session.can_go_on or talk.canary() is None:
-        return
+    if session.can_go_on and (credential := talk.credential()) is not None:
+        await _authorize(talk, session, "OPTIONS", path, credential)
+
+
+async def bearer_conversation(talk: Conversation, host: str, path: str) -> None:
+    """An account's token at ActiveSync or Graph, in one request. No redirect is ever followed."""
+    method = "OPTIONS" if talk.protocol is Protocol.ACTIVESYNC else "GET"
+    if (credential := talk.credential()) is not None:
+        await _authorize(talk, HttpSession(talk, host), method, path, credential)
+
+
+async def _authorize(talk: Conversation, session: HttpSession, method: str, path: str, credential: Credential) -> None:
     async with talk.way.phase(Phase.AUTH) as phase:
-        answer = await session.request("OPTIONS", path, [("Authorization", "Bearer")])
+        answer = await session.request(method, path, [("Authorization", talk.presenter.authorization(credential))])
         phase.seconds = answer.ended - answer.sent
         found = talk.findings
         found.offered = http.challenges(answer.headers)
-        challenge = answer.header("www-authenticate")
-        line = f"HTTP {answer.status} {challenge}" if challenge else answer.line()
+        line = _refusal_line(answer, told_why=talk.presenter.real)
         if answer.is_throttled:
             _throttled(talk, answer, line)
         if answer.status >= 500:
             found.auth_outcome = AuthOutcome.UNKNOWN
             raise PhaseFailure(Outcome.UNAVAILABLE, line)
-        if answer.status // 100 == 2:
-            talk.judge_acceptance(phase, line)
+        if answer.status // 100 == 2:  # the body may be somebody's profile
+            talk.presenter.accepted(talk, phase, f"HTTP {answer.status}" if talk.presenter.real else line)
         else:
-            talk.judge_refusal(phase, line, talk.judge("auth", line))
+            talk.presenter.refused(talk, phase, line, talk.judge("auth", line))
+
+
+def _refusal_line(answer: Answer, *, told_why: bool) -> str:
+    """The status and the challenge; for a real token rather Graph's error or Exchange's diagnostics, which say why."""
+    why = answer.header("www-authenticate")
+    if told_why:
+        why = http.graph_error(answer.body) or answer.header("x-ms-diagnostics") or why
+    return f"HTTP {answer.status} {why}" if why else answer.line()
 
 
 def _throttled(talk: Conversation, answer: Answer, line: str) -> None:
@@ -214,12 +246,12 @@ async def sign_in_conversation(talk: Conversation, host: str, path: str, *, genu
     That needs no credential and costs nobody anything; where it isn't Microsoft's, the canary is brought forward.
     """
     session = HttpSession(talk, host)
-    token = talk.canary()
+    token = talk.credential()
     if token is None and (well_known := _openid_path(path)) is not None:
         if await _openid_is_sound(session, well_known):
             return
         talk.findings.marks.append("openid-configuration is not Microsoft's")
-        token = talk.canary()
+        token = talk.credential()
         if not session.can_go_on:
             return
     if token is None:
@@ -255,13 +287,13 @@ def _judge_token_refusal(
     if answer.is_throttled:
         _throttled(talk, answer, line)
     known = talk.judge("token", line)
-    if known is None and answer.status >= 500:
+    if known is None and answer.status >= 500 and answer.status != 511:
         talk.findings.auth_outcome = AuthOutcome.UNKNOWN
         talk.findings.reply, talk.findings.measured_at = line, talk.wall_clock()
         raise PhaseFailure(Outcome.UNAVAILABLE, answer.line())
     if known is None and http.oauth_error(answer.body) is None:
         judge_page(talk, phase, answer, host, genuine=genuine)
     if answer.status // 100 == 2:
-        talk.judge_acceptance(phase, line)
+        talk.presenter.accepted(talk, phase, line)
     else:
-        talk.judge_refusal(phase, line, known)
+        talk.presenter.refused(talk, phase, line, known)

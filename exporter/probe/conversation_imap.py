@@ -1,16 +1,18 @@
-"""IMAP from the greeting to the canary's refusal (RFC 3501, 2595, 4959, 7628)."""
+"""IMAP from the greeting to the answer to a credential, and a session's first command (RFC 3501, 2595, 4959, 7628)."""
 
 from dataclasses import dataclass
 
-from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news
+from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news, sendable
 from exporter.probe.failures import PhaseFailure
+from exporter.probe.presenter import Credential
 from exporter.protocols import imap, sasl
-from exporter.protocols.canary import CANARY_USER
 from exporter.protocols.imap import ImapReader, ImapResponse
-from exporter.vocabulary import OfferedMechanism, Outcome, Phase
+from exporter.vocabulary import Mechanism, OfferedMechanism, Outcome, Phase
 
 #: Untagged responses to one command that are read, at most.
 MAX_UNTAGGED = 100
+#: Whoever says LOGINDISABLED gets no password, in no form.
+_BY_PASSWORD = frozenset({OfferedMechanism.LOGIN_COMMAND})
 
 
 @dataclass(slots=True)
@@ -45,15 +47,14 @@ class _Imap:
 
 
 async def imap_conversation(talk: Conversation, upgrade: Upgrade | None) -> None:
-    """Greeting, STARTTLS where `upgrade` is given, capabilities, and the canary where one is due."""
+    """Greeting, STARTTLS where `upgrade` is given, capabilities, and what is to be presented."""
     session = _Imap(talk, ImapReader())
     await _greeting(session)
     if upgrade is not None:
         await _starttls(session, upgrade)
     capabilities = await _capability(session)
-    token = talk.canary()
-    if token is not None:
-        await _canary(session, token, "SASL-IR" in (name.upper() for name in capabilities))
+    if (credential := talk.credential()) is not None:
+        await _sign_in(session, credential, capabilities)
 
 
 async def _greeting(session: _Imap) -> None:
@@ -92,8 +93,8 @@ async def _capability(session: _Imap) -> tuple[str, ...]:
         offered = imap.offered(capabilities)
         session.talk.findings.offered = offered
         session.talk.findings.marks.append(tuple(sorted(offered)))
-        if OfferedMechanism.XOAUTH2 not in offered:
-            raise PhaseFailure(Outcome.NOT_OFFERED, f"no AUTH=XOAUTH2 among: {' '.join(capabilities)}")
+        missing = "LOGIN" if session.talk.presenter.mechanism is Mechanism.PASSWORD else "AUTH=XOAUTH2"
+        session.talk.require(offered, _BY_PASSWORD, f"no {missing} among: {' '.join(capabilities)}")
     return capabilities
 
 
@@ -109,35 +110,63 @@ async def _read_capabilities(session: _Imap, step: str) -> tuple[str, ...]:
     raise PhaseFailure(Outcome.UNRECOGNIZED if untagged else Outcome.UNEXPECTED_CONTENT, answer.line)
 
 
-async def _canary(session: _Imap, token: str, initial_response: bool) -> None:
-    """Presents the canary; `auth` is timed from the credential's last byte to the final line."""
+async def _sign_in(session: _Imap, credential: Credential, capabilities: tuple[str, ...]) -> None:
+    """Presents the credential; `auth` is timed from its last byte to the final line."""
     talk = session.talk
-    async with talk.way.phase(Phase.AUTH) as phase:
-        credential = sasl.xoauth2(CANARY_USER, token)
-        tag = session.tag()
-        if not initial_response:
-            answer, _ = await session.command(tag, imap.authenticate_xoauth2(tag, None), "auth")
-            if answer.tag == "+":
-                sent = await talk.stream.send(sasl.response_line(credential))
+    async with talk.taking_leave(lambda: imap.logout(session.tag())):
+        async with talk.way.phase(Phase.AUTH) as phase:
+            tag = session.tag()
+            sent, answer = await _present(session, credential, tag, capabilities)
+            challenge = None
+            for _ in range(MAX_CHALLENGES):
+                if answer.tag != "+":
+                    break
+                challenge = challenge or sasl.parse_challenge(answer.text)
+                await talk.stream.send(b"\r\n")
                 answer, _ = await session.completion(tag, "auth")
+            phase.seconds = talk.way.clock() - (phase.began if sent is None else sent)
+            if answer.tag == "+":
+                raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, "one SASL challenge after another")
+            if answer.status == "OK":
+                talk.presenter.accepted(talk, phase, answer.line)
             else:
-                sent = phase.began
-        else:
-            sent = await talk.stream.send(imap.authenticate_xoauth2(tag, credential))
-            answer, _ = await session.completion(tag, "auth")
-        challenge = None
-        for _ in range(MAX_CHALLENGES):
-            if answer.tag != "+":
-                break
-            challenge = challenge or sasl.parse_challenge(answer.text)
-            await talk.stream.send(b"\r\n")
-            answer, _ = await session.completion(tag, "auth")
-        phase.seconds = talk.way.clock() - sent
-        if answer.tag == "+":
-            raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, "one SASL challenge after another")
-        if answer.status == "OK":
-            talk.judge_acceptance(phase, answer.line)
-        else:
-            # A JSON challenge is never Microsoft's, whatever line follows.
-            talk.judge_refusal(phase, answer.line, None if challenge else talk.judge("auth", answer.line))
-    await talk.farewell(imap.logout(session.tag()))
+                # A JSON challenge is never Microsoft's, whatever line follows.
+                known = None if challenge else talk.judge("auth", answer.line)
+                talk.presenter.refused(talk, phase, answer.line, known)
+        if talk.presenter.real:
+            await _session(session)
+
+
+async def _present(
+    session: _Imap, credential: Credential, tag: str, capabilities: tuple[str, ...]
+) -> tuple[float | None, ImapResponse]:
+    """When the credential's last byte was sent (None: it never was), and the server's answer."""
+    talk, names = session.talk, {name.upper() for name in capabilities}
+    secret = credential.secret
+    if credential.mechanism is Mechanism.TOKEN:
+        command = imap.authenticate_xoauth2
+        message = sendable(lambda: sasl.xoauth2(credential.user, secret.reveal()))
+    elif "AUTH=PLAIN" in names:
+        command = imap.authenticate_plain
+        message = sendable(lambda: sasl.plain(credential.user, secret.reveal()))
+    else:
+        sent = await talk.stream.send(sendable(lambda: imap.login(tag, credential.user, secret.reveal())))
+        return sent, (await session.completion(tag, "auth"))[0]
+    if "SASL-IR" in names:
+        sent = await talk.stream.send(command(tag, message))
+        return sent, (await session.completion(tag, "auth"))[0]
+    answer, _ = await session.command(tag, command(tag, None), "auth")
+    if answer.tag != "+":
+        return None, answer
+    sent = await talk.stream.send(sasl.response_line(message))
+    return sent, (await session.completion(tag, "auth"))[0]
+
+
+async def _session(session: _Imap) -> None:
+    """The first command that needs the mailbox: only here shows "User is authenticated but not connected"."""
+    talk = session.talk
+    async with talk.way.phase(Phase.SESSION) as phase:
+        tag = session.tag()
+        answer, _ = await session.command(tag, imap.list_root(tag), "session")
+        if answer.status != "OK":
+            talk.presenter.refused(talk, phase, answer.line, talk.judge("session", answer.line))

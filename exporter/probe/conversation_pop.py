@@ -1,13 +1,15 @@
-"""POP3 from the greeting to the canary's refusal (RFC 1939, 2449, 2595, 5034)."""
+"""POP3 from the greeting to the answer to a credential (RFC 1939, 2449, 2595, 5034)."""
 
 from dataclasses import dataclass
 
-from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news
+from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news, sendable
 from exporter.probe.failures import PhaseFailure
+from exporter.probe.presenter import Credential
 from exporter.protocols import pop, sasl
-from exporter.protocols.canary import CANARY_USER
 from exporter.protocols.pop import PopReader, PopStatus
-from exporter.vocabulary import OfferedMechanism, Outcome, Phase
+from exporter.vocabulary import Mechanism, OfferedMechanism, Outcome, Phase
+
+_BY_PASSWORD = frozenset({OfferedMechanism.LOGIN_COMMAND, OfferedMechanism.PLAIN})
 
 
 @dataclass(slots=True)
@@ -24,15 +26,14 @@ class _Pop:
 
 
 async def pop_conversation(talk: Conversation, upgrade: Upgrade | None) -> None:
-    """Greeting, STLS where `upgrade` is given, CAPA, and the canary where one is due."""
+    """Greeting, STLS where `upgrade` is given, CAPA, and what is to be presented."""
     session = _Pop(talk, PopReader())
     await _greeting(session)
     if upgrade is not None:
         await _stls(session, upgrade)
     await _capability(session)
-    token = talk.canary()
-    if token is not None:
-        await _canary(session, token)
+    if (credential := talk.credential()) is not None:
+        await _sign_in(session, credential)
 
 
 async def _greeting(session: _Pop) -> None:
@@ -78,30 +79,50 @@ async def _capability(session: _Pop) -> None:
         offered = pop.offered(capabilities)
         session.talk.findings.offered = offered
         session.talk.findings.marks.append(tuple(sorted(offered)))
-        if OfferedMechanism.XOAUTH2 not in offered:
-            raise PhaseFailure(Outcome.NOT_OFFERED, f"no SASL XOAUTH2 among: {', '.join(capabilities)}")
+        missing = "USER" if session.talk.presenter.mechanism is Mechanism.PASSWORD else "SASL XOAUTH2"
+        session.talk.require(offered, _BY_PASSWORD, f"no {missing} among: {', '.join(capabilities)}")
 
 
-async def _canary(session: _Pop, token: str) -> None:
-    """Presents the canary in two steps (Microsoft closes on the one-line form); timed from the credential's end."""
+async def _sign_in(session: _Pop, credential: Credential) -> None:
+    """Presents the credential, timed from its end; of an account's mailbox nothing is asked."""
     talk = session.talk
-    async with talk.way.phase(Phase.AUTH) as phase:
-        status = await session.command(pop.auth_xoauth2())
-        sent, challenge = phase.began, None
-        if status.ok is None:
-            sent = await talk.stream.send(sasl.response_line(sasl.xoauth2(CANARY_USER, token)))
-            status = await session.status()
+    async with talk.taking_leave(pop.quit_), talk.way.phase(Phase.AUTH) as phase:
+        sent, status = await _present(session, credential)
+        challenge = None
         for _ in range(MAX_CHALLENGES):
             if status.ok is not None:
                 break
             challenge = challenge or sasl.parse_challenge(status.text)
             status = await session.command(b"\r\n")
-        phase.seconds = talk.way.clock() - sent
+        phase.seconds = talk.way.clock() - (phase.began if sent is None else sent)
         if status.ok is None:
             raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, "one SASL challenge after another")
         if status.ok:
-            talk.judge_acceptance(phase, status.line)
+            talk.presenter.accepted(talk, phase, status.line)
         else:
             # A JSON challenge is never Microsoft's, whatever line follows.
-            talk.judge_refusal(phase, status.line, None if challenge else talk.judge("auth", status.line))
-    await talk.farewell(pop.quit_())
+            talk.presenter.refused(talk, phase, status.line, None if challenge else talk.judge("auth", status.line))
+
+
+async def _present(session: _Pop, credential: Credential) -> tuple[float | None, PopStatus]:
+    """When the credential's last byte was sent (None: it never was), and the answer.
+
+    SASL in two steps: Microsoft closes on the one-line form.
+    """
+    secret = credential.secret
+    if credential.mechanism is Mechanism.TOKEN:
+        command, last = pop.auth_xoauth2(), sendable(lambda: sasl.xoauth2(credential.user, secret.reveal()))
+    elif OfferedMechanism.LOGIN_COMMAND not in (session.talk.findings.offered or ()):
+        command, last = pop.auth_plain(), sendable(lambda: sasl.plain(credential.user, secret.reveal()))
+    else:
+        user, password = sendable(lambda: (pop.user(credential.user), pop.pass_(secret.reveal())))
+        status = await session.command(user)
+        if not status.ok:
+            return None, status
+        sent = await session.talk.stream.send(password)
+        return sent, await session.status()
+    status = await session.command(command)
+    if status.ok is not None:
+        return None, status
+    sent = await session.talk.stream.send(sasl.response_line(last))
+    return sent, await session.status()

@@ -1,16 +1,17 @@
-"""SMTP submission from the greeting to the canary's refusal (RFC 5321, 3207, 4954)."""
+"""SMTP submission from the greeting to the answer to a credential (RFC 5321, 3207, 4954)."""
 
 from dataclasses import dataclass
 
-from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news
+from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news, sendable
 from exporter.probe.failures import PhaseFailure
+from exporter.probe.presenter import Credential
 from exporter.protocols import sasl, smtp
-from exporter.protocols.canary import CANARY_USER
 from exporter.protocols.smtp import SmtpReader, SmtpReply
-from exporter.vocabulary import OfferedMechanism, Outcome, Phase
+from exporter.vocabulary import Mechanism, OfferedMechanism, Outcome, Phase
 
 #: Who we say we are: honest, and never resolvable (RFC 6761).
 EHLO_NAME = "outlook-auth-exporter.invalid"
+_BY_PASSWORD = frozenset({OfferedMechanism.PLAIN, OfferedMechanism.LOGIN})
 
 
 @dataclass(slots=True)
@@ -27,15 +28,14 @@ class _Smtp:
 
 
 async def smtp_conversation(talk: Conversation, upgrade: Upgrade | None) -> None:
-    """Greeting, STARTTLS where `upgrade` is given, EHLO, and the canary where one is due."""
+    """Greeting, STARTTLS where `upgrade` is given, EHLO, and what is to be presented."""
     session = _Smtp(talk, SmtpReader())
     await _greeting(session)
     if upgrade is not None:
         await _starttls(session, upgrade)
     await _capability(session)
-    token = talk.canary()
-    if token is not None:
-        await _canary(session, token)
+    if (credential := talk.credential()) is not None:
+        await _sign_in(session, credential)
 
 
 async def _greeting(session: _Smtp) -> None:
@@ -86,30 +86,45 @@ async def _capability(session: _Smtp) -> None:
         offered = smtp.offered(extensions)
         session.talk.findings.offered = offered
         session.talk.findings.marks.append(tuple(sorted(offered)))
-        if OfferedMechanism.XOAUTH2 not in offered:
-            raise PhaseFailure(Outcome.NOT_OFFERED, f"no AUTH XOAUTH2 among: {_listed(extensions)}")
+        missing = "PLAIN or LOGIN" if session.talk.presenter.mechanism is Mechanism.PASSWORD else "XOAUTH2"
+        session.talk.require(offered, _BY_PASSWORD, f"no AUTH {missing} among: {_listed(extensions)}")
 
 
 def _listed(extensions: dict[str, str]) -> str:
     return ", ".join(f"{keyword} {parameters}".strip() for keyword, parameters in extensions.items())
 
 
-async def _canary(session: _Smtp, token: str) -> None:
-    """Presents the canary; `auth` is timed from the credential's last byte to the final line."""
+async def _sign_in(session: _Smtp, credential: Credential) -> None:
+    """Presents the credential; `auth` is timed from its last byte to the final line. No mail is begun."""
     talk = session.talk
-    async with talk.way.phase(Phase.AUTH) as phase:
-        sent = await talk.stream.send(smtp.auth_xoauth2(sasl.xoauth2(CANARY_USER, token)))
-        reply = await session.reply()
+    async with talk.taking_leave(smtp.quit_), talk.way.phase(Phase.AUTH) as phase:
+        sent, reply = await _present(session, credential)
         challenge = None
         for _ in range(MAX_CHALLENGES):
             if reply.code != 334:
                 break
             challenge = challenge or sasl.parse_challenge(reply.text)
             reply = await session.command(b"\r\n")
-        phase.seconds = talk.way.clock() - sent
+        phase.seconds = talk.way.clock() - (phase.began if sent is None else sent)
         if reply.code == 235:
-            talk.judge_acceptance(phase, reply.line)
+            talk.presenter.accepted(talk, phase, reply.line)
         else:
             # A JSON challenge is never Microsoft's, whatever line follows.
-            talk.judge_refusal(phase, reply.line, None if challenge else talk.judge("auth", reply.line))
-    await talk.farewell(smtp.quit_())
+            talk.presenter.refused(talk, phase, reply.line, None if challenge else talk.judge("auth", reply.line))
+
+
+async def _present(session: _Smtp, credential: Credential) -> tuple[float | None, SmtpReply]:
+    """When the credential's last byte was sent (None: it never was), and the answer."""
+    secret = credential.secret
+    if credential.mechanism is Mechanism.TOKEN:
+        line = sendable(lambda: smtp.auth_xoauth2(sasl.xoauth2(credential.user, secret.reveal())))
+    elif OfferedMechanism.PLAIN in (session.talk.findings.offered or ()):
+        line = sendable(lambda: smtp.auth_plain(sasl.plain(credential.user, secret.reveal())))
+    else:
+        for step in (smtp.auth_login(), sasl.response_line(sasl.encoded(credential.user))):
+            reply = await session.command(step)
+            if reply.code != 334:
+                return None, reply
+        line = sasl.response_line(sasl.encoded(secret.reveal()))
+    sent = await session.talk.stream.send(line)
+    return sent, await session.reply()

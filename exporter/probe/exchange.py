@@ -1,7 +1,8 @@
-"""What the conversations share: replies read off a stream, the canary's place, and how a reply is judged."""
+"""What the conversations share: replies read off a stream, and who presents what over it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -9,24 +10,24 @@ from typing import Protocol, TypeVar
 from OpenSSL import SSL
 
 from exporter.probe.failures import PhaseFailure
+from exporter.probe.presenter import BAD_NEWS, Credential, Link, Presenter
 from exporter.probe.stream import Stream
-from exporter.probe.way import RunningPhase, Way
-from exporter.protocols.replies import IS_EXPECTED_REFUSAL, KnownReply, Meaning, Replies
+from exporter.probe.way import WalkEnded, Way
+from exporter.protocols.replies import KnownReply, Replies
 from exporter.vocabulary import AuthOutcome, Mechanism, OfferedMechanism, Outcome
 from exporter.vocabulary import Protocol as Spoken
 
 Reply = TypeVar("Reply")
+Made = TypeVar("Made")
 
 #: Carries on behind STARTTLS: given bytes already received (none may be), the stream over TLS.
 Upgrade = Callable[[bytes], Awaitable[Stream]]
 
 #: SASL challenges answered before giving up; a token exchange has one at most.
 MAX_CHALLENGES = 3
+_TOKEN = frozenset({OfferedMechanism.XOAUTH2})
 #: How long a farewell may take to be handed to the kernel, seconds.
 FAREWELL_SECONDS = 1.0
-
-#: Given what distinguishes the path, the canary's token to present now, or None where none is due.
-CanaryOffer = Callable[[tuple[object, ...]], str | None]
 
 
 class Reader(Protocol):
@@ -51,16 +52,24 @@ class Findings:
     marks: list[object] = field(default_factory=list)
 
 
+def _no_link() -> Link | None:
+    return None
+
+
 @dataclass(slots=True, kw_only=True)
 class Conversation:
-    """One walk's conversation: where it runs, what judges it, what it found."""
+    """One walk's conversation: where it runs, what judges it, what it found.
+
+    `link`: the completed handshake it runs over now; None while it is in clear.
+    """
 
     way: Way
     stream: Stream
     replies: Replies
     protocol: Spoken
-    offer_canary: CanaryOffer
+    presenter: Presenter
     wall_clock: Callable[[], datetime]
+    link: Callable[[], Link | None] = _no_link
     findings: Findings = field(default_factory=Findings)
 
     async def next_reply(self, reader: Reader, take: Callable[[], Reply | None]) -> Reply:
@@ -80,6 +89,23 @@ class Conversation:
         except (OSError, SSL.Error):
             pass
 
+    @asynccontextmanager
+    async def taking_leave(self, line: Callable[[], bytes]) -> AsyncIterator[None]:
+        """Says goodbye behind what is done in it; of a real session also where that failed, for servers count them."""
+        try:
+            yield
+        except WalkEnded:
+            if self.presenter.real:
+                await self.farewell(line())
+            raise
+        await self.farewell(line())
+
+    def require(self, offered: tuple[OfferedMechanism, ...], passwords: frozenset[OfferedMechanism], said: str) -> None:
+        """Raises PhaseFailure(not_offered) where what is to be presented can't be. `passwords`: ways to send one."""
+        wanted = passwords if self.presenter.mechanism is Mechanism.PASSWORD else _TOKEN
+        if not wanted & set(offered):
+            raise PhaseFailure(Outcome.NOT_OFFERED, said)
+
     def judge(self, step: str, line: str) -> KnownReply | None:
         """What Microsoft means by that line, or None where it isn't one of its known words."""
         return self.replies.judge(self.protocol, step, line)
@@ -89,47 +115,17 @@ class Conversation:
         if date is not None and self.findings.server_date is None:
             self.findings.server_date, self.findings.date_read_at = date, self.wall_clock()
 
-    def canary(self) -> str | None:
-        """The canary's token, where one is due for a path that looks like this."""
-        return self.offer_canary(tuple(self.findings.marks))
-
-    def judge_refusal(self, phase: RunningPhase, line: str, known: KnownReply | None) -> None:
-        """The canary's fate by the final line: Microsoft's own refusal is what we want to see."""
-        found = self.findings
-        found.mechanism, found.reply, found.measured_at = Mechanism.TOKEN, line, self.wall_clock()
-        if known is None:
-            found.auth_outcome = AuthOutcome.REFUSED
-            phase.outcome, phase.detail = Outcome.UNRECOGNIZED, line
-            return
-        found.meaning = known.meaning
-        if known.meaning in IS_EXPECTED_REFUSAL:
-            found.auth_outcome = AuthOutcome.EXPECTED_REFUSAL
-        elif (outcome := BAD_NEWS.get(known.meaning)) is not None:
-            found.auth_outcome = _AUTH_OUTCOMES.get(outcome, AuthOutcome.UNKNOWN)
-            raise PhaseFailure(outcome, line)
-        else:
-            found.auth_outcome = AuthOutcome.REFUSED
-            phase.outcome, phase.detail = Outcome.UNRECOGNIZED, line
-
-    def judge_acceptance(self, phase: RunningPhase, line: str) -> None:
-        """A worthless token was accepted: whoever answers isn't Microsoft."""
-        found = self.findings
-        found.mechanism, found.reply, found.measured_at = Mechanism.TOKEN, line, self.wall_clock()
-        found.auth_outcome = AuthOutcome.ACCEPTED
-        phase.outcome, phase.detail = Outcome.UNRECOGNIZED, f"a worthless token was accepted: {line}"
+    def credential(self) -> Credential | None:
+        """What is to be presented now, over a path that looks like this."""
+        return self.presenter.credential(self)
 
 
-#: Meanings that end a walk, wherever they are met.
-BAD_NEWS: dict[Meaning, Outcome] = {
-    Meaning.THROTTLED: Outcome.THROTTLED,
-    Meaning.UNAVAILABLE: Outcome.UNAVAILABLE,
-    Meaning.BUSY: Outcome.UNAVAILABLE,
-    Meaning.TLS_TOO_OLD: Outcome.REJECTED,
-    Meaning.TENANT_RESTRICTED: Outcome.REJECTED,
-}
-
-
-_AUTH_OUTCOMES = {Outcome.THROTTLED: AuthOutcome.THROTTLED, Outcome.REJECTED: AuthOutcome.REFUSED}
+def sendable(make: Callable[[], Made]) -> Made:
+    """What `make` makes of a credential. Raises PhaseFailure where this protocol can't carry it."""
+    try:
+        return make()
+    except ValueError as error:
+        raise PhaseFailure(Outcome.NOT_OFFERED, str(error)) from None  # the cause's frames hold the credential
 
 
 def bad_news(known: KnownReply | None, line: str) -> None:

@@ -1,6 +1,7 @@
 """The one boundary where foreign exceptions become words of the vocabulary."""
 
 import errno
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from OpenSSL import SSL
 
 from exporter.protocols.lines import ProtocolViolation
+from exporter.protocols.tls_names import ALERT_LEVELS, ALERTS, alert_name
+from exporter.protocols.tls_records import ContentType
 from exporter.vocabulary import Outcome
 
 
@@ -63,6 +66,10 @@ _TLS_REASONS = (
     ("unexpected eof", Outcome.CLOSED, "closed in the middle of the handshake"),
 )  # fmt: skip
 
+_RECEIVED_ALERT = re.compile(r"(?:sslv3|tlsv1|tlsv13) (alert )?(.+)")
+_ALERT_NAMES = frozenset(ALERTS.values())
+_OPENSSL_SPELLING = {"user cancelled": "user canceled"}
+
 
 def of_tls_error(error: SSL.Error) -> PhaseFailure:
     """What an OpenSSL error means: an alert of the peer by its RFC 8446 name, or plain text where TLS was expected."""
@@ -73,11 +80,33 @@ def of_tls_error(error: SSL.Error) -> PhaseFailure:
             if part in reason:
                 alert = "protocol_version" if "alert" in part else None
                 return PhaseFailure(outcome, detail, alert=alert)
-    alert = next((reason.split(" alert ", 1)[1] for reason in reasons if " alert " in reason), None)
-    if alert is not None:
-        name = alert.replace(" ", "_")
+    name = next((name for reason in reasons if (name := _alert_in(reason)) is not None), None)
+    if name is not None:
         return PhaseFailure(Outcome.ALERT, f"alert {name}", alert=name)
     return PhaseFailure(Outcome.UNEXPECTED_CONTENT, text)
+
+
+def _alert_in(reason: str) -> str | None:
+    """The peer's alert by its RFC 8446 name. OpenSSL leaves the word "alert" out of those of extensions (RFC 6066)."""
+    found = _RECEIVED_ALERT.fullmatch(reason)
+    if found is None:
+        return None
+    marked, words = found.groups()
+    name = _OPENSSL_SPELLING.get(words, words).replace(" ", "_")
+    return name if marked or name in _ALERT_NAMES else None
+
+
+def of_clear_alert(record: bytes) -> PhaseFailure | None:
+    """What an alert in clear means, by its bytes (OpenSSL has no words for those it doesn't know).
+
+    None for no alert, and for a mere warning.
+    """
+    if len(record) < 7 or record[0] != ContentType.ALERT:
+        return None
+    level, name = ALERT_LEVELS.get(record[5]), alert_name(record[6])
+    if name == "close_notify":
+        return PhaseFailure(Outcome.CLOSED, "close_notify in the middle of the handshake", alert=name)
+    return None if level == "warning" else PhaseFailure(Outcome.ALERT, f"alert {name}", alert=name)
 
 
 @contextmanager

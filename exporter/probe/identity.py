@@ -46,6 +46,10 @@ _ORDER = (
 )
 
 
+#: What reading a certificate's extensions raises where they are malformed, besides their being absent.
+_MALFORMED = (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
 class RootsFileError(Exception):
     """The file of roots can't be used; the message names it."""
 
@@ -108,13 +112,13 @@ class Identity:
 
 
 def parse_chain(chain: Sequence[bytes]) -> list[x509.Certificate]:
-    """The DER certificates as presented, leaf first; what isn't a certificate ends the list."""
+    """The DER certificates as presented, leaf first; one whose names or dates can't be read ends the list."""
     parsed: list[x509.Certificate] = []
     for der in chain[:MAX_CHAIN]:
         try:
             certificate = x509.load_der_x509_certificate(der)
-            certificate.subject, certificate.issuer, certificate.extensions  # parsed lazily: raise here  # noqa: B018
-        except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
+            describe(certificate)  # parsed lazily: raises here
+        except ValueError:
             break
         parsed.append(certificate)
     return parsed
@@ -123,7 +127,7 @@ def parse_chain(chain: Sequence[bytes]) -> list[x509.Certificate]:
 def identify(chain: Sequence[x509.Certificate], name: str, roots: Roots) -> Identity:
     """Whether the chain is signed up to one of the roots, for that name, and from when until when."""
     if not chain:
-        return Identity(signatures=None, right_name=False)
+        return Identity(signatures=False, right_name=False)
     right_name = name_matches(chain[0], name)
     path = roots.verified_path(chain)
     if isinstance(path, int):
@@ -164,7 +168,7 @@ def name_matches(leaf: x509.Certificate, name: str) -> bool:
             service_identity.cryptography.verify_certificate_ip_address(leaf, name)
         else:
             service_identity.cryptography.verify_certificate_hostname(leaf, name)
-    except (service_identity.VerificationError, service_identity.CertificateError, ValueError):
+    except (service_identity.VerificationError, service_identity.CertificateError, *_MALFORMED):
         return False
     return True
 
@@ -174,8 +178,11 @@ def trust_reasons(
 ) -> tuple[Outcome, ...]:
     """Every reason for which a client here refuses the chain, the one to report first in front.
 
-    `errors`: the X509_V_ERR numbers OpenSSL met in the handshake, with this machine's store and clock.
+    `errors`: the X509_V_ERR numbers OpenSSL met in the handshake, with this machine's store and clock. A leaf that
+    can't be read (an empty chain) is not trusted: nobody can say whose it is.
     """
+    if not chain:
+        return (Outcome.CERTIFICATE_UNTRUSTED,)
     reasons = set()
     for error in errors:
         if error == _EXPIRED:
@@ -217,7 +224,7 @@ def _end_of_path(chain: Sequence[x509.Certificate]) -> x509.Certificate:
 def _names_its_issuers_place(certificate: x509.Certificate) -> bool:
     try:
         access = certificate.extensions.get_extension_for_oid(ExtensionOID.AUTHORITY_INFORMATION_ACCESS).value
-    except x509.ExtensionNotFound:
+    except (x509.ExtensionNotFound, *_MALFORMED):
         return False
     assert isinstance(access, x509.AuthorityInformationAccess)
     return any(description.access_method == AuthorityInformationAccessOID.CA_ISSUERS for description in access)

@@ -7,6 +7,7 @@ errors (RFC 8914), by which filters say that they block, go into the detail.
 
 import asyncio
 import ipaddress
+import itertools
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,9 @@ MAX_ADDRESSES = 8
 TRY_SECONDS = 1.6
 #: EDNS payload offered (RFC 9715).
 UDP_PAYLOAD = 1232
+
+#: What resolvers answer that don't know EDNS (RFC 6891 7).
+_NOT_UNDERSTOOD = frozenset({dns.rcode.FORMERR, dns.rcode.NOTIMP, dns.rcode.BADVERS})
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -117,19 +121,27 @@ def suspicion(address: str, legitimate: Sequence[IpNetwork] = ()) -> str | None:
 
 
 def _of_family(addresses: Sequence[str], ip_version: str, name: str) -> tuple[str, ...]:
-    wanted = tuple(a for a in dict.fromkeys(addresses) if ip_version in ("any", str(ipaddress.ip_address(a).version)))
-    if not wanted:
+    unique = list(dict.fromkeys(addresses))
+    families = {"6": [each for each in unique if ":" in each], "4": [each for each in unique if ":" not in each]}
+    wanted = [family for version, family in families.items() if ip_version in ("any", version)]
+    if not any(wanted):
         raise PhaseFailure(Outcome.NAME_NOT_FOUND, f"{name} has no IPv{ip_version} address")
-    return wanted[:MAX_ADDRESSES]
+    # In turns: a name with eight addresses of each family has four of each looked at, not one family alone.
+    turns = (address for pair in itertools.zip_longest(*wanted) for address in pair if address is not None)
+    return tuple(itertools.islice(turns, MAX_ADDRESSES))
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """One resolver's answer to one question; `failure` where it held no address."""
+    """One resolver's answer to one question; `failure` where it held no address.
+
+    `understood`: not so where the resolver rejects the question's form, as some do that know no EDNS.
+    """
 
     addresses: tuple[str, ...]
     failure: PhaseFailure | None = None
     note: str | None = None
+    understood: bool = True
 
 
 async def _ask_all(name: str, service: NameService) -> Resolution:
@@ -143,8 +155,8 @@ async def _ask_all(name: str, service: NameService) -> Resolution:
         for resolver in service.resolvers:
             asked = where(resolver)
             try:
-                seconds = TRY_SECONDS * min(tries, 2)
-                answers = await _ask(name, resolver, service.sockets_to(resolver[0]), seconds)
+                # Whatever drops EDNS on the way lets the second try pass.
+                answers = await _ask(name, resolver, service, TRY_SECONDS * min(tries, 2), edns=tries == 1)
             except TimeoutError:
                 if failure is None and tries > 1:
                     failure = PhaseFailure(Outcome.TIMEOUT, f"no answer from {asked}")
@@ -170,9 +182,20 @@ def where(resolver: Resolver) -> str:
     return host if port == 53 else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def _ask(name: str, resolver: Resolver, sockets: SocketMaker, seconds: float) -> list[_Answer]:
+async def _ask(name: str, resolver: Resolver, service: NameService, seconds: float, *, edns: bool) -> list[_Answer]:
+    """Both families' answers; once more as RFC 1035 knows the question where the resolver takes no other."""
+    sockets = service.sockets_to(resolver[0])
+    answers = await _ask_once(name, resolver, sockets, seconds, edns=edns)
+    if edns and not any(answer.understood for answer in answers):
+        return await _ask_once(name, resolver, sockets, seconds, edns=False)
+    return answers
+
+
+async def _ask_once(
+    name: str, resolver: Resolver, sockets: SocketMaker, seconds: float, *, edns: bool
+) -> list[_Answer]:
     """A and AAAA from one resolver, over one UDP socket; one of the two is enough when the other stays silent."""
-    queries = {query.id: query for query in (_query(name, "A"), _query(name, "AAAA"))}
+    queries = {query.id: query for kind in ("A", "AAAA") for query in [_query(name, kind, edns=edns)]}
     answers: dict[int, _Answer] = {}
     try:
         family = socket.AF_INET6 if ":" in resolver[0] else socket.AF_INET
@@ -204,9 +227,9 @@ async def _whole(
     return await _over_tcp(queries[reply.id], resolver, sockets) or reply
 
 
-def _query(name: str, kind: str) -> dns.message.Message:
+def _query(name: str, kind: str, *, edns: bool) -> dns.message.Message:
     try:
-        return dns.message.make_query(name, kind, use_edns=0, payload=UDP_PAYLOAD)
+        return dns.message.make_query(name, kind, use_edns=0 if edns else False, payload=UDP_PAYLOAD if edns else None)
     except (dns.exception.DNSException, UnicodeError) as error:
         raise PhaseFailure(Outcome.NAME_NOT_FOUND, f"not a host name: {error}") from error
 
@@ -253,7 +276,8 @@ def _judge(reply: dns.message.Message, name: str) -> _Answer:
     if reply.rcode() == dns.rcode.NXDOMAIN:
         return _Answer((), PhaseFailure(Outcome.NAME_NOT_FOUND, f"{rcode} for {name}{said}"))
     if reply.rcode() != dns.rcode.NOERROR:
-        return _Answer((), PhaseFailure(Outcome.SERVER_FAILURE, f"{rcode} for {name}{said}"))
+        failure = PhaseFailure(Outcome.SERVER_FAILURE, f"{rcode} for {name}{said}")
+        return _Answer((), failure, understood=reply.rcode() not in _NOT_UNDERSTOOD)
     addresses: list[str] = []
     alias: str | None = None
     for rrset in reply.answer:

@@ -5,7 +5,7 @@ The canary's last result is kept between rounds, so that a round without one sti
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol as TypingProtocol
@@ -15,6 +15,7 @@ from exporter.clean import clean
 from exporter.observations import AuthResult, HostResult, PhaseResult, Probe, TlsResult
 from exporter.probe.canary_policy import CanaryPolicy, Key
 from exporter.probe.clock import Reading, agreed_skew, corrected
+from exporter.probe.pace import Pace
 from exporter.probe.record import Recorder
 from exporter.probe.walk import HostWalk, Tools, Vantage, walk
 from exporter.probe.way import Deadline
@@ -23,10 +24,6 @@ from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase
 
 #: A round never lasts longer, seconds.
 ROUND_SECONDS = 60.0
-
-#: Walks of a round begin so far apart, seconds. Begun at once they would wait for one another's cryptography, and
-#: `tls` would show our own queue (half of 41 ms at 50 at once), which a clock at the client can't tell from the wire.
-SPACING = 0.01
 
 #: The phases in which the canary is presented.
 CANARY_PHASES = frozenset({Phase.AUTH, Phase.TOKEN})
@@ -50,7 +47,10 @@ class Walked:
 
 @dataclass(slots=True)
 class Prober:
-    """Makes rounds. Keeps the last canary's result of each target and vantage, and the clock's agreed skew."""
+    """Makes rounds. Keeps the last canary's result of each target and vantage, and the clock's agreed skew.
+
+    `needs_canary`: whether there is one to present at all; where an account works, it proves more.
+    """
 
     tools: Tools
     policy: Policy
@@ -58,6 +58,7 @@ class Prober:
     randomness: random.Random = field(default_factory=random.SystemRandom)
     skew: float = 0.0
     record: bool = False
+    needs_canary: Callable[[Key], bool] = lambda _key: True
     _last_auth: dict[Key, tuple[AuthResult, PhaseResult]] = field(default_factory=dict)
     _rounds: int = 0
 
@@ -71,11 +72,11 @@ class Prober:
         """
         self._rounds += 1
         deadline = deadline or Deadline(self.tools.clock() + ROUND_SECONDS)
-        slots = asyncio.Semaphore(self.concurrency)
-        ways = [(target, vantage) for target in targets for vantage in vantages]
+        slots, pace = asyncio.Semaphore(self.concurrency), Pace(self.tools.clock)
         tasks = [
-            asyncio.create_task(self._one(target, vantage, deadline, slots, number * SPACING))
-            for number, (target, vantage) in enumerate(ways)
+            asyncio.create_task(self._one(target, vantage, deadline, slots, pace))
+            for target in targets
+            for vantage in vantages
         ]
         readings: list[Reading] = []
         waiting: list[Walked] = []
@@ -97,7 +98,7 @@ class Prober:
 
     async def probe(self, target: Target, vantage: Vantage, deadline: Deadline) -> Walked:
         """One target from one vantage, now."""
-        walked = await self._one(target, vantage, deadline, asyncio.Semaphore(1))
+        walked = await self._one(target, vantage, deadline, asyncio.Semaphore(1), Pace(self.tools.clock))
         return replace(walked, probe=self._judged_again(walked))
 
     def continue_from(self, earlier: "Prober") -> None:
@@ -107,16 +108,16 @@ class Prober:
             self.policy.continue_from(earlier.policy)
 
     async def _one(
-        self, target: Target, vantage: Vantage, deadline: Deadline, slots: asyncio.Semaphore, delay: float = 0.0
+        self, target: Target, vantage: Vantage, deadline: Deadline, slots: asyncio.Semaphore, pace: Pace
     ) -> Walked:
-        await asyncio.sleep(delay)
         async with slots:
+            await pace.turn()
             key = (target.name, vantage.name)
             presented = False
 
             def offer(path: tuple[object, ...]) -> str | None:
                 nonlocal presented
-                if not self.policy.take(key, path, self.tools.clock()):
+                if not self.needs_canary(key) or not self.policy.take(key, path, self.tools.clock()):
                     return None
                 presented = True
                 return canary_token(self.randomness)

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import OpenSSL
-from cryptography.hazmat.primitives.serialization import Encoding
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 
-from exporter.probe.failures import PhaseFailure, of_tls_error
+from exporter.probe.failures import PhaseFailure, of_clear_alert, of_tls_error
 from exporter.probe.stream import READ_SIZE, Stream
 from exporter.vocabulary import Outcome
 
@@ -24,6 +23,8 @@ from exporter.vocabulary import Outcome
 _FLIGHT = 65_536
 #: Bytes of handshake a server may send before ours is over; a chain of ten certificates is some 20 KiB.
 MAX_HANDSHAKE = 262_144
+#: Bytes of the server's beginning that are kept to tell what it speaks.
+_SHOWN = 512
 
 #: How long close_notify may take to be handed to the kernel, seconds.
 GOODBYE_SECONDS = 1.0
@@ -47,6 +48,10 @@ _IANA_CIPHERS = {
     "DHE-RSA-AES256-GCM-SHA384": "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384",
     "DHE-RSA-AES128-GCM-SHA256": "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256",
     "DHE-RSA-CHACHA20-POLY1305": "TLS_DHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+    "DHE-RSA-AES256-SHA256": "TLS_DHE_RSA_WITH_AES_256_CBC_SHA256",
+    "DHE-RSA-AES128-SHA256": "TLS_DHE_RSA_WITH_AES_128_CBC_SHA256",
+    "DHE-RSA-AES256-SHA": "TLS_DHE_RSA_WITH_AES_256_CBC_SHA",
+    "DHE-RSA-AES128-SHA": "TLS_DHE_RSA_WITH_AES_128_CBC_SHA",
     "AES256-GCM-SHA384": "TLS_RSA_WITH_AES_256_GCM_SHA384",
     "AES128-GCM-SHA256": "TLS_RSA_WITH_AES_128_GCM_SHA256",
     "AES256-SHA256": "TLS_RSA_WITH_AES_256_CBC_SHA256",
@@ -114,14 +119,14 @@ class TlsClient:
         if already:
             connection.bio_write(already)
         began, ended = await self._drive(connection, stream)
-        chain = connection.get_peer_cert_chain(as_cryptography=True) or []
+        chain = connection.get_peer_cert_chain() or []
         handshake = Handshake(
             seconds=max(ended - began, 0.0),
             version=connection.get_protocol_version_name(),
             cipher=_iana(_IANA_CIPHERS, connection.get_cipher_name()),
             group=_iana(_IANA_GROUPS, connection.get_group_name()),
             alpn=connection.get_alpn_proto_negotiated().decode("latin-1") or None,
-            chain=tuple(certificate.public_bytes(Encoding.DER) for certificate in chain),
+            chain=tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain),
             errors=tuple(notes.errors),
         )
         return TlsStream(connection, stream), handshake
@@ -147,7 +152,7 @@ class TlsClient:
                 return began or 0.0, ended or 0.0
             data = await stream.receive()
             received += len(data)
-            first = first or data[:512]
+            first = first if len(first) >= _SHOWN else (first + data)[:_SHOWN]
             if not data:
                 raise PhaseFailure(Outcome.CLOSED, "closed in the middle of the handshake")
             if received > MAX_HANDSHAKE:
@@ -225,6 +230,8 @@ async def _send_last(connection: SSL.Connection, stream: Stream) -> None:
 
 def _failure(error: SSL.Error, first: bytes) -> PhaseFailure:
     failure = of_tls_error(error)
+    if failure.alert is None and (told := of_clear_alert(first)) is not None:
+        return told
     if failure.outcome is Outcome.UNEXPECTED_CONTENT and first and first[0] not in (0x14, 0x15, 0x16, 0x17):
         return PhaseFailure(Outcome.UNEXPECTED_CONTENT, f"not TLS but: {first.decode('latin-1')}")
     return failure

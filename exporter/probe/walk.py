@@ -1,14 +1,13 @@
 """One walk to one host from one vantage: resolve → connect → proxy → tls → conversation, each step visible.
 
+What is presented at its end is the presenter's business: the canary, or an account's secret over this very connection.
 The result is plain data; the chain of certificates is kept as it came, so that the round can judge it once the clock is
 known.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-
-from cryptography import x509
 
 from exporter.catalogue import Target
 from exporter.observations import AddressResult, PhaseResult, TlsResult
@@ -16,6 +15,7 @@ from exporter.probe import identity
 from exporter.probe.connect import Connecting, in_order
 from exporter.probe.conversation_http import (
     activesync_conversation,
+    bearer_conversation,
     page_conversation,
     plain_conversation,
     sign_in_conversation,
@@ -23,9 +23,11 @@ from exporter.probe.conversation_http import (
 from exporter.probe.conversation_imap import imap_conversation
 from exporter.probe.conversation_pop import pop_conversation
 from exporter.probe.conversation_smtp import smtp_conversation
-from exporter.probe.exchange import CanaryOffer, Conversation, Findings, Upgrade
+from exporter.probe.exchange import Conversation, Findings, Upgrade
 from exporter.probe.failures import PhaseFailure
+from exporter.probe.handshake_result import in_words, tls_result
 from exporter.probe.identity import Identity, Roots
+from exporter.probe.presenter import CanaryOffer, CanaryPresenter, Link, Presenter
 from exporter.probe.proxy import ProxyCredentials, http_connect, socks5
 from exporter.probe.record import Recorder
 from exporter.probe.resolve import NameService, resolve, where
@@ -76,6 +78,13 @@ class Tools:
     timeout: float
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A conversation of somebody else's at the end of the way (a token request), in the place of the target's own."""
+
+    run: Callable[[Conversation, str], Awaitable[None]]
+
+
 @dataclass(slots=True, kw_only=True)
 class HostWalk:
     """What one walk found."""
@@ -102,24 +111,45 @@ async def walk(
     tools: Tools,
     *,
     deadline: Deadline,
-    offer_canary: CanaryOffer,
+    offer_canary: CanaryOffer | None = None,
+    presenter: Presenter | None = None,
+    errand: Errand | None = None,
     start: int = 0,
     recorder: Recorder | None = None,
 ) -> HostWalk:
-    """Walks the whole way to one host, as far as it goes. Never raises but for cancellation."""
-    phases = phases_of(target.protocol, starttls=target.starttls, proxied=vantage.proxy is not None)
+    """Walks the whole way to one host, as far as it goes. Never raises but for cancellation.
+
+    `presenter`: what is presented at the end; without one the canary, where `offer_canary` gives one. What a real
+    presenter's conversation says is never recorded. `errand`: what is done there instead of all that.
+    """
+    presents = presenter or CanaryPresenter(offer_canary or (lambda _path: None))
+    phases = _phases(target, vantage, presents)
     way = Way(phases=phases, deadline=deadline, clock=tools.clock, timeout=tools.timeout)
-    step = _Step(target, host, vantage, tools, way, offer_canary, recorder, HostWalk(host=host))
+    recorder = None if presents.real or errand else recorder
+    step = _Step(target, host, vantage, tools, way, presents, recorder, HostWalk(host=host), errand)
     try:
         await step.run(start)
         step.walk.ended_well = True
     except WalkEnded:
         pass
+    except Exception as error:
+        way.broken_by(error)
     except BaseException:
         step.abandon()
         raise
     await step.finish()
     return step.walk
+
+
+def _phases(target: Target, vantage: Vantage, presenter: Presenter) -> tuple[Phase, ...]:
+    """A walk's phases. An account asks no page first, and `session` follows only its own sign-in."""
+    phases = phases_of(target.protocol, starttls=target.starttls, proxied=vantage.proxy is not None)
+    if not presenter.real:
+        return phases
+    if target.protocol is Protocol.IMAP:
+        return (*phases, Phase.SESSION)
+    kept = tuple(phase for phase in phases if phase not in (Phase.HTTP, Phase.AUTH))
+    return (*kept, Phase.AUTH)
 
 
 class _Step:
@@ -132,12 +162,13 @@ class _Step:
         vantage: Vantage,
         tools: Tools,
         way: Way,
-        offer_canary: CanaryOffer,
+        presenter: Presenter,
         recorder: Recorder | None,
         result: HostWalk,
+        errand: Errand | None,
     ) -> None:
         self.target, self.host, self.vantage, self.tools, self.way = target, host, vantage, tools, way
-        self.offer_canary, self.recorder, self.walk = offer_canary, recorder, result
+        self.presenter, self.recorder, self.walk, self.errand = presenter, recorder, result, errand
         self.connecting: Connecting | None = None
         self.stream: Stream | None = None
         self.secured: TlsStream | None = None
@@ -181,13 +212,26 @@ class _Step:
         return stream
 
     async def pass_proxy(self, stream: Stream, proxy: Proxy) -> tuple[Stream, bytes]:
-        async with self.way.phase(Phase.PROXY):
+        async with self.way.phase(Phase.PROXY) as phase:
             if proxy.scheme == "https":
-                stream, _ = await self.tools.tls.handshake(stream, proxy.host)
+                stream, phase.outcome, phase.detail = await self.secure_proxy(stream, proxy)
             ask = socks5 if proxy.scheme.startswith("socks5") else http_connect
             already = await ask(stream, self.host, self.target.port, proxy.credentials)
         self.stream = stream
         return stream, already
+
+    async def secure_proxy(self, stream: Stream, proxy: Proxy) -> tuple[Stream, Outcome, str | None]:
+        """TLS to the proxy itself, as far as this machine trusts it: its credentials go no further than that."""
+        name = None if identity.is_address(proxy.host) else proxy.host
+        secured, shake = await self.tools.tls.handshake(stream, name)
+        chain, who = identity.known_chain(shake.chain, proxy.host, self.tools.roots)
+        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots)
+        if not reasons:
+            return secured, Outcome.OK, None
+        detail = f"the proxy's own certificate: {', '.join(reasons)}"
+        if proxy.credentials is not None:
+            raise PhaseFailure(reasons[0], f"{detail}; the credentials were not sent")
+        return secured, reasons[0], detail
 
     async def tls(self, stream: Stream, already: bytes = b"") -> Stream:
         async with self.way.phase(Phase.TLS) as phase:
@@ -202,15 +246,15 @@ class _Step:
             phase.seconds = shake.seconds
             reasons = self.judge_certificate(shake)
             if reasons:
-                phase.outcome, phase.detail = reasons[0], _in_words(reasons, self.walk.tls)
+                phase.outcome, phase.detail = reasons[0], in_words(reasons, self.walk.tls)
         self.secured = secured
         return secured
 
     def judge_certificate(self, shake: Handshake) -> tuple[Outcome, ...]:
         chain, who = identity.known_chain(shake.chain, self.host, self.tools.roots)
-        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots) if chain else ()
+        reasons = identity.trust_reasons(shake.errors, chain, who, self.tools.roots)
         self.walk.identity = who
-        self.walk.tls = _tls_result(shake, chain, reasons, who, self.tools.wall_clock())
+        self.walk.tls = tls_result(shake, chain, reasons, who, self.tools.wall_clock())
         return reasons
 
     async def converse(self, stream: Stream) -> None:
@@ -221,12 +265,16 @@ class _Step:
             stream=stream,
             replies=self.tools.replies,
             protocol=self.target.protocol,
-            offer_canary=self.offer_canary,
+            presenter=self.presenter,
             wall_clock=self.tools.wall_clock,
+            link=self.link,
             findings=self.walk.findings,
         )
         talk.findings.marks.extend(_path_marks(self.walk))
-        await converse(talk, self.target, self.host, self.upgrade, genuine=self.signatures())
+        if self.errand is not None:
+            await self.errand.run(talk, self.host)
+        else:
+            await converse(talk, self.target, self.host, self.upgrade, genuine=self.signatures())
         if self.secured is not None:
             await self.secured.say_goodbye()
 
@@ -236,6 +284,12 @@ class _Step:
         secured = await self.tls(self.stream, already)
         self.walk.findings.marks.extend(_path_marks(self.walk))
         return secured if self.recorder is None else self.recorder.listen(secured, self.way)
+
+    def link(self) -> Link | None:
+        """The handshake that the conversation runs over now; None in clear (TLS to a proxy is not it)."""
+        if self.secured is None or self.walk.tls is None or self.walk.identity is None:
+            return None
+        return Link(self.host, self.walk.tls, self.walk.identity)
 
     def signatures(self) -> bool | None:
         return self.walk.identity.signatures if self.walk.identity else None
@@ -268,6 +322,8 @@ async def converse(
     """The conversation of the target's protocol, over an open stream (a socket's, or a recording's)."""
     secure = upgrade if target.starttls else None
     match target.protocol:
+        case Protocol.ACTIVESYNC | Protocol.HTTPS if talk.presenter.real:
+            await bearer_conversation(talk, host, target.path)
         case Protocol.IMAP:
             await imap_conversation(talk, secure)
         case Protocol.SMTP:
@@ -288,31 +344,3 @@ def _path_marks(found: HostWalk) -> list[object]:
     """What distinguishes a path: when it changes, the canary is brought forward."""
     tls = found.tls
     return [] if tls is None else [tls.version, tls.issuer_organization, tls.issuer_common_name, tls.trusted]
-
-
-def _tls_result(
-    shake: Handshake, chain: Sequence[x509.Certificate], reasons: tuple[Outcome, ...], who: Identity, now: datetime
-) -> TlsResult:
-    leaf = chain[0] if chain else None
-    return TlsResult(
-        version=shake.version,
-        cipher=shake.cipher,
-        group=shake.group,
-        alpn=shake.alpn,
-        trusted=not reasons if chain else None,
-        genuine=who.genuine(now) if chain else None,
-        signatures_genuine=who.signatures if chain else None,
-        issuer_organization=identity.issuer_organization(leaf) if leaf else None,
-        issuer_common_name=identity.issuer_common_name(leaf) if leaf else None,
-        chain=tuple(identity.describe(certificate) for certificate in chain),
-        reasons=reasons,
-        stack=STACK,
-    )
-
-
-def _in_words(reasons: Sequence[Outcome], tls: TlsResult | None) -> str:
-    words = ", ".join(reasons)
-    if tls is None or not tls.chain:
-        return words
-    leaf = tls.chain[0]
-    return f"{words}: {leaf.subject}, issued by {leaf.issuer}, valid {leaf.not_before:%F} to {leaf.not_after:%F}"

@@ -9,9 +9,13 @@ recorded and the walk continues; any other ends it with WalkEnded, and what is l
 """
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import structlog
 
 from exporter.clean import clean
 from exporter.observations import PhaseResult
@@ -101,6 +105,20 @@ class Way:
         self.results.append(PhaseResult(phase=running.phase, outcome=outcome, seconds=seconds, detail=cleaned))
         if outcome not in CONVERSATION_GOES_ON:
             raise WalkEnded
+
+    def broken_by(self, error: Exception) -> None:
+        """Ends the phase under way by what nobody foresaw: a fault of ours, which must not cost other targets theirs.
+
+        Only the error's type and place are told: its words might hold anything.
+        """
+        done = {result.phase for result in self.results}
+        phase = next((phase for phase in (self.current, *self.phases) if phase is not None and phase not in done), None)
+        if phase is None:
+            return
+        *_, place = traceback.extract_tb(error.__traceback__)
+        detail = f"this exporter failed: {type(error).__name__} in {Path(place.filename).name}:{place.lineno}"
+        structlog.get_logger().error("a walk broke off", phase=phase, detail=detail)
+        self.results.append(PhaseResult(phase=phase, outcome=Outcome.UNRECOGNIZED, detail=detail))
 
     def finished(self) -> tuple[PhaseResult, ...]:
         """All phases in order; those that were never reached are `skipped`."""

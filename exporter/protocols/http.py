@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 from exporter.protocols.dates import parse_date
@@ -44,8 +45,8 @@ _SCHEMES = {
 }
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"')
 _SCHEME = re.compile(r"(?:^|,)\s*+([A-Za-z][A-Za-z0-9-]{0,63})(?=\s++[A-Za-z]|\s*+(?:,|$))")
-#: Seconds of Retry-After that are believed, at most.
-MAX_RETRY_AFTER = 3600.0
+#: Seconds of Retry-After that are believed, at most: whoever says ten years must not end all probing.
+MAX_RETRY_AFTER = 86_400.0
 _ISSUER = re.compile(
     r"https://(?:login\.microsoftonline\.(?:com|us)|login\.partner\.microsoftonline\.cn|sts\.windows\.net"
     r"|login\.live\.com)(?:/[^\s]{0,200})?"
@@ -111,19 +112,43 @@ def challenges(headers: Headers) -> tuple[OfferedMechanism, ...]:
 
 
 def retry_after(headers: Headers) -> float | None:
-    """Seconds of Retry-After (RFC 9110 10.2.3), MAX_RETRY_AFTER at most; a date or nonsense is None."""
+    """Seconds of Retry-After (RFC 9110 10.2.3), MAX_RETRY_AFTER at most; nonsense is None.
+
+    A date is as far away as it is from the server's own Date: our clock may be wrong.
+    """
     value = next((value for name, value in headers if name == "retry-after"), "").strip()
-    digits = value.isascii() and value.isdigit() and len(value) < 10
-    return min(float(value), MAX_RETRY_AFTER) if digits else None
+    if value.isascii() and value.isdigit() and len(value) < 10:
+        return min(float(value), MAX_RETRY_AFTER)
+    until, now = parse_date(value), date_of(headers)
+    if until is None or now is None:
+        return None
+    return min(max((until - now).total_seconds(), 0.0), MAX_RETRY_AFTER)
+
+
+def graph_error(body: bytes) -> str | None:
+    """ "CODE: MESSAGE" of an OData error body, as Microsoft Graph answers; None where it is no such body."""
+    try:
+        content = json.loads(body)
+        error = content["error"]
+        code, message = error["code"], error.get("message", "")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return None
+    return f"{code}: {' '.join(str(message).split())}" if isinstance(code, str) else None
 
 
 def oauth_error(body: bytes) -> str | None:
     """`error_description` of an OAuth error body (RFC 6749 5.2), else its `error`; None where it is no such body."""
+    content = json_object(body)
+    if content is None or not isinstance(content.get("error"), str):
+        return None
+    description = content.get("error_description")
+    return " ".join(description.split()) if isinstance(description, str) and description else str(content["error"])
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """A body that is a JSON object, parsed; None for anything else."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(content, dict) or not isinstance(content.get("error"), str):
-        return None
-    description = content.get("error_description")
-    return " ".join(description.split()) if isinstance(description, str) and description else str(content["error"])
+    return content if isinstance(content, dict) else None

@@ -134,6 +134,21 @@ def authenticate_xoauth2(tag: str, initial_response: str | None = None) -> bytes
     return _command(tag, "AUTHENTICATE XOAUTH2" + (f" {initial_response}" if initial_response else ""))
 
 
+def authenticate_plain(tag: str, initial_response: str | None = None) -> bytes:
+    """As `authenticate_xoauth2`, for PLAIN (RFC 4616)."""
+    return _command(tag, "AUTHENTICATE PLAIN" + (f" {initial_response}" if initial_response else ""))
+
+
+def login(tag: str, user: str, password: str) -> bytes:
+    """LOGIN with quoted strings (RFC 3501 9: quoted), which are 7-bit. Raises ValueError for what can't be quoted."""
+    return _command(tag, f"LOGIN {_quoted(user)} {_quoted(password)}")
+
+
+def list_root(tag: str) -> bytes:
+    """The hierarchy's delimiter (RFC 3501 6.3.8): needs the mailbox, tells nothing of its content, changes nothing."""
+    return _command(tag, 'LIST "" ""')
+
+
 def starttls(tag: str) -> bytes:
     return _command(tag, "STARTTLS")
 
@@ -144,6 +159,13 @@ def logout(tag: str) -> bytes:
 
 def noop(tag: str) -> bytes:
     return _command(tag, "NOOP")
+
+
+def _quoted(text: str) -> str:
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("a user or password that isn't printable ASCII can't be sent by LOGIN")
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _command(tag: str, words: str) -> bytes:

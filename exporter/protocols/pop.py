@@ -96,5 +96,26 @@ def auth_xoauth2() -> bytes:
     return b"AUTH XOAUTH2\r\n"
 
 
+def auth_plain() -> bytes:
+    """Without the initial response, as `auth_xoauth2`."""
+    return b"AUTH PLAIN\r\n"
+
+
+def user(name: str) -> bytes:
+    """Raises ValueError for a name that isn't printable ASCII (RFC 1939 3)."""
+    return f"USER {_argument(name)}\r\n".encode("ascii")
+
+
+def pass_(password: str) -> bytes:
+    """Raises ValueError for a password that isn't printable ASCII."""
+    return f"PASS {_argument(password)}\r\n".encode("ascii")
+
+
+def _argument(text: str) -> str:
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("a user or password that isn't printable ASCII can't be sent by USER and PASS")
+    return text
+
+
 def quit_() -> bytes:
     return b"QUIT\r\n"

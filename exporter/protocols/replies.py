@@ -46,6 +46,8 @@ class Meaning(StrEnum):
     TLS_TOO_OLD = "tls_too_old"
     SIGNING_OFF = "signing_off"
     TENANT_RESTRICTED = "tenant_restricted"  # a gateway's tenant-restriction headers, not the account
+    SCOPE_MISSING = "scope_missing"  # a good token without the permission
+    WRONG_AUDIENCE = "wrong_audience"  # a good token for another service
     LIVENESS = "liveness"  # the identity provider's refusal of an empty request
 
 
@@ -131,7 +133,8 @@ class Replies:
         """The known reply that is the whole line, or None. `step` is a phase's name.
 
         `line`: of a mail protocol as sent, without its line end; on sign-in the OAuth error_description (white space
-        collapsed), or the error where there is none; of ActiveSync "HTTP 401 " and the challenge.
+        collapsed), or the error where there is none; of ActiveSync "HTTP 401 " and the challenge (or x-ms-diagnostics);
+        of Graph "HTTP 401 CODE: MESSAGE".
         """
         return next((reply for reply in self.known if reply.fits(protocol, step, line)), None)
 

@@ -25,6 +25,18 @@ def xoauth2(user: str, token: str) -> str:
     return base64.b64encode(message.encode()).decode("ascii")
 
 
+def plain(user: str, password: str) -> str:
+    """The message of PLAIN (RFC 4616), base64. Raises ValueError for what can't be put into it."""
+    if "\0" in user + password:
+        raise ValueError("a user or password with NUL can't be sent by PLAIN")
+    return encoded(f"\0{user}\0{password}")
+
+
+def encoded(text: str) -> str:
+    """Base64 of UTF-8, as the answers to AUTH LOGIN's prompts are sent."""
+    return base64.b64encode(text.encode()).decode("ascii")
+
+
 def response_line(encoded: str) -> bytes:
     """A response on a line of its own, after the server's continuation (POP always, others without SASL-IR)."""
     return encoded.encode("ascii") + b"\r\n"

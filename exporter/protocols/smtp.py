@@ -124,5 +124,15 @@ def auth_xoauth2(initial_response: str | None = None) -> bytes:
     return ("AUTH XOAUTH2" + (f" {initial_response}" if initial_response else "") + "\r\n").encode("ascii")
 
 
+def auth_plain(message: str) -> bytes:
+    """`message`: as `sasl.plain` makes it."""
+    return f"AUTH PLAIN {message}\r\n".encode("ascii")
+
+
+def auth_login() -> bytes:
+    """The user's name and the password follow on lines of their own, each after a 334."""
+    return b"AUTH LOGIN\r\n"
+
+
 def quit_() -> bytes:
     return b"QUIT\r\n"

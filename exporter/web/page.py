@@ -7,6 +7,8 @@ from socket import gethostname
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from exporter.diagnosis.words import summary
+from exporter.observations import Verdict
 from exporter.state import State
 from exporter.web.control import Control
 from exporter.web.guard import is_loopback
@@ -32,11 +34,22 @@ class StatusPage:
         )
         self._template = environment.get_template("status.html")
 
+    def _verdict(self) -> str:
+        """The current verdicts in one sentence, with who acts; empty while nothing is wrong."""
+        current = self._state.listings.get("verdicts", tuple)()
+        return summary([each for each in current if isinstance(each, Verdict)], self._state.latest())
+
     def html(self) -> str:
         """The page as of now."""
         listen_host = self._control.listen.rpartition(":")[0].strip("[]")
         return self._template.render(
-            page=overview(self._state.snapshot(), self._control.targets(), datetime.fromtimestamp(self._now(), tz=UTC)),
+            page=overview(
+                self._state.snapshot(),
+                self._control.targets(),
+                datetime.fromtimestamp(self._now(), tz=UTC),
+                self._state.listings.get("accounts", tuple)(),
+            ),
+            verdict=self._verdict(),
             unprotected=not self._protected and not is_loopback(listen_host),
             machine=gethostname(),
             refresh=REFRESH,

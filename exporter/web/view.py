@@ -1,11 +1,11 @@
 """What the status page shows, as plain data made by pure functions of a snapshot. The template only lays it out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 from exporter.catalogue import Target
+from exporter.metrics.accounts import AccountStanding
 from exporter.metrics.journeys import BY_PASSWORD, JourneyState, failed, journey_states
 from exporter.metrics.samples import latest_probes
 from exporter.metrics.tally import Tally
@@ -13,14 +13,10 @@ from exporter.observations import PhaseResult, Probe
 from exporter.state import Change, Snapshot
 from exporter.vocabulary import Outcome, Phase
 from exporter.web import words
+from exporter.web.account_view import AccountLine, account_line
+from exporter.web.mood import Mood
 
-
-class Mood(StrEnum):
-    """How a thing is; the style sheet colours by it."""
-
-    GOOD = "good"
-    BAD = "bad"
-    NEUTRAL = "neutral"  # not known, or a fact that is nobody's fault
+__all__ = ["AccountLine", "Mood", "Overview", "overview"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +104,13 @@ class Overview:
     client_side_covered: bool
     reload_failed: bool
     version: str
+    accounts: tuple[AccountLine, ...] = ()
 
 
-def overview(snapshot: Snapshot, targets: Mapping[str, Target], now: datetime) -> Overview:
-    """The page's contents at `now`."""
+def overview(
+    snapshot: Snapshot, targets: Mapping[str, Target], now: datetime, accounts: Iterable[object] = ()
+) -> Overview:
+    """The page's contents at `now`. `accounts`: AccountStanding each."""
     mood, headline = _headline(snapshot.tallies)
     probes = latest_probes(snapshot)
     times = [probe.time for probe in probes.values()]
@@ -127,6 +126,7 @@ def overview(snapshot: Snapshot, targets: Mapping[str, Target], now: datetime) -
         client_side_covered=snapshot.client_side_covered,
         reload_failed=not snapshot.reload_successful,
         version=snapshot.build.version,
+        accounts=tuple(account_line(each, now) for each in accounts if isinstance(each, AccountStanding)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from exporter.vocabulary import AuthOutcome, OfferedMechanism, Outcome, Phase
+from exporter.vocabulary import AccountKind, AuthOutcome, OfferedMechanism, Outcome, Phase
 
 PHASES = {
     Phase.DNS: "name lookup",
@@ -64,6 +64,12 @@ JOURNEYS = {
 
 NEVER_WORKS = "never works: Microsoft ended passwords in 2024"
 
+KINDS = {
+    AccountKind.OAUTH_PERSONAL: "personal account",
+    AccountKind.OAUTH_WORK: "work account",
+    AccountKind.APP_PASSWORD: "app password",
+}
+
 _BY_PASSWORD = {
     OfferedMechanism.PLAIN,
     OfferedMechanism.LOGIN,
@@ -91,6 +97,18 @@ def seconds(value: float | None) -> str:
     if value < 0.001:
         return f"{value * 1000:.2f} ms"
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def expiry(moment: datetime, now: datetime) -> str:
+    """ "expires in 12 min", "expired 3 d ago"."""
+    if moment < now:
+        return f"expired {ago(moment, now)}"
+    return f"expires in {ago(now, moment)}".removesuffix(" ago")
+
+
+def acting(who: str) -> str:
+    """Who has to act: "administrator"."""
+    return "nobody has to act" if who == "nobody" else f"the {who} has to act"
 
 
 def ago(then: datetime, now: datetime) -> str:

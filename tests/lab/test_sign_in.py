@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from exporter.lab import tokens
 from exporter.lab.aadsts import ERRORS
-from exporter.lab.behaviour import Behaviour
+from exporter.lab.behaviour import Behaviour, Use
 from exporter.lab.http_server import Answer, Request
 from exporter.lab.sign_in import CONSUMER_TENANT, App, SignIn
 
@@ -168,7 +168,9 @@ def test_refresh_rotates_and_the_old_token_stays_valid() -> None:
     stolen = client.token(client_id="another", grant_type="refresh_token", refresh_token=first)
     assert content(stolen)["error"] == "invalid_grant"
     client.sign_in.revoke()
-    assert content(client.token(grant_type="refresh_token", refresh_token=second))["error_codes"] == [70000]
+    revoked = content(client.token(grant_type="refresh_token", refresh_token=second))
+    assert (revoked["error_codes"], revoked["suberror"]) == ([50173], "bad_token")
+    assert content(client.token(grant_type="refresh_token", refresh_token="?"))["error_codes"] == [70000]
 
 
 def test_access_tokens_expire_and_shared_mailboxes_open_for_delegates() -> None:
@@ -176,10 +178,10 @@ def test_access_tokens_expire_and_shared_mailboxes_open_for_delegates() -> None:
     token = client.sign_in_by_device()["access_token"]
     client.behaviour.delegates["shared@contoso.example"] = frozenset({"someone@outlook.com"})
     assert client.behaviour.opens(token, "shared@contoso.example")
-    assert client.behaviour.is_valid(token)
+    assert client.behaviour.is_valid(token, Use.IMAP)
     client.behaviour.clock_offset = 3601
     assert not client.behaviour.opens(token, "someone@outlook.com")
-    assert not client.behaviour.is_valid(token)
+    assert not client.behaviour.is_valid(token, Use.IMAP)
 
 
 def test_client_credentials_by_secret() -> None:

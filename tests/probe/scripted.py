@@ -9,6 +9,7 @@ from typing import Any
 from exporter.catalogue import TARGETS, Target
 from exporter.observations import PhaseResult
 from exporter.probe.exchange import Conversation, Findings
+from exporter.probe.presenter import CanaryPresenter, Link, Presenter
 from exporter.probe.walk import converse
 from exporter.probe.way import Deadline, WalkEnded, Way
 from exporter.protocols.replies import Replies
@@ -53,15 +54,25 @@ class ScriptedStream:
 
 
 async def hear(
-    target: str | Target, *script: bytes, pieces: Iterable[int] = (), genuine: bool | None = True, canary: bool = True
+    target: str | Target,
+    *script: bytes,
+    pieces: Iterable[int] = (),
+    genuine: bool | None = True,
+    canary: bool = True,
+    presenter: Presenter | None = None,
+    link: Link | None = None,
 ) -> Told:
-    """Plays `script` (one item a read) to the conversation of a target; `pieces` cuts it all at those offsets instead."""
+    """Plays `script` (one item a read) to the conversation of a target; `pieces` cuts it all at those offsets instead.
+
+    `presenter`: an account's instead of the canary's, over the handshake `link`.
+    """
     walked = TARGETS[target] if isinstance(target, str) else target
     phases = tuple(
         phase
         for phase in phases_of(walked.protocol, starttls=walked.starttls, proxied=False)
         if phase not in (Phase.DNS, Phase.CONNECT, Phase.TLS)
     )
+    phases = (*phases, Phase.SESSION) if presenter is not None else phases
     way = Way(phases=phases, deadline=Deadline(1e9), clock=lambda: 0.0, timeout=5.0)
     stream = ScriptedStream(cut(b"".join(script), pieces) if pieces else list(script))
     talk = Conversation(
@@ -69,7 +80,8 @@ async def hear(
         stream=stream,
         replies=REPLIES,
         protocol=walked.protocol,
-        offer_canary=lambda _path: TOKEN if canary else None,
+        presenter=presenter or CanaryPresenter(lambda _path: TOKEN if canary else None),
+        link=lambda: link,
         wall_clock=lambda: datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC),
     )
 

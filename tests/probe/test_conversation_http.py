@@ -57,6 +57,34 @@ async def test_pages(reply, genuine, outcome):
     assert told.outcome("http") == outcome
 
 
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (answer(200, b"Content-Type: application/ocsp-response\r\n", b"0\x03\n\x01\x01"), "ok"),
+        (answer(200, b"Content-Type: application/pkix-crl\r\n", b"0\x82"), "ok"),
+        (answer(200), "ok"),
+        (answer(404, b"Content-Type: text/html\r\n", b"<html><title>404 - Not Found</title>"), "ok"),
+        (answer(400, b"Content-Type: text/html\r\n", b"<h1>Bad Request</h1>"), "ok"),
+        (answer(200, b"Content-Type: text/html\r\n", b"<html>Blocked"), "unexpected_content"),
+        (answer(200, b"", b"  <html>Blocked"), "unexpected_content"),
+        (answer(403, b"Content-Type: text/plain\r\n", b"Blocked by policy"), "unexpected_content"),
+        (answer(401, b'WWW-Authenticate: Basic realm="gateway"\r\n'), "unexpected_content"),
+        (answer(407, b'Proxy-Authenticate: Basic realm="gateway"\r\n'), "unexpected_content"),
+        (answer(302, b"Location: http://10.0.0.1/portal\r\n"), "unexpected_content"),
+        (answer(511), "unexpected_content"),
+        (answer(503, b"X-Squid-Error: ERR_CONNECT_FAIL 110\r\n"), "unavailable"),
+    ],
+)
+async def test_revocation_is_answered_in_clear_by_no_gateway(reply, outcome):
+    assert (await hear("revocation", reply, genuine=None)).outcome("http") == outcome
+
+
+@pytest.mark.parametrize("genuine", [True, False])
+async def test_a_network_that_wants_a_sign_in_of_its_own_is_no_outage_of_microsofts(genuine):
+    told = await hear("sign_in_work", answer(511, b"Content-Type: text/html\r\n", b"<html>"), genuine=genuine)
+    assert told.outcome("token") == ("unexpected_content" if not genuine else "unrecognized")
+
+
 async def test_throttling_says_how_long():
     told = await hear("outlook_web", answer(429, b"Retry-After: 30\r\n"))
     assert told.findings.retry_after == 30

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from exporter.lab.pki import Authority, authority, leaf
-from exporter.probe.identity import Roots, RootsFileError, identify, parse_chain, trust_reasons
+from exporter.probe.identity import Roots, RootsFileError, describe, identify, parse_chain, trust_reasons
 from exporter.vocabulary import Outcome
 
 HOST = "imap-mail.outlook.com"
@@ -117,8 +118,6 @@ def test_every_reason_is_told(tmp_path):
 def test_the_built_in_roots_are_those_of_the_facts():
     """SHA-1 of DigiCert Global Root G2 as the facts give it; and not one of them is a stranger's."""
     roots = Roots.built_in()
-    from cryptography.hazmat.primitives import hashes
-
     prints = {c.fingerprint(hashes.SHA1()).hex().upper() for c in roots.certificates}
     assert "DF3C24F9BFD666761B268073FE06D1CC8D4F82A4" in prints
     assert roots.organizations <= {
@@ -128,7 +127,38 @@ def test_the_built_in_roots_are_those_of_the_facts():
 
 def test_garbage_is_no_chain():
     assert parse_chain([b"\x30\x03abc", b""]) == []
-    assert identify([], HOST, ROOTS).genuine(NOW) is None
+    nobody = identify([], HOST, ROOTS)
+    assert nobody.genuine(NOW) is False
+    assert trust_reasons([], [], nobody, ROOTS) == (Outcome.CERTIFICATE_UNTRUSTED,)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"garbage", b"", b"\x30\x03\x82\x01\xff", b"\x30\x10\x82\x0eimap-mail\x00evil", b"\x30\x02\xa3\x00"],
+)
+def test_names_that_cannot_be_read_match_nothing(content):
+    """The chain is kept, for whose it says it is still shows; only its names are worth nothing."""
+    malformed = x509.UnrecognizedExtension(x509.oid.ExtensionOID.SUBJECT_ALTERNATIVE_NAME, content)
+    presented = issued_with(malformed)
+    who = identify(presented, HOST, ROOTS)
+    assert [describe(each).issuer for each in presented] == ["CN=DigiCert Cloud Services CA-1,O=DigiCert Inc"]
+    assert who.right_name is False
+    assert who.genuine(NOW) is not True
+    assert Outcome.CERTIFICATE_NAME_MISMATCH in trust_reasons([20], presented, who, ROOTS)
+
+
+def issued_with(extension: x509.ExtensionType) -> list[x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder(
+        issuer_name=CA.certificate.subject,
+        subject_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOST)]),
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=NOW - timedelta(days=1),
+        not_valid_after=NOW + timedelta(days=1),
+    )
+    signed = builder.add_extension(extension, critical=False).sign(CA.key, hashes.SHA256())
+    return parse_chain([signed.public_bytes(serialization.Encoding.DER)])
 
 
 def test_a_bad_roots_file_is_named(tmp_path):

@@ -1,7 +1,13 @@
 """Phase dns, against a DNS server on loopback that commits each fault."""
 
+import asyncio
 from contextlib import asynccontextmanager
 
+import dns.flags
+import dns.message
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
 import pytest
 
 from exporter.lab.dns_server import DnsServer, Lie, Names
@@ -61,6 +67,71 @@ async def test_a_truncated_answer_is_asked_for_over_tcp():
     async with asking(fault="truncated") as (service, _):
         found = await resolve(HOST, service, ip_version="any", public=True)
     assert sorted(found.addresses) == sorted(PUBLIC[HOST])
+
+
+EIGHT = tuple(f"52.96.2.{number}" for number in range(8))
+EIGHT_MORE = tuple(f"2603:1026::{number}" for number in range(8))
+
+
+@pytest.mark.parametrize(
+    ("addresses", "version", "counts"),
+    [
+        (EIGHT + EIGHT_MORE, "any", (4, 4)),
+        (EIGHT_MORE + EIGHT, "any", (4, 4)),
+        (EIGHT + EIGHT_MORE[:2], "any", (6, 2)),
+        (EIGHT + EIGHT_MORE, "4", (8, 0)),
+        (EIGHT + EIGHT_MORE, "6", (0, 8)),
+        (EIGHT * 2, "any", (8, 0)),
+    ],
+)
+async def test_of_many_addresses_both_families_are_looked_at(addresses, version, counts):
+    """Outlook's names have eight of each, and the answer to A mostly comes first."""
+    async with asking({HOST: addresses}) as (service, _):
+        found = await resolve(HOST, service, ip_version=version, public=True)
+    six = sum(":" in address for address in found.addresses)
+    assert (len(found.addresses) - six, six) == counts
+    assert len(set(found.addresses)) == len(found.addresses)
+
+
+@asynccontextmanager
+async def old_resolver(answer):
+    """A resolver that answers a question with EDNS by `answer` alone: an RCODE, or nothing where None."""
+
+    class Old(asyncio.DatagramProtocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def datagram_received(self, data, peer):
+            query = dns.message.from_wire(data)
+            reply = dns.message.make_response(query)
+            if query.edns < 0:
+                text = "52.96.1.1" if query.question[0].rdtype == dns.rdatatype.A else "2603:1026::1"
+                reply.answer.append(
+                    dns.rrset.from_text(query.question[0].name, 60, "IN", query.question[0].rdtype, text)
+                )
+            elif answer is None:
+                return
+            else:
+                reply = dns.message.Message(query.id)  # many leave out the question too
+                reply.flags = dns.flags.QR
+                reply.set_rcode(answer)
+            self.transport.sendto(reply.to_wire(), peer)
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Old, ("127.0.0.1", 0))
+    try:
+        resolvers = [("127.0.0.1", transport.get_extra_info("sockname")[1])]
+        yield NameService(hosts={}, resolvers=resolvers, sockets=LocalSockets())
+    finally:
+        transport.close()
+
+
+@pytest.mark.parametrize("answer", [dns.rcode.FORMERR, dns.rcode.NOTIMP, None])
+async def test_a_resolver_that_knows_no_edns_is_asked_without(answer, monkeypatch):
+    monkeypatch.setattr("exporter.probe.resolve.TRY_SECONDS", 0.2)
+    async with old_resolver(answer) as service:
+        found = await resolve(HOST, service, ip_version="any", public=True)
+    assert set(found.addresses) == {"52.96.1.1", "2603:1026::1"}
+    assert found.outcome is Outcome.OK
 
 
 async def test_a_closed_port_is_refused_not_silent():

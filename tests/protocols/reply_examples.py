@@ -154,5 +154,21 @@ WEB: dict[str, list[str]] = {
         'service_asserted_app_v1", authorization_uri="https://login.microsoftonline.com/common/oauth2/authorize", '
         'error="invalid_token"',
     ],
+    "eas_wrong_audience": [
+        'HTTP 401 2000003;reason="The hostname component of the audience claim value is invalid";'
+        'error_category="invalid_resource"',
+    ],
+    "graph_token_refused": [
+        "HTTP 401 InvalidAuthenticationToken: Access token is empty.",
+        "HTTP 401 InvalidAuthenticationToken: Lifetime validation failed, the token is expired.",
+        "HTTP 401 InvalidAuthenticationToken: Access token validation failure. Invalid audience.",
+    ],
+    "graph_scope_missing": [
+        "HTTP 403 ErrorAccessDenied: Access is denied. Check credentials and try again.",
+        "HTTP 403 Authorization_RequestDenied: Insufficient privileges to complete the operation.",
+    ],
+    "graph_no_mailbox": [
+        "HTTP 404 MailboxNotEnabledForRESTAPI: REST API is not yet supported for this mailbox.",
+    ],
 }
 EXAMPLES = {**IMAP, **SMTP, **POP, **WEB}

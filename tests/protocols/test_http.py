@@ -144,11 +144,24 @@ def test_the_date():
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("120", 120.0), (" 5 ", 5.0), ("999999", 3600.0), ("9" * 30, None), ("²", None), ("-1", None), ("1.5", None),
+    [("120", 120.0), (" 5 ", 5.0), ("999999", 86_400.0), ("9" * 30, None), ("²", None), ("-1", None), ("1.5", None),
      ("Tue, 24 Nov 2026 00:26:01 GMT", None), ("", None)],
 )  # fmt: skip
 def test_retry_after(value: str, seconds: float | None):
     assert http.retry_after([("retry-after", value)]) == seconds
+
+
+@pytest.mark.parametrize(
+    ("until", "seconds"),
+    [
+        ("Tue, 24 Nov 2026 00:28:01 GMT", 120.0),
+        ("Tue, 24 Nov 2026 00:00:00 GMT", 0.0),
+        ("Fri, 24 Nov 2045 00:00:00 GMT", 86_400.0),
+        ("soon", None),
+    ],
+)
+def test_retry_after_a_date_counts_by_the_servers_own_clock(until: str, seconds: float | None):
+    assert http.retry_after([("date", "Tue, 24 Nov 2026 00:26:01 GMT"), ("retry-after", until)]) == seconds
 
 
 @pytest.mark.parametrize(
@@ -185,3 +198,30 @@ def test_headers_of_any_kind_never_raise(headers: list[tuple[str, str]]):
 @given(st.binary())
 def test_bodies_of_any_kind_never_raise(body: bytes):
     http.oauth_error(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            b'{"error":{"code":"ErrorAccessDenied","message":"Access\\nis  denied."}}',
+            "ErrorAccessDenied: Access is denied.",
+        ),
+        (b'{"error":{"code":"x"}}', "x: "),
+        (b'{"error":{"code":7,"message":"x"}}', None),
+        (b'{"error":"invalid_grant"}', None),
+        (b'{"error":[]}', None),
+        (b"[]", None),
+        (b"null", None),
+        (b"<html>", None),
+        (b"", None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_graph_errors(body: bytes, told: str | None):
+    assert http.graph_error(body) == told
+
+
+@given(st.binary())
+def test_any_body_has_a_graph_error_or_none(body: bytes):
+    http.graph_error(body)

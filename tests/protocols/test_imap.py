@@ -191,3 +191,17 @@ def test_commands():
     assert imap.authenticate_xoauth2("a3", "dXNlcj0=") == b"a3 AUTHENTICATE XOAUTH2 dXNlcj0=\r\n"
     assert imap.authenticate_xoauth2("a3") == b"a3 AUTHENTICATE XOAUTH2\r\n"
     assert imap.noop("a4") + imap.logout("a5") == b"a4 NOOP\r\na5 LOGOUT\r\n"
+
+
+def test_commands_of_an_account():
+    assert imap.authenticate_plain("a1", "AGEAYg==") == b"a1 AUTHENTICATE PLAIN AGEAYg==\r\n"
+    assert imap.authenticate_plain("a1") == b"a1 AUTHENTICATE PLAIN\r\n"
+    assert imap.list_root("a2") == b'a2 LIST "" ""\r\n'
+    assert imap.login("a3", "me@x.example", 'a "b" \\c') == b'a3 LOGIN "me@x.example" "a \\"b\\" \\\\c"\r\n'
+
+
+@pytest.mark.parametrize("password", ["pässword", "a\r\nb", "a\0b", "\x7f", "日本"])
+def test_what_a_quoted_string_cannot_carry_is_refused(password: str):
+    with pytest.raises(ValueError, match="printable ASCII") as refused:
+        imap.login("a1", "me", password)
+    assert password not in str(refused.value)

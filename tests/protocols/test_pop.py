@@ -126,3 +126,12 @@ def test_offers():
 
 def test_commands():
     assert pop.capa() + pop.stls() + pop.auth_xoauth2() + pop.quit_() == b"CAPA\r\nSTLS\r\nAUTH XOAUTH2\r\nQUIT\r\n"
+
+
+def test_commands_of_an_account():
+    assert pop.user("me@x.example") + pop.pass_("pass word") == b"USER me@x.example\r\nPASS pass word\r\n"
+    assert pop.auth_plain() == b"AUTH PLAIN\r\n"
+    for secret in ("pässword", "a\r\nb", "\0"):
+        with pytest.raises(ValueError, match="printable ASCII") as refused:
+            pop.pass_(secret)
+        assert secret not in str(refused.value)

@@ -70,3 +70,11 @@ def test_garbage_never_raises(encoded: str):
 )
 def test_names_come_from_a_fixed_list(name: str, expected: OfferedMechanism):
     assert sasl.mechanism(name) is expected
+
+
+def test_plain_and_login():
+    assert sasl.plain("me@x.example", "pässword") == base64.b64encode("\0me@x.example\0pässword".encode()).decode()
+    assert sasl.encoded("me@x.example") == "bWVAeC5leGFtcGxl"
+    with pytest.raises(ValueError, match="NUL") as refused:
+        sasl.plain("me", "pass\0word")
+    assert "pass\0word" not in str(refused.value)

@@ -175,3 +175,8 @@ def test_commands():
     assert smtp.auth_xoauth2("dXNlcj0=") == b"AUTH XOAUTH2 dXNlcj0=\r\n"
     assert smtp.auth_xoauth2() == b"AUTH XOAUTH2\r\n"
     assert smtp.quit_() == b"QUIT\r\n"
+
+
+def test_commands_of_an_account():
+    assert smtp.auth_plain("AGEAYg==") == b"AUTH PLAIN AGEAYg==\r\n"
+    assert smtp.auth_login() == b"AUTH LOGIN\r\n"

@@ -16,7 +16,7 @@ _CONFIGURATION = """\
 modules:
   tls: &tls
     prober: tcp
-    timeout: 5s
+    timeout: 3s
     tcp:
       preferred_ip_protocol: ip4
       tls: true
@@ -25,7 +25,7 @@ modules:
         server_name: localhost
   imap_tls:
     prober: tcp
-    timeout: 5s
+    timeout: 3s
     tcp:
       preferred_ip_protocol: ip4
       tls: true
@@ -34,7 +34,7 @@ modules:
         - expect: "OK.*IMAP4rev1"
   imap_starttls:
     prober: tcp
-    timeout: 5s
+    timeout: 3s
     tcp:
       preferred_ip_protocol: ip4
       tls_config: *trust
@@ -47,7 +47,7 @@ modules:
         - expect: "CAPABILITY IMAP4rev1"
   pop_tls:
     prober: tcp
-    timeout: 5s
+    timeout: 3s
     tcp:
       preferred_ip_protocol: ip4
       tls: true
@@ -56,7 +56,7 @@ modules:
         - expect: "^\\\\+OK"
   smtp_starttls:
     prober: tcp
-    timeout: 5s
+    timeout: 3s
     tcp:
       preferred_ip_protocol: ip4
       tls_config: *trust

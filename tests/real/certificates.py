@@ -1,5 +1,6 @@
 """A small public key infrastructure of the tests: a root, an intermediate and leaves with every fault (RFC 5280)."""
 
+import base64
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -64,6 +65,16 @@ class Authority:
         pair = _signed(names[0], self.intermediate, days=days, names=names)
         chain = pair.pem + (self.intermediate.pem if intermediate else b"")
         return _written(self.directory, file_name, pair, chain)
+
+    def unreadable(self, file_name: str) -> Files:
+        """A server's files whose certificate has a date that is none: OpenSSL serves it, and hardly anyone reads it."""
+        pair = _signed("localhost", self.intermediate, days=(-1, 30), names=("localhost", "127.0.0.1"))
+        der = pair.certificate.public_bytes(serialization.Encoding.DER)
+        begins = b"\x17\x0d" + pair.certificate.not_valid_before_utc.strftime("%y%m%d%H%M%SZ").encode()
+        assert begins in der
+        damaged = base64.encodebytes(der.replace(begins, b"\x17\x0d991332256161Z"))
+        pem = b"-----BEGIN CERTIFICATE-----\n" + damaged + b"-----END CERTIFICATE-----\n"
+        return _written(self.directory, file_name, pair, pem)
 
     def self_signed(self, file_name: str) -> Files:
         """A server's files whose certificate signs itself."""

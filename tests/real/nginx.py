@@ -69,6 +69,7 @@ _EXTRAS = {
     "not_yet_valid": "",
     "incomplete": "",
     "self_signed": "",
+    "unreadable": "",
     "expired_wrong_name": "",
     "forbidden": "",
     "redirect": "",
@@ -116,6 +117,7 @@ def _certificates(authority: Authority) -> dict[str, Files]:
         "expired_wrong_name": authority.leaf("expired-wrong-name", names=("elsewhere.example.org",), days=(-1.5, -0.5)),
         "incomplete": authority.leaf("incomplete", intermediate=False),
         "self_signed": authority.self_signed("self-signed"),
+        "unreadable": authority.unreadable("unreadable"),
     }
 
 

@@ -1,5 +1,6 @@
 """Postfix 3.7 on loopback: submission with STARTTLS, SASL asked of Dovecot's auth socket; nothing is ever delivered."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -96,6 +97,9 @@ def postfix(certificate: Files, sasl_socket: Path) -> Iterator[Postfix]:
             )
         )
         (configuration / "master.cf").write_text(_MASTER.format(submission=submission, plain=plain, implicit=implicit))
+        os.utime(
+            configuration / "main.cf", (0, 0)
+        )  # written just now, Postfix would wait until nobody writes it any more
         # `check` makes the queue's directories. `start-fg` would leave our session, `master -d` stays where it is.
         subprocess.run([command, "-c", configuration, "check"], check=True, timeout=10, stdin=subprocess.DEVNULL)
         start = ["/usr/lib/postfix/sbin/master", "-d", "-c", configuration]

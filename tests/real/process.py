@@ -55,13 +55,14 @@ def running(
     ports: Sequence[int],
     stop: signal.Signals = signal.SIGTERM,
     address: str = "127.0.0.1",
+    cwd: Path | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The server while it runs; it accepts connections on every one of `ports` (TCP) when the block begins."""
+    """The server while it runs, in `directory` or `cwd`; it accepts connections on all of `ports` (TCP) at the start."""
     log = directory / "stdout.log"
     with log.open("wb") as output:
         child = subprocess.Popen(
             [str(part) for part in command],
-            cwd=directory,
+            cwd=cwd or directory,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -1,6 +1,7 @@
 """squid on loopback: one port open to all, one with basic authentication; some destinations are denied."""
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,7 +72,8 @@ def squid() -> Iterator[Squid]:
         )
         _give_to_proxy(directory)
         command = [binary, "-N", "-n", f"test{proxy.open_port}", "-f", configuration]
-        with running(command, directory, ports=(proxy.open_port, proxy.authenticated_port)):
+        ports = (proxy.open_port, proxy.authenticated_port)
+        with running(command, directory, ports=ports, stop=signal.SIGKILL):  # else 2 s
             yield proxy
 
 

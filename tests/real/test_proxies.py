@@ -1,5 +1,6 @@
 """squid and microsocks as the way out: phase `proxy` says what they say, `dns` and `connect` concern them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from tests.real.dovecot import Dovecot
 from tests.real.nginx import Nginx
 from tests.real.probing import Line, Run, probe
 from tests.real.process import free_ports
+from tests.real.relay import tls_relay
 from tests.real.squid import Squid
 
-PASSING = ("http", "http-credentials", "socks", "socks-credentials")
+PASSING = ("http", "http-credentials", "https-credentials", "socks", "socks-credentials")
 
 
 def _secret(directory: Path, name: str, text: str) -> str:
@@ -25,11 +27,27 @@ def _secret(directory: Path, name: str, text: str) -> str:
 
 
 @pytest.fixture(scope="module")
+def trusted(authority: Authority, squid: Squid) -> Iterator[tuple[int, bytearray]]:
+    """squid behind TLS with a certificate that this machine trusts: the port, and what it heard."""
+    with tls_relay(squid.authenticated_port, authority.leaf("proxy")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def untrusted(authority: Authority, squid: Squid) -> Iterator[tuple[int, bytearray]]:
+    """The same with a certificate of its own making."""
+    with tls_relay(squid.open_port, authority.self_signed("false-proxy")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
 def round_(
     authority: Authority,
     nginx: Nginx,
     dovecot: Dovecot,
     squid: Squid,
+    trusted: tuple[int, bytearray],
+    untrusted: tuple[int, bytearray],
     open_socks: int,
     guarded_socks: int,
     tmp_path_factory: pytest.TempPathFactory,
@@ -44,6 +62,10 @@ def round_(
         "http-unsigned": (f"http://localhost:{squid.authenticated_port}", None),
         "http-credentials": (f"http://127.0.0.1:{squid.authenticated_port}", http),
         "http-wrong": (f"http://127.0.0.1:{squid.authenticated_port}", wrong),
+        "https-credentials": (f"https://localhost:{trusted[0]}", http),
+        "https-untrusted": (f"https://localhost:{untrusted[0]}", None),
+        "https-untrusted-credentials": (f"https://localhost:{untrusted[0]}", http),
+        "https-no-tls": (f"https://127.0.0.1:{squid.open_port}", http),
         "http-no-proxy": (f"http://127.0.0.1:{nginx.ports['plain_http']}", None),
         "http-dead": (f"http://127.0.0.1:{dead}", None),
         "socks": (f"socks5://127.0.0.1:{open_socks}", None),
@@ -93,6 +115,26 @@ def test_a_proxy_that_asks_for_credentials_is_told_by_its_407(round_: Run, vanta
 @pytest.mark.parametrize("vantage", ["socks-unsigned", "socks-wrong"])
 def test_a_socks_proxy_that_wants_other_credentials_rejects(round_: Run, vantage: str):
     assert _line(round_, "web", vantage).phase(Phase.PROXY)["outcome"] == Outcome.REJECTED
+
+
+def test_credentials_go_only_to_a_proxy_that_this_machine_trusts(
+    round_: Run, trusted: tuple[int, bytearray], untrusted: tuple[int, bytearray]
+):
+    phase = _line(round_, "web", "https-untrusted-credentials").phase(Phase.PROXY)
+    assert phase["outcome"] == Outcome.CERTIFICATE_UNTRUSTED
+    assert phase["detail"].endswith("the credentials were not sent")
+    assert b"Proxy-Authorization" in trusted[1]
+    assert b"Proxy-Authorization" not in untrusted[1]
+
+
+def test_a_proxy_that_this_machine_does_not_trust_is_told_and_the_rest_is_seen(round_: Run):
+    line = _line(round_, "web", "https-untrusted")
+    assert (line["outcome"], line["failed_phase"]) == (Outcome.CERTIFICATE_UNTRUSTED, Phase.PROXY)
+    assert (line.phase(Phase.HTTP)["outcome"], line["tls"]["genuine"]) == (Outcome.OK, True)
+
+
+def test_a_proxy_without_tls_is_no_https_proxy(round_: Run):
+    assert _line(round_, "web", "https-no-tls").phase(Phase.PROXY)["outcome"] == Outcome.UNEXPECTED_CONTENT
 
 
 def test_a_denied_destination_is_told_by_its_403(round_: Run):

@@ -103,6 +103,14 @@ def test_every_reason_that_applies_is_told(known: Run):
     assert set(reasons) == {Outcome.CERTIFICATE_EXPIRED, Outcome.CERTIFICATE_NAME_MISMATCH}
 
 
+def test_a_certificate_that_cannot_be_read_is_untrusted_and_costs_nobody_else_anything(known: Run):
+    line = known["unreadable"]
+    assert (line["outcome"], line["failed_phase"]) == (Outcome.CERTIFICATE_UNTRUSTED, Phase.TLS)
+    assert (line["tls"]["trusted"], line["tls"]["genuine"], line["tls"]["chain"]) == (False, False, [])
+    assert line.phase(Phase.TLS)["detail"] == "certificate_untrusted: the certificate can't be read"
+    assert line.phase(Phase.HTTP)["outcome"] != Outcome.SKIPPED
+
+
 def test_genuine_is_unknown_where_the_chain_is_incomplete(known: Run):
     assert known["incomplete"]["tls"]["genuine"] is None
     assert known["self_signed"]["tls"]["genuine"] is False

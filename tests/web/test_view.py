@@ -9,12 +9,13 @@ from importlib.resources import files
 import pytest
 
 from exporter.catalogue import TARGETS
+from exporter.metrics.accounts import AccountStanding, Refusal
 from exporter.observations import HostResult, Probe
 from exporter.state import State
-from exporter.vocabulary import AuthOutcome, Outcome, Phase
+from exporter.vocabulary import AccountKind, AuthOutcome, Cause, Mechanism, Outcome, Phase, Responsible
 from exporter.web import words
 from exporter.web.page import StatusPage
-from exporter.web.view import Mood, Overview, overview
+from exporter.web.view import AccountLine, Mood, Overview, overview
 from tests.metrics.made import NOON, failed, healthy, kept
 from tests.web.client import ScriptedControl
 
@@ -211,3 +212,77 @@ def test_a_refused_reload_is_told() -> None:
     state = whole_state()
     state.record_reload(False)
     assert "The last reload was refused" in html(state)
+
+
+def standing(**more: object) -> AccountStanding:
+    fields: dict[str, object] = {
+        "name": "canary-personal", "kind": AccountKind.OAUTH_PERSONAL, "mechanism": Mechanism.TOKEN,
+        "token_expires": NOON + timedelta(minutes=40), "token_last_success": NOON, "credential_expires": None,
+        "signed_in": 6, "places": 6, "failing": (), "history": (), **more,
+    }  # fmt: skip
+    return AccountStanding(**fields)  # type: ignore[arg-type]
+
+
+REVOKED = Refusal(
+    first=NOON - timedelta(hours=3), last=NOON, count=12, target=None, vantage="clients", label="50173",
+    cause=Cause.TOKEN_REVOKED, responsible=Responsible.ACCOUNT, acts="user",
+    words="The sign-in was revoked. Sign in again with the login command.",
+)  # fmt: skip
+
+
+def accounts(*standings: object) -> tuple[AccountLine, ...]:
+    return overview(State().snapshot(), TARGETS, NOON, standings).accounts
+
+
+def test_an_account_that_signs_in_everywhere() -> None:
+    [line] = accounts(standing())
+    assert (line.mood, line.text, line.valid) == (Mood.GOOD, "signs in everywhere", "token expires in 40 min")
+    assert line.kind == "personal account"
+
+
+def test_an_account_that_cant_says_why_since_when_and_who_acts() -> None:
+    [line] = accounts(standing(failing=(REVOKED,), signed_in=0, places=6, token_expires=NOON - timedelta(hours=2)))
+    assert (line.mood, line.text, line.valid) == (Mood.BAD, "signs in at 0 of 6", "token expired 2 h ago")
+    assert line.failures == (("token from clients, for 3 h, 12 times", REVOKED.words, "the user has to act"),)
+
+
+def test_what_is_over_is_history() -> None:
+    over = replace(REVOKED, last=NOON - timedelta(hours=2), target="imap")
+    [line] = accounts(standing(failing=(REVOKED,), history=(REVOKED, over)))
+    assert line.past == (("imap from clients, until 2 h ago, 12 times", REVOKED.words),)
+
+
+def test_the_same_at_several_places_is_said_once() -> None:
+    places = [("imap", "clients"), ("smtp", "clients"), ("pop", "clients"), ("imap", "wan"), ("smtp", "wan")]
+    failing = [replace(REVOKED, target=target, vantage=vantage, words="Off.") for target, vantage in places]
+    [line] = accounts(standing(failing=(*failing, REVOKED)))
+    assert [where for where, _, _ in line.failures] == [
+        "token from clients, for 3 h, 12 times",
+        "imap from clients, smtp from clients, pop from clients and 2 more, for 3 h, 12 times",
+    ]
+
+
+def test_a_refused_password_is_no_alarm_and_what_was_never_tried_neither() -> None:
+    refused = replace(REVOKED, target="smtp_office365", count=1, acts="operator")
+    printer = standing(
+        name="printer", kind=AccountKind.APP_PASSWORD, mechanism=Mechanism.PASSWORD, failing=(refused,), places=1,
+        signed_in=0, token_expires=None, token_last_success=None,
+    )  # fmt: skip
+    new = standing(places=0, signed_in=0, token_expires=None, token_last_success=None)
+    secret_soon = standing(places=0, credential_expires=NOON + timedelta(days=20))
+    assert [line.mood for line in accounts(printer, new, secret_soon)] == [Mood.NEUTRAL, Mood.NEUTRAL, Mood.GOOD]
+    assert accounts(printer)[0].failures[0][0] == "smtp_office365 from clients, for 3 h"
+    assert accounts(new)[0].text == "not tried yet"
+    assert accounts(secret_soon)[0].valid.endswith("credential expires in 20 d")
+
+
+def test_the_page_has_a_block_of_accounts_only_where_there_are_any() -> None:
+    state = State()
+    page = StatusPage(state, ScriptedControl(), protected=True, now=NOON.timestamp)
+    assert "<h2>Accounts</h2>" not in page.html()
+    evil = replace(REVOKED, words="<script>alert(1)</script>", acts=None)
+    state.listings["accounts"] = lambda: (standing(failing=(evil,)),)
+    html = page.html()
+    assert "<h2>Accounts</h2>" in html
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
+    assert "<script>alert" not in html

@@ -1,0 +1,130 @@
+"""From `source.yaml` to `rules.yml` for Prometheus, and a runbook for each alert: `make alerts`."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+RUNBOOKS = HERE.parent / "docs" / "runbooks" / "alerts"
+RULES = HERE / "rules.yml"
+
+HEADER = "# Made from source.yaml by `make alerts`; change that.\n"
+#: An alert that nobody must see more than once a day has this label; the example of Alertmanager's routes knows it.
+_REPEAT = "repeat"
+
+
+def source() -> dict[str, Any]:
+    """What is rendered."""
+    content: dict[str, Any] = yaml.safe_load((HERE / "source.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def filled(expression: str, config: dict[str, Any]) -> str:
+    """With thresholds and selectors; an empty selector leaves no trace."""
+    selector = str(config["selector"])
+    expression = expression.replace("{selector,", "{" + (f"{selector}," if selector else ""))
+    expression = expression.replace("{selector}", f"{{{selector}}}" if selector else "")
+    return re.sub(r"\{(\w+)\}", lambda match: str(config[match[1]]) if match[1] in config else match[0], expression)
+
+
+def rules(content: dict[str, Any]) -> str:
+    """The rules file."""
+    config = content["config"]
+    recorded = [{"record": each["record"], "expr": filled(each["expr"], config)} for each in content["rules"]]
+    groups = [
+        {"name": "outlook-auth-baselines", "interval": "1m", "rules": recorded},
+        {"name": "outlook-auth", "rules": [_alert(each, config) for each in content["alerts"]]},
+    ]
+    return HEADER + yaml.safe_dump({"groups": groups}, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _alert(alert: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
+    labels = {"severity": alert["severity"]}
+    if "acts" in alert:
+        labels["responsible"] = alert["acts"]
+    if _REPEAT in alert:
+        labels[_REPEAT] = alert[_REPEAT]
+    description = f"{alert['users']}\nFirst: " + " ".join(
+        f"({number}) {step}" for number, step in enumerate(alert["first"], start=1)
+    )
+    if "cause" in alert:
+        description = f"Cause: {_cause(alert['cause'])}.\n{description}"
+    rule = {"alert": alert["name"], "expr": filled(alert["expr"], config)}
+    if "for" in alert:
+        rule["for"] = config[alert["for"]]
+    return {
+        **rule,
+        "labels": labels,
+        "annotations": {
+            "summary": alert["summary"],
+            "description": description,
+            "runbook_url": f"{config['runbooks']}/{alert['name']}.md",
+            "dashboard_url": f"{config['dashboards']}/{alert['dashboard']}{_variables(alert['expr'])}",
+        },
+    }
+
+
+def _cause(query: str) -> str:
+    """The verdict's cause, looked up when the alert fires: as a label it would begin the alert anew at each change."""
+    asked = f'(printf "topk(1, {query})" $labels.target $labels.vantage)'
+    return "{{ range query " + asked + " }}{{ .Labels.cause }}{{ end }}"
+
+
+def _variables(expression: str) -> str:
+    """Grafana's variables for the labels that the alert has."""
+    found = re.search(r"by \(([\w, ]+)\)", expression)
+    names = [name.strip() for name in found[1].split(",")] if found else []
+    pairs = [f"var-{name}={{{{ $labels.{name} }}}}" for name in names if name in ("target", "vantage", "account")]
+    return "?" + "&".join(pairs) if pairs else ""
+
+
+def runbook(alert: dict[str, Any], config: dict[str, Any]) -> str:
+    """What to do when it fires, as Markdown."""
+    steps = "\n".join(f"{number}. {_plain(step)}" for number, step in enumerate(alert["first"], start=1))
+    lines = [
+        f"# {alert['name']}",
+        _plain(alert["summary"]),
+        f"**Severity**: {alert['severity']}. **Who acts**: {alert.get('acts', 'as the verdict says')}.",
+        f"**What people notice**: {alert['users']}",
+        f"## First\n\n{steps}",
+        "## When it fires\n\n```promql\n" + filled(alert["expr"], config) + "\n```",
+    ]
+    if "for" in alert:
+        lines.append(f"For {config[alert['for']]} at least, so that a lost packet wakes nobody.")
+    if "cause" in alert:
+        lines.append("The cause stands in the alert's description; each cause has a runbook of its own in [..](..).")
+    return "<!-- Made from alerts/source.yaml by `make alerts`. -->\n\n" + "\n\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """Template labels as placeholders."""
+    text = re.sub(r"\{\{ \$value[^}]*\}\}", "N", text)
+    mark = "" if "`" in text else "`"
+    return re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda match: f"{mark}{match[1].upper()}{mark}", text)
+
+
+def rendered() -> dict[Path, str]:
+    """Every file, by its path."""
+    content = source()
+    files = {RULES: rules(content)}
+    for alert in content["alerts"]:
+        files[RUNBOOKS / f"{alert['name']}.md"] = runbook(alert, content["config"])
+    return files
+
+
+def main() -> int:
+    """Writes them; removes runbooks of alerts that are no more."""
+    files = rendered()
+    RUNBOOKS.mkdir(parents=True, exist_ok=True)
+    for old in set(RUNBOOKS.glob("*.md")) - set(files):
+        old.unlink()
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

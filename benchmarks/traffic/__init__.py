@@ -1,0 +1,1 @@
+"""Capture files of real TLS handshakes in made-up TCP connections, each with its truth."""

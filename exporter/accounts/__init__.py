@@ -1,0 +1,1 @@
+"""Accounts: tokens, what is presented where, and why it was refused."""

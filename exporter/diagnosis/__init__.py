@@ -1,0 +1,1 @@
+"""Who is at fault, on which evidence: rules over observations, and experiments that make more of them."""

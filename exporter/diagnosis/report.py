@@ -1,0 +1,158 @@
+"""`--report`: one self-contained page to send to a vendor: verdict, the way as a picture, evidence, times, versions.
+
+No script, nothing loaded from elsewhere, no secret, and no address but the servers'.
+"""
+
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from exporter import __version__
+from exporter.diagnosis.causes import about, sentence_of
+from exporter.diagnosis.endpoints import endpoints
+from exporter.diagnosis.experiment import Experiment
+from exporter.diagnosis.seen import Seen
+from exporter.diagnosis.words import ACTS, summary
+from exporter.observations import PhaseResult, Probe, Verdict
+from exporter.probe.tls import STACK
+from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome
+
+#: The picture, in units of its own: width of the time axis, height of a lane, left margin for its name.
+_WIDTH, _LANE, _LEFT = 640.0, 46.0, 110.0
+#: A phase is drawn at least so wide, that it can be seen and pointed at.
+_LEAST = 3.0
+#: Faults that have a section each; the rest stands in the table alone.
+MAX_SECTIONS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A phase in the picture."""
+
+    x: float
+    y: float
+    width: float
+    kind: str  # good, bad, odd
+    label: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One walk in the picture: whose, and its phases from left to right. `end`: what ended it."""
+
+    name: str
+    y: float
+    bars: tuple[Bar, ...]
+    end: str
+    end_x: float
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Walks to one target above one another, on one time axis. `seconds`: of its whole width."""
+
+    lanes: tuple[Lane, ...]
+    seconds: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One fault."""
+
+    verdict: Verdict
+    title: str
+    sentence: str
+    acts: str
+    picture: Picture | None
+    probe: Probe | None
+    others: tuple[Probe, ...]
+    experiments: tuple[Experiment, ...]
+
+
+def report(seen: Seen, verdicts: Sequence[Verdict]) -> str:
+    """The page."""
+    environment = Environment(
+        loader=PackageLoader("exporter.diagnosis"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    faults = [verdict for verdict in verdicts if verdict.cause is not Cause.HEALTHY]
+    times = [probe.time for probe in seen.probes]
+    return environment.get_template("report.html").render(
+        summary=summary(verdicts, seen.probes) or "Everything that was tried works.",
+        healthy=not faults,
+        sections=[_section(seen, verdict) for verdict in faults[:MAX_SECTIONS]],
+        verdicts=verdicts,
+        began=min(times) if times else None,
+        made=datetime.now(UTC),
+        versions={
+            "outlook-auth-exporter": __version__,
+            "Python": platform.python_version(),
+            "TLS stack": STACK,
+            "Microsoft's endpoint list": endpoints().edition,
+        },
+    )
+
+
+def _section(seen: Seen, verdict: Verdict) -> Section:
+    probe = next((p for p in seen.probes if (p.target, p.vantage) == (verdict.target, verdict.vantage)), None)
+    others = tuple(seen.others(probe)) if probe is not None else ()
+    tried = seen.tried(probe).experiments if probe is not None else ()
+    return Section(
+        verdict=verdict,
+        title=about()[verdict.cause].title,
+        sentence=sentence_of(verdict, probe),
+        acts=ACTS[verdict.responsible],
+        picture=picture_of([probe, *others]) if probe is not None else None,
+        probe=probe,
+        others=others,
+        experiments=tried,
+    )
+
+
+def picture_of(probes: Sequence[Probe]) -> Picture:
+    """The phases of each walk as bars, one after another, to one scale."""
+    longest = max((_seconds(probe) for probe in probes), default=0.0) or 1.0
+    lanes = tuple(_lane(probe, number, longest) for number, probe in enumerate(probes))
+    return Picture(lanes, longest, _LEFT + _WIDTH + 110.0, _LANE * len(probes) + 24.0)
+
+
+def _lane(probe: Probe, number: int, longest: float) -> Lane:
+    y, x, bars = number * _LANE + 8.0, _LEFT, []
+    for result in _walked(probe):
+        width = max((result.seconds or 0.0) / longest * _WIDTH, _LEAST)
+        label = result.phase if width > 7.5 * len(result.phase) else ""
+        bars.append(Bar(round(x, 1), y, round(width, 1), _kind(result), label, _title(result)))
+        x += width + 1.0
+    failed = probe.phase(probe.failed_phase) if probe.failed_phase is not None else None
+    return Lane(probe.vantage, y, tuple(bars), failed.outcome if failed is not None else "ok", round(x + 4.0, 1))
+
+
+def _walked(probe: Probe) -> Iterator[PhaseResult]:
+    """What was walked in this round."""
+    for result in probe.phases:
+        if result.outcome is not Outcome.SKIPPED and result.measured_at is None:
+            yield result
+
+
+def _seconds(probe: Probe) -> float:
+    return sum(result.seconds or 0.0 for result in _walked(probe))
+
+
+def _kind(result: PhaseResult) -> str:
+    if result.outcome is Outcome.OK:
+        return "good"
+    return "odd" if result.outcome in CONVERSATION_GOES_ON else "bad"
+
+
+def _title(result: PhaseResult) -> str:
+    seconds = "" if result.seconds is None else f", {result.seconds:.3f} s"
+    return f"{result.phase}: {result.outcome}{seconds}"

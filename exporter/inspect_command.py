@@ -1,0 +1,131 @@
+"""`inspect`: the connections in captures, as JSON Lines or as a table."""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from exporter.capabilities import drop_capabilities, forbid_core_dumps
+from exporter.inspect_input import Reading, StoppedError, open_inputs
+from exporter.inspect_summary import Summary
+from exporter.inspect_table import header, row
+from exporter.observations import Connection
+from exporter.observations import as_json as to_json
+from exporter.settings_file import load
+from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
+from exporter.wire.tracker import Tracker, TrackerConfig
+
+#: In a file there is no hurry to tell that nothing came: what was silent so long may still be answered, seconds.
+PATIENCE = 60.0
+#: A file that goes on so soon behind the one before is its continuation, as `tcpdump -C` writes them, nanoseconds.
+CONTINUES = 60_000_000_000
+_READ_WHOLE, _NOT_READ, _STOPPED = 0, 2, 130
+
+
+def run_inspect(
+    files: Sequence[str],
+    *,
+    config: Path | None,
+    env: Mapping[str, str],
+    as_json: bool,
+    summary: bool,
+) -> int:
+    """Exit status: 0 all was read whole, 2 something wasn't. Raises ConfigurationError."""
+    settings = load(config, env)
+    inputs = open_inputs(files)
+    if os.geteuid() == 0:
+        drop_capabilities()
+    forbid_core_dumps()
+    tracked = TrackerConfig(
+        targets=settings.all_targets(),
+        servers=settings.inspect.servers,
+        everything=True,
+        max_connections=settings.inspect.max_connections,
+        patience=PATIENCE,
+    )
+    inspection = Inspection(tracked, as_json=as_json)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, inspection.reading.stop)
+    status = _READ_WHOLE
+    try:
+        for name, stream in inputs:
+            if not inspection.read(name, stream):
+                status = _NOT_READ
+    except StoppedError:
+        status = _STOPPED
+    inspection.finish()
+    if summary or not as_json:
+        click.echo(inspection.summary.as_json() if as_json else inspection.summary.as_text())
+    return status
+
+
+class Inspection:
+    """One run over all files; what is found is printed at once."""
+
+    def __init__(self, config: TrackerConfig, *, as_json: bool) -> None:
+        self.summary = Summary()
+        self.reading = Reading(self._progress)
+        self._config = config
+        self._as_json = as_json
+        self._tracker = Tracker(config, self._found)
+
+    def read(self, name: str, stream: BinaryIO) -> bool:
+        """One file. False where it is damaged or no capture, which is told on stderr. Raises StoppedError."""
+        try:
+            capture = CaptureFile(self.reading.of(stream))
+            try:
+                self._follow(capture)
+            finally:
+                self.summary.dropped += capture.dropped
+        except NotACaptureError as error:
+            return self._warn(f"{name}: not a capture: {error}")
+        except CaptureDamagedError as error:
+            return self._warn(f"{name}: {error}; what came before it was read")
+        except BrokenPipeError:
+            raise  # of our own output
+        except OSError as error:
+            return self._warn(f"{name}: {error.strerror}")
+        return True
+
+    def finish(self) -> None:
+        """What is open is told as far as it got."""
+        self._tracker.finish()
+        self.summary.add_counts(self._tracker.counts)
+        self.reading.clear()
+
+    def _follow(self, capture: CaptureFile) -> None:
+        packets = capture.packets()
+        first = next(packets, None)
+        if first is None:
+            return
+        if not 0 <= first[0] - self._tracker.now <= CONTINUES:
+            self._tracker.finish()
+            self.summary.add_counts(self._tracker.counts)
+            self._tracker = Tracker(self._config, self._found)
+        capture.skim(self._tracker.skimmer)
+        self._tracker.packet(*first)
+        self._tracker.packets(packets)
+
+    def _found(self, connection: Connection) -> None:
+        self.reading.clear()
+        if self.summary.connections == 0 and not self._as_json:
+            click.echo(header())
+        self.summary.add(connection)
+        if self._as_json:
+            sys.stdout.write(to_json(connection) + "\n")
+            sys.stdout.flush()
+        else:
+            click.echo(row(connection))
+
+    def _warn(self, text: str) -> bool:
+        self.summary.damaged += 1
+        self.reading.clear()
+        click.echo(text, err=True)
+        return False
+
+    def _progress(self) -> str:
+        return f"{self._tracker.counts.packets:,} packets, {self.summary.connections:,} connections"

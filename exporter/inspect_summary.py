@@ -1,0 +1,62 @@
+"""What `inspect` saw in all: the last line of `--summary`."""
+
+import json
+from collections import Counter
+
+from exporter.observations import Connection
+from exporter.wire.tracker import Counts
+
+#: Where an outcome is counted of connections that go to none of the targets.
+OTHER = "other"
+
+
+class Summary:
+    """Adds up over files."""
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.dropped = 0
+        self.damaged = 0
+        self._counts: Counter[str] = Counter()
+        self._outcomes: dict[str, Counter[str]] = {}
+
+    def add(self, connection: Connection) -> None:
+        """One more connection."""
+        self.connections += 1
+        outcomes = self._outcomes.setdefault(connection.target or OTHER, Counter())
+        outcomes[connection.outcome] += 1
+
+    def add_counts(self, counts: Counts) -> None:
+        """What a tracker saw besides connections."""
+        for name in Counts.__slots__:
+            self._counts[name] += getattr(counts, name)
+
+    def as_json(self) -> str:
+        """One line: packets, connections, outcomes by target; what was lost, damaged, or not read."""
+        content = {
+            "packets": self._counts["packets"],
+            "connections": self.connections,
+            "outcomes": {target: dict(sorted(found.items())) for target, found in sorted(self._outcomes.items())},
+            "dropped": self.dropped,
+            "damaged": self.damaged,
+            **{name: self._counts[name] for name in ("undecoded", "cut", "fragments", "slow", "quic", "evicted")},
+        }
+        return json.dumps({"summary": content})
+
+    def as_text(self) -> str:
+        """The same for people."""
+        of_target = (
+            f"{target}: " + ", ".join(f"{count} {outcome}" for outcome, count in sorted(found.items()))
+            for target, found in sorted(self._outcomes.items())
+        )
+        counted = f"{self._counts['packets']} packets, {self.connections} connections"
+        lost = ", ".join(
+            f"{number} {name}"
+            for name, number in (
+                ("dropped", self.dropped), ("undecoded", self._counts["undecoded"]), ("cut", self._counts["cut"]),
+                ("fragments", self._counts["fragments"]), ("QUIC", self._counts["quic"]),
+                ("evicted", self._counts["evicted"]),
+            )
+            if number
+        )  # fmt: skip
+        return "\n".join((counted + (f" ({lost})" if lost else ""), *of_target))

@@ -1,0 +1,218 @@
+"""The inspector's metrics: counted in the service from what the inspector tells, read by the web server's thread.
+
+A connection is counted when its outcome is known (`decided`), its sign-in when that was read (`signed_in`), the rest
+when it is over (`finished`), as the tracker calls them.
+"""
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from exporter.metrics.catalogue import REACH_BUCKETS, SIGN_IN_BUCKETS
+from exporter.metrics.labels import FewValues
+from exporter.metrics.samples import Labels, Sample, histogram_samples
+from exporter.metrics.tally import Histogram
+from exporter.metrics.wire_clients import Clients
+from exporter.observations import Connection
+from exporter.vocabulary import ClientState
+
+#: Targets by interfaces that have series of their own; what comes later is `other`.
+MAX_PLACES = 40
+#: Connections kept for the page and the API.
+RECENT = 500
+#: States of clients are looked at again after so many seconds.
+AGE = 5.0
+OTHER = "other"
+
+_SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
+_TCP, _TLS, _REPLY, _TOKEN = (
+    f"outlook_wire_{name}_seconds" for name in ("tcp_handshake", "tls_handshake", "first_reply", "token_response")
+)
+_AUTH = "outlook_wire_auth_seconds"
+_BUCKETS = {
+    _TCP: REACH_BUCKETS,
+    _TLS: REACH_BUCKETS,
+    _REPLY: SIGN_IN_BUCKETS,
+    _TOKEN: SIGN_IN_BUCKETS,
+    _AUTH: SIGN_IN_BUCKETS,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterfaceCounts:
+    """What the inspector tells of an interface: totals since its start, and what its table holds now."""
+
+    packets: int = 0
+    dropped: int = 0
+    evicted: int = 0
+    tracked: int = 0
+    open: Mapping[str, int] | None = None  # connections by target
+
+
+class WireState:
+    """Thread-safe; a SampleSource for `State.sources["wire"]`. `now`: Unix seconds."""
+
+    def __init__(self, window: float = 900.0, now: Callable[[], float] = time.time) -> None:
+        self._lock = threading.Lock()
+        self._now = now
+        self._counts: Counter[tuple[str, Labels]] = Counter()
+        self._histograms: dict[tuple[str, Labels], Histogram] = {}
+        self._interfaces: dict[str, InterfaceCounts] = {}
+        self._before: dict[str, InterfaceCounts] = {}  # totals of inspectors that ran before
+        self._clients = Clients(window)
+        self._places: set[tuple[str, str]] = set()
+        self._few = FewValues()
+        self._recent: deque[Connection] = deque(maxlen=RECENT)
+        self._up: bool | None = None
+        self._version: tuple[object, int] = (object(), 0)
+
+    # ---- what the link tells
+
+    def set_up(self, up: bool) -> None:
+        """Whether the inspector runs. When it begins anew its counters begin at 0; ours go on."""
+        with self._lock:
+            if up and not self._up:
+                self._before, self._interfaces = self._totals(), {}
+            self._up = up
+            self._changed()
+
+    @property
+    def up(self) -> bool:
+        """Whether it runs."""
+        return self._up is True
+
+    def decided(self, connection: Connection) -> None:
+        """Its outcome is known."""
+        with self._lock:
+            place = self._place(connection)
+            self._counts["outlook_wire_connections_total", (*place, ("outcome", connection.outcome))] += 1
+            self._observe(_TCP, place, connection.tcp_handshake_seconds)
+            self._observe(_TLS, place, connection.tls_handshake_seconds)
+            if connection.client_family is not None:
+                labels = (place[0], ("family", connection.client_family))
+                self._counts["outlook_wire_client_family_total", labels] += 1
+            self._changed()
+
+    def signed_in(self, connection: Connection) -> None:
+        """Its attempts to sign in are known."""
+        with self._lock:
+            place = self._place(connection)
+            for auth in connection.attempts or ((connection.auth,) if connection.auth is not None else ()):
+                labels = (*place, ("mechanism", auth.mechanism))
+                self._counts["outlook_wire_auth_attempts_total", (*labels, ("outcome", auth.outcome))] += 1
+                self._observe(_AUTH, labels, auth.seconds)
+            self._changed()
+
+    def finished(self, connection: Connection, client: str) -> None:
+        """It is over. `client`: the inspector's key for its client."""
+        with self._lock:
+            place = self._place(connection)
+            self._observe(_REPLY, place, connection.first_reply_seconds)
+            if connection.target in _SIGN_IN:
+                self._observe(_TOKEN, place, connection.reply_seconds)
+            if connection.retransmissions:
+                self._counts["outlook_wire_retransmissions_total", place] += connection.retransmissions
+            self._alert(connection, place)
+            for each in connection.tampering:
+                self._counts["outlook_wire_tampering_total", (place[0], ("kind", each.kind))] += 1
+            if connection.target is not None:
+                self._clients.seen(place[0][1], client, connection, self._now())
+            self._recent.append(connection)
+            self._changed()
+
+    def counters(self, interface: str, counts: InterfaceCounts) -> None:
+        """The interface's totals as of now."""
+        with self._lock:
+            self._interfaces[interface] = counts
+            self._changed()
+
+    # ---- what pages and scrapes read
+
+    def connections(self) -> tuple[Connection, ...]:
+        """The latest, the newest first."""
+        with self._lock:
+            return tuple(reversed(self._recent))
+
+    def clients(self) -> Mapping[tuple[str, ClientState], int]:
+        """Distinct clients by target and state."""
+        with self._lock:
+            return self._clients.counts(self._now())
+
+    def version(self) -> object:
+        """See SampleSource: another object when something changed, or states may have aged."""
+        with self._lock:
+            age = int(self._now() / AGE)
+            if self._version[1] != age:
+                self._version = (object(), age)
+            return self._version[0]
+
+    def samples(self) -> Iterable[Sample]:
+        """See SampleSource."""
+        with self._lock:
+            return [*self._samples()]
+
+    def _samples(self) -> Iterator[Sample]:
+        if self._up is not None:
+            yield Sample("outlook_exporter_inspector_up", (), float(self._up))
+        for (metric, labels), count in self._counts.items():
+            yield Sample(metric, labels, count)
+        for (metric, labels), histogram in self._histograms.items():
+            yield from histogram_samples(metric, labels, histogram)
+        totals = self._totals()
+        for interface, counts in totals.items():
+            own = (("interface", interface),)
+            yield Sample("outlook_wire_packets_total", own, counts.packets)
+            yield Sample("outlook_wire_packets_dropped_total", own, counts.dropped)
+            yield Sample("outlook_wire_connections_evicted_total", own, counts.evicted)
+            yield Sample("outlook_wire_connections_tracked", own, counts.tracked)
+            for target, count in (counts.open or {}).items():
+                yield Sample("outlook_wire_connections_open", (("target", target), *own), count)
+        states = self._clients.counts(self._now())
+        for target in self._clients.targets():
+            for state in ClientState:
+                yield Sample("outlook_wire_clients", (("target", target), ("state", state)), states[target, state])
+
+    # ---- ours
+
+    def _changed(self) -> None:
+        self._version = (object(), int(self._now() / AGE))
+
+    def _place(self, connection: Connection) -> tuple[tuple[str, str], tuple[str, str]]:
+        """Its labels `target` and `interface`, out of a bounded set."""
+        place = (connection.target or OTHER, connection.interface or "unknown")
+        if place not in self._places:
+            if len(self._places) >= MAX_PLACES:
+                place = (OTHER, OTHER)
+            self._places.add(place)
+        return ("target", place[0]), ("interface", place[1])
+
+    def _observe(self, metric: str, labels: Labels, seconds: float | None) -> None:
+        if seconds is None:
+            return
+        known = self._histograms.get((metric, labels)) or Histogram.empty(_BUCKETS[metric])
+        self._histograms[metric, labels] = known.observed(seconds)
+
+    def _alert(self, connection: Connection, place: Labels) -> None:
+        alert = connection.alert
+        if alert is None:
+            return
+        name = "encrypted" if alert.encrypted else self._few.value("alert", alert.name, connection.end.date())
+        self._counts["outlook_wire_alerts_total", (*place, ("alert", name), ("from", alert.sender))] += 1
+
+    def _totals(self) -> dict[str, InterfaceCounts]:
+        """This inspector's counters on top of those before it."""
+        names = dict.fromkeys([*self._before, *self._interfaces])
+        return {name: _sum(self._before.get(name), self._interfaces.get(name)) for name in names}
+
+
+def _sum(before: InterfaceCounts | None, now: InterfaceCounts | None) -> InterfaceCounts:
+    before, now = before or InterfaceCounts(), now or InterfaceCounts()
+    return InterfaceCounts(
+        packets=before.packets + now.packets,
+        dropped=before.dropped + now.dropped,
+        evicted=before.evicted + now.evicted,
+        tracked=now.tracked,
+        open=now.open,
+    )

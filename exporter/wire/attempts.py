@@ -1,0 +1,41 @@
+"""Clients that come back after a failure: how often the same was tried shortly before."""
+
+from collections import OrderedDict, deque
+
+from exporter.vocabulary import AuthOutcome, ConnectionOutcome
+
+#: Clients whose failures are remembered, and failures of each.
+MAX_CLIENTS, MAX_FAILURES = 4_096, 32
+#: How long, nanoseconds: within it three refusals make a retry loop (contract: state `retry_loop`).
+REMEMBERED = 300 * 1_000_000_000
+
+#: What makes two attempts similar: the server's name or address, its port.
+Goal = tuple[str | bytes, int]
+
+
+def failed(outcome: ConnectionOutcome, auth: AuthOutcome | None) -> bool:
+    """Whether the client didn't get what it came for, as far as that was seen."""
+    if outcome is not ConnectionOutcome.ESTABLISHED:
+        return outcome is not ConnectionOutcome.INCOMPLETE
+    return auth in (AuthOutcome.REFUSED, AuthOutcome.ABANDONED, AuthOutcome.THROTTLED)
+
+
+class Attempts:
+    """Failures of each client, the latest last."""
+
+    def __init__(self) -> None:
+        self._failures: OrderedDict[bytes, deque[tuple[int, Goal]]] = OrderedDict()
+
+    def earlier(self, client: bytes, goal: Goal, begun: int) -> int:
+        """How many attempts of this client at this server had failed before this one begun at `begun`."""
+        return sum(
+            1 for time, other in self._failures.get(client, ()) if other == goal and 0 <= begun - time <= REMEMBERED
+        )
+
+    def remember(self, client: bytes, goal: Goal, begun: int) -> None:
+        """An attempt, begun then, failed."""
+        failures = self._failures.setdefault(client, deque(maxlen=MAX_FAILURES))
+        failures.append((begun, goal))
+        self._failures.move_to_end(client)
+        if len(self._failures) > MAX_CLIENTS:
+            self._failures.popitem(last=False)

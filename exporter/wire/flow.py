@@ -1,0 +1,176 @@
+"""A TCP connection as it is followed: two directions, each with its sequence numbers and the bytes still waited for.
+
+Sequence numbers are 32 bits and wrap (RFC 9293, 3.4): they are only ever subtracted, and the difference's top bit tells
+before from behind.
+"""
+
+from enum import IntEnum
+
+from exporter.observations import WireAuth
+from exporter.vocabulary import ClosedBy
+from exporter.wire.clear_text import ClearText
+from exporter.wire.story import TlsStory
+
+SEQUENCE_MASK = 0xFFFF_FFFF
+#: A difference as large as this is one backwards.
+BEHIND = 0x8000_0000
+
+
+class Stage(IntEnum):
+    """What a direction's bytes are read as."""
+
+    SKIMMED = 0  # not at all: there is nothing more to learn from them
+    FIRST = 1  # the first bytes will tell
+    TEXT = 2  # mail in clear
+    RECORDS = 3  # TLS
+
+
+class Waiting:
+    """A segment that came before one in front of it."""
+
+    __slots__ = ("data", "sequence", "time")
+
+    def __init__(self, sequence: int, data: bytes | bytearray, time: int) -> None:
+        self.sequence = sequence
+        self.data = data
+        self.time = time
+
+
+class Half:
+    """One direction of a connection.
+
+    `first`: sequence number of its first byte, None where no SYN told. `high`: behind the last byte seen, -1 before the
+    first; `wraps`: how often it passed 2^32. `head`: the first byte not consumed; `part`: the bytes from there on that
+    have come. `acked`, `acked_first`: what this side acknowledged of the other, latest and first, -1 where nothing.
+    """
+
+    __slots__ = (
+        "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time",
+        "holes", "last", "opened", "part", "part_time", "peer", "plain", "stage", "synchronized", "waiting", "wraps",
+    )  # fmt: skip
+
+    def __init__(self, flow: "Flow", from_client: bool) -> None:
+        self.flow = flow
+        self.peer: Half = self
+        self.from_client = from_client
+        self.stage: int = Stage.FIRST
+        self.first: int | None = None
+        self.high = -1
+        self.high_time = 0
+        self.wraps = 0
+        self.holes: list[tuple[int, int]] = []
+        self.head = 0
+        self.part: bytes | bytearray = b""
+        self.part_time = 0  # when the byte at `head` came
+        self.waiting: list[Waiting] = []
+        self.held = 0  # bytes in `waiting`
+        self.synchronized = True  # a record or line begins at `head`
+        self.opened: tuple[int, int, int] | None = None  # type, length, begin of a record whose end is still to come
+        self.fin = False
+        self.acked = self.acked_first = -1
+        self.claimed = -1  # the number that its latest segment without payload gave for the next byte
+        self.last = 0  # time of its latest segment
+        self.plain = 0  # what may be passed over: nothing, 1 acknowledgments, 2 payload too
+
+    @property
+    def payload(self) -> int | None:
+        """Bytes of payload by sequence numbers, None where their beginning wasn't seen."""
+        if self.first is None or self.high < 0:
+            return None
+        return (self.wraps << 32) + self.high - self.first
+
+    def begins_at(self, sequence: int) -> None:
+        """Its first byte has this number, a SYN or the other side's answer to it says."""
+        if self.first is None:
+            self.first = sequence
+        if self.high < 0:
+            self.high = self.head = sequence
+
+    def reaches(self, end: int, time: int) -> None:
+        """Bytes up to `end` were seen, or are known to have been sent."""
+        if end < self.high:
+            self.wraps += 1
+        self.high = end
+        self.high_time = time
+
+
+class Flow:
+    """One connection. Times are nanoseconds of the capture's clock, addresses packed."""
+
+    __slots__ = (
+        "answered",
+        "bucket",
+        "client",
+        "client_address",
+        "client_port",
+        "closed",
+        "closed_at",
+        "closing",
+        "decided",
+        "first_reply",
+        "gap",
+        "interface",
+        "missed",
+        "named",
+        "odd_reset",
+        "other",
+        "reset",
+        "retransmissions",
+        "server",
+        "server_address",
+        "server_port",
+        "settled",
+        "sign_ins",
+        "start",
+        "syn",
+        "syn_ack",
+        "text",
+        "tls",
+        "token_response",
+        "unreachable",
+        "vlan",
+    )  # fmt: skip
+
+    def __init__(
+        self, client: tuple[bytes, int], server: tuple[bytes, int], start: int, vlan: tuple[int, ...],
+        interface: str | None,
+    ) -> None:  # fmt: skip
+        self.client_address, self.client_port = client
+        self.server_address, self.server_port = server
+        self.start = start
+        self.vlan = vlan
+        self.interface = interface
+        self.client = Half(self, True)
+        self.server = Half(self, False)
+        self.client.peer, self.server.peer = self.server, self.client
+        self.syn: int | None = None  # time of the first
+        self.syn_ack: int | None = None
+        self.answered = False  # the server said something, or the client went on as if
+        self.named = False  # its hello was looked at
+        self.retransmissions = 0
+        self.closed: ClosedBy | None = None
+        self.closed_at: int | None = None
+        self.odd_reset: tuple[int, ClosedBy] | None = None  # time and sender of a reset that nobody had to believe
+        self.closing = False  # it counts among those
+        self.reset = False  # a reset ended it, or came behind a FIN
+        self.unreachable = False
+        self.gap: int | None = None  # when records began to be missing
+        self.missed = False  # bytes that had to be read never came
+        self.other = False  # something else than TLS was spoken
+        self.tls: TlsStory | None = None
+        self.text: ClearText | None = None
+        self.decided = False  # its outcome was told
+        self.settled = False  # what follows of records was read, and isn't kept
+        self.sign_ins: tuple[WireAuth, ...] = ()
+        self.first_reply: float | None = None  # seconds
+        self.token_response: float | None = None  # of a sign-in host, seconds
+        self.bucket = -1  # of the timers
+
+    def may_pass(self, plain: int) -> None:
+        """What of both directions may be passed over from now on, as in `Half.plain`."""
+        self.client.plain = self.server.plain = plain
+
+    @property
+    def last(self) -> int:
+        """Time of the latest segment of either side."""
+        return max(self.client.last, self.server.last)

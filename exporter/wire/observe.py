@@ -1,0 +1,176 @@
+"""From what was followed to the contract's `Connection`."""
+
+import socket
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from exporter.catalogue import Target
+from exporter.clean import clean
+from exporter.observations import Connection, WireAlert, WireAuth
+from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
+from exporter.wire.attempts import Goal
+from exporter.wire.clear_text import ClearSignIn
+from exporter.wire.flow import Flow
+from exporter.wire.inference import infer
+from exporter.wire.outcome import SECOND
+from exporter.wire.replies import first_reply, request_and_reply
+from exporter.wire.servers import mail_protocol
+from exporter.wire.story import TlsStory
+from exporter.wire.trace import MAX_RECORDS, Record, Trace, TraceEnd
+
+#: A capture that goes on so long without another packet of a connection saw its silence, nanoseconds.
+QUIET = 30 * SECOND
+#: Hosts whose answer to a request is a token, or the refusal of one.
+_SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
+_MAX_TIMESTAMP = 253_402_300_799  # the last second of the year 9999
+
+
+@lru_cache(maxsize=8_192)
+def address_text(address: bytes) -> str:
+    """A packed address in its usual form."""
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
+
+
+def moment(time: int) -> datetime:
+    """Nanoseconds since 1970 as a datetime; what no calendar has becomes its nearest end."""
+    seconds, rest = divmod(min(max(time, 0), _MAX_TIMESTAMP * SECOND), SECOND)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
+
+
+def seconds_between(begun: int | None, ended: int | None) -> float | None:
+    """None where either is unknown, or the order of packets is not that of time."""
+    return None if begun is None or ended is None or ended < begun else (ended - begun) / SECOND
+
+
+def goal_of(flow: Flow) -> Goal:
+    """What the client came for."""
+    return server_name(flow) or flow.server_address, flow.server_port
+
+
+def server_name(flow: Flow) -> str | None:
+    """The name that the client asked for, in lower case, for comparison."""
+    hello = flow.tls.client_hello if flow.tls is not None else None
+    return hello.server_name.lower() if hello is not None and hello.server_name is not None else None
+
+
+def read_replies(flow: Flow) -> None:
+    """When the server answered, kept beside the records that tell it."""
+    tls = flow.tls
+    if tls is None or tls.established is None:
+        return
+    flow.first_reply = seconds_between(tls.established, first_reply(tls.log, tls.version))
+    http2 = tls.client_hello is not None and b"h2" in tls.client_hello.alpn
+    if not tls.brief and (times := request_and_reply(tls.log, tls.version, http2=http2)) is not None:
+        flow.token_response = seconds_between(*times)
+
+
+def sign_ins_of(flow: Flow, now: int, target: Target | None) -> tuple[WireAuth, ...]:
+    """Attempts to sign in, read in clear or inferred from records."""
+    if flow.text is not None and flow.text.sign_ins:
+        return tuple(map(_clear_sign_in, flow.text.sign_ins))
+    trace = trace_of(flow, now, target)
+    return infer(trace) if trace is not None else ()
+
+
+def _clear_sign_in(sign_in: ClearSignIn) -> WireAuth:
+    seconds = seconds_between(sign_in.asked, sign_in.answered)
+    return WireAuth(mechanism=sign_in.mechanism, outcome=sign_in.outcome, seconds=seconds)
+
+
+def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
+    """What inference reads: of mail inside TLS whose handshake was seen."""
+    tls, text = flow.tls, flow.text
+    protocol = text.protocol if text is not None else mail_protocol(flow.server_port)
+    if protocol is None and target is not None and target.protocol in (Protocol.IMAP, Protocol.POP, Protocol.SMTP):
+        protocol = target.protocol
+    if protocol is None or tls is None or tls.established is None or tls.server_hello is None or tls.version is None:
+        return None
+    gap = flow.gap if flow.gap is not None and flow.gap >= tls.established else None
+    log = [record for record in tls.log if gap is None or record.time < gap]
+    records = [Record(record.time / SECOND, record.from_client, record.kind, record.length) for record in log]
+    return Trace(
+        protocol=protocol,
+        tls_version=tls.version,
+        cipher=tls.server_hello.cipher,
+        handshake_end=tls.established / SECOND,
+        records=records,
+        end=TraceEnd.GAP if gap is not None else _trace_end(flow, tls, now),
+        finished_length=tls.client.finished_length,
+        microsoft=target is not None and not target.custom,
+        banner_length=text.banner_length if text is not None else None,
+        ehlo_reply_length=text.ehlo_reply_length if text is not None else None,
+        starttls=text is not None,
+    )
+
+
+def _trace_end(flow: Flow, tls: TlsStory, now: int) -> TraceEnd:
+    if len(tls.log) >= MAX_RECORDS:
+        return TraceEnd.FULL
+    if flow.closed in (ClosedBy.CLIENT, ClosedBy.RESET_CLIENT):
+        return TraceEnd.CLIENT_CLOSED
+    if flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER):
+        return TraceEnd.SERVER_CLOSED
+    return TraceEnd.SILENCE if now - flow.last >= QUIET else TraceEnd.CAPTURE_ENDED
+
+
+def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None, retry_of: int) -> Connection:
+    """The observation, with what is known by now."""
+    tls = flow.tls
+    hello = tls.client_hello if tls is not None else None
+    server_hello = tls.server_hello if tls is not None else None
+    if not flow.settled:
+        read_replies(flow)
+    sign_ins = flow.sign_ins
+    server = address_text(flow.server_address)
+    return Connection(
+        start=moment(flow.start),
+        end=moment(flow.last),
+        client=address_text(flow.client_address),
+        client_port=flow.client_port,
+        server=server,
+        server_port=flow.server_port,
+        ip_version=4 if len(flow.server_address) == 4 else 6,
+        vlan=flow.vlan,
+        interface=flow.interface,
+        target=target,
+        sni=hello.server_name if hello is not None else None,
+        outcome=outcome,
+        alert=_alert(flow, tls, outcome) if tls is not None else None,
+        tls_version=tls.version if tls is not None else None,
+        cipher=server_hello.cipher if server_hello is not None else None,
+        group=tls.group if tls is not None else None,
+        ja4=hello.ja4 if hello is not None else None,
+        client_family=hello.family if hello is not None else None,
+        certificate_issuer=_issuer(tls.certificate_issuer, server) if tls is not None else None,
+        tcp_handshake_seconds=seconds_between(flow.syn, flow.syn_ack),
+        tls_handshake_seconds=seconds_between(tls.hello_begun, tls.client.finished) if tls is not None else None,
+        first_reply_seconds=flow.first_reply,
+        auth=sign_ins[-1] if sign_ins else None,
+        attempts=sign_ins if len(sign_ins) > 1 else (),
+        bytes_sent=flow.client.payload if _has_end(flow, from_client=True) else None,
+        bytes_received=flow.server.payload if _has_end(flow, from_client=False) else None,
+        closed_by=flow.closed,
+        retry_of=retry_of,
+        retransmissions=flow.retransmissions,
+        reply_seconds=flow.token_response if target in _SIGN_IN else None,
+    )
+
+
+@lru_cache(maxsize=512)
+def _issuer(text: str | None, server: str) -> str | None:
+    """The issuer's name as it may be shown."""
+    return clean(text, keep=(server,)) if text is not None else None
+
+
+def _alert(flow: Flow, tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert | None:
+    """In clear, or as far as it is told by its place; where bytes are missing, places tell nothing."""
+    if tls.alert is not None or outcome is ConnectionOutcome.INCOMPLETE:
+        return tls.alert
+    return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED, closed_at=flow.closed_at)
+
+
+def _has_end(flow: Flow, *, from_client: bool) -> bool:
+    """A reset ends both directions, a FIN its own."""
+    if flow.reset or flow.closed in (ClosedBy.RESET_CLIENT, ClosedBy.RESET_SERVER):
+        return True
+    return flow.client.fin if from_client else flow.server.fin

@@ -1,0 +1,90 @@
+"""Captures read whole into observations, for what judges them: one file after another, or two sides together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from exporter.observations import Connection
+from exporter.settings import Settings
+from exporter.settings_errors import ConfigurationError
+from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
+from exporter.wire.sides import compared
+from exporter.wire.sighting import Sighting
+from exporter.wire.tracker import Tracker, TrackerConfig
+
+#: Connections that are kept of one side, at most: what comes later isn't judged.
+MAX_SIGHTINGS = 200_000
+#: Captures that miss one another by less are of the same time: the first packet may come late, nanoseconds.
+SLACK = 5_000_000_000
+#: In a file there is no hurry to tell that nothing came, seconds.
+PATIENCE = 60.0
+
+
+class Side(NamedTuple):
+    """What a capture holds: its connections, times of its first and last packet (nanoseconds, None without any), and
+    what is wrong with the file; all before the damage was read."""
+
+    sightings: list[Sighting]
+    span: tuple[int, int] | None
+    warning: str | None
+
+
+def read_side(path: Path, settings: Settings, *, interface: str | None = None) -> Side:
+    """Every TLS or mail connection of a capture. Raises ConfigurationError: it can't be opened, or is no capture."""
+    found: list[Sighting] = []
+
+    def keep(sighting: Sighting) -> None:
+        if len(found) < MAX_SIGHTINGS:
+            found.append(sighting)
+
+    config = TrackerConfig(
+        targets=settings.all_targets(),
+        servers=settings.inspect.servers,
+        everything=True,
+        max_connections=settings.inspect.max_connections,
+        patience=PATIENCE,
+    )
+    tracker = Tracker(config, lambda _connection: None, sighted=keep)
+    warning, first = None, None
+    try:
+        with path.open("rb") as stream:
+            for time, link_type, buffer, start, end, original, own, *rest in CaptureFile(stream).packets():
+                first = time if first is None else min(first, time)
+                tracker.packet(time, link_type, buffer, start, end, original, interface or own, *rest)
+    except NotACaptureError as error:
+        raise ConfigurationError([f"{path}: not a capture: {error}"]) from error
+    except CaptureDamagedError as error:
+        warning = f"{path}: {error}; what came before it was read"
+    except OSError as error:
+        raise ConfigurationError([f"{path}: {error.strerror}"]) from error
+    tracker.finish()
+    return Side(found, None if first is None else (first, max(tracker.now, first)), warning)
+
+
+def connections_in(paths: Sequence[Path], settings: Settings) -> tuple[list[Connection], list[str]]:
+    """The connections of several captures, and what is wrong with the files. Raises ConfigurationError."""
+    connections: list[Connection] = []
+    warnings: list[str] = []
+    for path in paths:
+        side = read_side(path, settings)
+        connections += [each.connection for each in side.sightings]
+        warnings += [side.warning] if side.warning is not None else []
+    return connections, warnings
+
+
+def two_sides(inside: Path, outside: Path, settings: Settings) -> tuple[list[Connection], list[str]]:
+    """The inside's connections with what the gateway did to them, then the outside's others.
+
+    `interface` is `inside` or `outside`. Raises ConfigurationError.
+    """
+    own = read_side(inside, settings, interface="inside")
+    other = read_side(outside, settings, interface="outside")
+    connections = list(compared(own.sightings, other.sightings, covered=_overlap(own, other)))
+    return connections, [side.warning for side in (own, other) if side.warning is not None]
+
+
+def _overlap(one: Side, other: Side) -> bool:
+    """Whether both have packets of the same time."""
+    if one.span is None or other.span is None:
+        return False
+    return max(one.span[0], other.span[0]) <= min(one.span[1], other.span[1]) + SLACK

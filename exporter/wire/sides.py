@@ -1,0 +1,213 @@
+"""The same connection inside and outside the gateway: matched through NAT and proxies, and what was done to it. Pure.
+
+Addresses and ports of the client, sequence numbers, windows and options may all be rewritten. What passes is the
+ClientHello's random (RFC 8446 4.1.2), unless somebody terminates TLS; else server, name and time must do. The two
+captures' clocks may differ: the randoms that match tell by how much.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from statistics import median
+
+from exporter.observations import Connection, TamperingSeen
+from exporter.vocabulary import ClosedBy, ConnectionOutcome, Tampering
+from exporter.wire.clear_text import StartTls
+from exporter.wire.sighting import Sighting
+
+#: A connection without a common random is the same if it began so close, seconds by the common clock.
+CLOSE = 3.0
+#: What a gateway may take longer for a handshake, or a first reply, before it is told, seconds.
+DELAY = 0.25
+#: Silence of so long in front of a cut makes it one of idle connections, seconds.
+IDLE = 30.0
+#: Payload that may still be on its way when one side is cut, bytes.
+SLACK = 0
+
+TO_SERVER, TO_CLIENT = "to_server", "to_client"
+_UNBORN = frozenset({ConnectionOutcome.NO_ANSWER, ConnectionOutcome.REFUSED, ConnectionOutcome.UNREACHABLE})
+#: Outcomes in which the client said its hello and the server nothing.
+_UNHEARD = frozenset({ConnectionOutcome.HELLO_RESET, ConnectionOutcome.HELLO_UNANSWERED})
+
+
+def compared(inside: Sequence[Sighting], outside: Sequence[Sighting], *, covered: bool = True) -> Iterator[Connection]:
+    """The inside's connections with what the gateway did to each, then the outside's that none of them is.
+
+    `covered`: both captures are of the same time; else nothing can be told of a connection that is missing outside.
+    """
+    pairs, alone = matched(inside, outside)
+    for own, other in pairs:
+        if other is not None:
+            yield replace(own.connection, tampering=tuple(_tampering(own, other)))
+        elif covered:
+            yield replace(own.connection, tampering=tuple(_without_counterpart(own)))
+        else:
+            yield own.connection
+    for other in alone:
+        yield other.connection
+
+
+def matched(
+    inside: Sequence[Sighting], outside: Sequence[Sighting]
+) -> tuple[list[tuple[Sighting, Sighting | None]], list[Sighting]]:
+    """Each of the inside with its counterpart, None where there is none; and those of the outside that are left."""
+    left = dict(enumerate(outside))
+    by_random: dict[bytes, list[int]] = {}
+    for number, other in left.items():
+        if other.random is not None:
+            by_random.setdefault(other.random, []).append(number)
+    found: dict[int, Sighting] = {}
+    for number, own in enumerate(inside):
+        if own.random is not None and (others := by_random.get(own.random)):
+            found[number] = left.pop(others.pop(0))
+    ahead = _clocks_apart((inside[number], other) for number, other in found.items())
+    for number, own in enumerate(inside):
+        if number not in found and (best := _nearest(own, left, ahead)) is not None:
+            found[number] = left.pop(best)
+    return [(own, found.get(number)) for number, own in enumerate(inside)], list(left.values())
+
+
+def _clocks_apart(pairs: Iterable[tuple[Sighting, Sighting]]) -> float:
+    """By how much the outside's clock is ahead, seconds; 0 where nothing tells."""
+    differences = [_start(other) - _start(own) for own, other in pairs]
+    return median(differences) if differences else 0.0
+
+
+def _nearest(own: Sighting, left: dict[int, Sighting], ahead: float) -> int | None:
+    """The one to the same server, of a name that doesn't contradict, that began closest; both can't have the random."""
+    best, distance = None, CLOSE
+    for number, other in left.items():
+        mine, its = own.connection, other.connection
+        if (mine.server, mine.server_port) != (its.server, its.server_port):
+            continue
+        if None not in (mine.sni, its.sni) and mine.sni != its.sni:
+            continue
+        apart = abs(_start(other) - ahead - _start(own))
+        if apart < distance:
+            best, distance = number, apart
+    return best
+
+
+def _start(sighting: Sighting) -> float:
+    return sighting.connection.start.timestamp()
+
+
+def _without_counterpart(own: Sighting) -> Iterator[TamperingSeen]:
+    """Nothing of it left the gateway."""
+    mine = own.connection
+    if mine.outcome in _UNBORN:
+        yield TamperingSeen(kind=Tampering.SYN_NOT_FORWARDED, direction=TO_SERVER, detail=f"{mine.outcome}")
+    elif mine.outcome is not ConnectionOutcome.INCOMPLETE:
+        words = "answered by the gateway itself, without a connection of its own"
+        yield TamperingSeen(kind=Tampering.TERMINATED, direction=None, detail=words)
+
+
+def _tampering(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
+    yield from _handshake(own, other)
+    yield from _text(own, other)
+    yield from _end(own, other)
+    yield from _time(own, other)
+
+
+def _handshake(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
+    mine, its = own.connection, other.connection
+    if own.hello_size is not None and other.hello_size is None and not other.spoken:
+        detail = f"a ClientHello of {own.hello_size} bytes for {mine.sni or 'no name'}; {other.sent} bytes left"
+        yield TamperingSeen(kind=Tampering.HELLO_NOT_FORWARDED, direction=TO_SERVER, detail=detail)
+    if None in (own.random, other.random):
+        return
+    if own.random != other.random:
+        issuers = f": {mine.certificate_issuer} instead of {its.certificate_issuer}" if _differ(own, other) else ""
+        yield TamperingSeen(kind=Tampering.TERMINATED, direction=None, detail=f"another ClientHello left{issuers}")
+        if issuers:
+            yield TamperingSeen(kind=Tampering.CERTIFICATE_REPLACED, direction=TO_CLIENT, detail=issuers[2:])
+    else:
+        if own.hello_size != other.hello_size or mine.sni != its.sni or mine.ja4 != its.ja4:
+            detail = f"{own.hello_size} bytes became {other.hello_size}"
+            yield TamperingSeen(kind=Tampering.HELLO_REWRITTEN, direction=TO_SERVER, detail=detail)
+        if _differ(own, other):
+            detail = f"{mine.certificate_issuer} instead of {its.certificate_issuer}"
+            yield TamperingSeen(kind=Tampering.CERTIFICATE_REPLACED, direction=TO_CLIENT, detail=detail)
+
+
+def _differ(own: Sighting, other: Sighting) -> bool:
+    issuers = own.connection.certificate_issuer, other.connection.certificate_issuer
+    return None not in issuers and issuers[0] != issuers[1]
+
+
+def _text(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
+    """Mail in clear, before STARTTLS."""
+    offered = (StartTls.OFFERED, StartTls.ASKED, StartTls.ACCEPTED, StartTls.REFUSED)
+    refused = own.starttls is StartTls.REFUSED and other.starttls is not StartTls.REFUSED
+    if refused or (own.starttls is StartTls.ABSENT and other.starttls in offered):
+        detail = "refused to the client" if refused else "offered by the server, not to the client"
+        yield TamperingSeen(kind=Tampering.STARTTLS_REMOVED, direction=TO_CLIENT, detail=detail)
+    if own.spoken and not other.spoken and other.received == 0:
+        detail = f"{own.received} bytes of clear text that the server never sent"
+        yield TamperingSeen(kind=Tampering.BANNER_INJECTED, direction=TO_CLIENT, detail=detail)
+    elif None not in (own.banner_length, other.banner_length) and own.banner_length != other.banner_length:
+        detail = f"{other.banner_length} bytes became {own.banner_length}"
+        yield TamperingSeen(kind=Tampering.GREETING_REWRITTEN, direction=TO_CLIENT, detail=detail)
+
+
+def _end(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
+    """Who ended it, on each side; and what didn't get through before."""
+    mine, its = own.connection, other.connection
+    quiet = _silence(own)
+    if mine.closed_by is ClosedBy.RESET_SERVER and its.closed_by is not ClosedBy.RESET_SERVER:
+        if quiet >= IDLE:
+            yield TamperingSeen(
+                kind=Tampering.IDLE_CUT, direction=TO_CLIENT, detail=f"reset after {quiet:.0f} s of silence"
+            )
+        else:
+            yield TamperingSeen(kind=Tampering.RESET_FORGED, direction=TO_CLIENT, detail=_after(own))
+    elif its.closed_by is ClosedBy.RESET_CLIENT and mine.closed_by is not ClosedBy.RESET_CLIENT and quiet < IDLE:
+        yield TamperingSeen(kind=Tampering.RESET_FORGED, direction=TO_SERVER, detail=_after(other))
+    if its.closed_by is ClosedBy.RESET_SERVER and mine.closed_by in (None, ClosedBy.TIMEOUT, ClosedBy.CLIENT):
+        yield TamperingSeen(kind=Tampering.RESET_NOT_FORWARDED, direction=TO_CLIENT, detail=_after(other))
+    if own.random is not None and own.random == other.random:
+        yield from _losses(own, other, quiet)
+
+
+def _losses(own: Sighting, other: Sighting, quiet: float) -> Iterator[TamperingSeen]:
+    """Payload that one side saw and the other didn't, where it is the same byte stream."""
+    lost = own.sent - other.sent
+    if lost > SLACK and other.client_spoke <= own.client_spoke:
+        gap = own.client_spoke - max(other.client_spoke, other.server_spoke)
+        if gap >= IDLE:
+            detail = f"{lost} bytes after {gap:.0f} s of silence went nowhere"
+            yield TamperingSeen(kind=Tampering.IDLE_CUT, direction=TO_SERVER, detail=detail)
+        else:
+            detail = f"{lost} bytes after the first {other.sent}"
+            yield TamperingSeen(kind=Tampering.PAYLOAD_DROPPED, direction=TO_SERVER, detail=detail)
+    lost = other.received - own.received
+    if lost > SLACK:
+        detail = f"{lost} bytes after the first {own.received}"
+        yield TamperingSeen(kind=Tampering.PAYLOAD_DROPPED, direction=TO_CLIENT, detail=detail)
+
+
+def _silence(sighting: Sighting) -> float:
+    """How long nothing was said before the end, seconds."""
+    if sighting.closed_at is None:
+        return 0.0
+    return sighting.closed_at - max(sighting.client_spoke, sighting.server_spoke)
+
+
+def _after(sighting: Sighting) -> str:
+    mine = sighting.connection
+    place = "behind the ClientHello" if mine.outcome in _UNHEARD else f"as {mine.outcome}"
+    words = f"{place}, after {sighting.sent} bytes sent and {sighting.received} received"
+    if sighting.closed_at is not None:
+        words += f", {max(sighting.closed_at - _start(sighting), 0.0):.3f} s after its beginning"
+    return words
+
+
+def _time(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
+    mine, its = own.connection, other.connection
+    for what, inner, outer in (
+        ("the handshake", mine.tls_handshake_seconds, its.tls_handshake_seconds),
+        ("the first reply", mine.first_reply_seconds, its.first_reply_seconds),
+    ):
+        if inner is not None and outer is not None and inner - outer >= DELAY:
+            detail = f"{what} took {inner:.3f} s inside and {outer:.3f} s outside"
+            yield TamperingSeen(kind=Tampering.DELAY_ADDED, direction=None, detail=detail)
+            return

@@ -1,0 +1,53 @@
+"""A connection with what only a comparison of two captures needs: never printed, never leaves this package."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from exporter.observations import Connection
+from exporter.wire.clear_text import StartTls
+from exporter.wire.flow import Flow
+from exporter.wire.outcome import SECOND
+
+
+class Sighting(NamedTuple):
+    """One side's view. `random`, `session_id`: of the ClientHello; `hello_size`: of its message, bytes.
+
+    `server_spoke`, `client_spoke`: when each side's last byte passed, seconds; `starttls`, `banner_length`,
+    `ehlo_reply_length`: of mail in clear; `sent`, `received`: payload as far as it was seen, whether it ended or not.
+    """
+
+    connection: Connection
+    random: bytes | None
+    hello_size: int | None
+    starttls: StartTls | None
+    banner_length: int | None
+    ehlo_reply_length: int | None
+    spoken: bool
+    sent: int
+    received: int
+    client_spoke: float
+    server_spoke: float
+    closed_at: float | None
+
+
+SightingCallback = Callable[[Sighting], None]
+
+
+def sighting_of(flow: Flow, connection: Connection) -> Sighting:
+    """What was seen of a connection that is over."""
+    hello = flow.tls.client_hello if flow.tls is not None else None
+    text = flow.text
+    return Sighting(
+        connection=connection,
+        random=hello.random if hello is not None and len(hello.random) == 32 else None,
+        hello_size=hello.size if hello is not None else None,
+        starttls=text.starttls if text is not None else None,
+        banner_length=text.banner_length if text is not None else None,
+        ehlo_reply_length=text.ehlo_reply_length if text is not None else None,
+        spoken=text is not None and text.spoken,
+        sent=flow.client.payload or 0,
+        received=flow.server.payload or 0,
+        client_spoke=flow.client.high_time / SECOND,
+        server_spoke=flow.server.high_time / SECOND,
+        closed_at=None if flow.closed_at is None else flow.closed_at / SECOND,
+    )

@@ -1,0 +1,316 @@
+"""A TLS handshake as its records tell it, in whichever order the two directions are read.
+
+Segments get lost and reordered, so that what the client sent may be read before what the server sent earlier. Nothing
+here depends on that order: each record adds a fact with its time, and whether the handshake is complete is asked of the
+facts alone.
+
+* TLS 1.2 and older: both sides sent ChangeCipherSpec and a handshake record behind it (Finished).
+* TLS 1.3 (RFC 8446): the client sent a protected record that can carry a Finished. A shorter one is an alert; the dummy
+  ChangeCipherSpec of middlebox compatibility (appendix D.4) says nothing. Behind early data only a record of exactly
+  Finished's length counts.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from exporter.observations import WireAlert
+from exporter.protocols.certificates import leaf_issuer
+from exporter.protocols.client_hello import ClientHello, read_client_hello
+from exporter.protocols.server_hello import ServerHello, is_resumed, key_exchange_group, read_server_hello
+from exporter.protocols.tls_names import ALERT_LEVELS, alert_name
+
+#: Record types of RFC 8446, B.1.
+CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
+
+#: Records kept before the handshake's end: the server's flight, early data.
+MAX_EARLY_RECORDS = 64
+#: Bytes of a handshake message kept while it is incomplete; a longer certificate's issuer stands in front.
+MAX_MESSAGE = 16_384
+#: A handshake message's header, TLS 1.3's content type and AEAD tag around it.
+_FINISHED_OVERHEAD = 4 + 1 + 16
+#: An encrypted alert of TLS 1.3: two bytes, type, tag. JSSE pads it with 16 bytes.
+ALERT_LENGTHS = frozenset({2 + 17, 2 + 16 + 17})
+_FATAL = 2
+TLS13 = "TLSv1.3"
+
+
+class _Message(IntEnum):
+    """Handshake types of RFC 8446, B.3, and RFC 5246, 7.4, that tell something."""
+
+    CLIENT_HELLO = 1
+    SERVER_HELLO = 2
+    CERTIFICATE = 11
+    SERVER_KEY_EXCHANGE = 12
+
+
+class _Rank(IntEnum):
+    """Which of several alerts in clear says why the handshake failed."""
+
+    NONE = 0
+    WARNING = 1
+    FATAL = 2
+
+
+class LoggedRecord(NamedTuple):
+    """A record that isn't handshake in clear; `time` is its last byte's, nanoseconds."""
+
+    time: int
+    from_client: bool
+    kind: int
+    length: int
+
+
+class Side:
+    """What one side of a handshake did. Times are nanoseconds."""
+
+    __slots__ = ("changed_cipher", "finished", "finished_length", "message", "protected", "protected_bytes", "spoke")
+
+    def __init__(self) -> None:
+        self.spoke: int | None = None  # its first TLS record
+        self.changed_cipher = False
+        self.finished: int | None = None
+        self.finished_length: int | None = None
+        self.protected = 0  # records of application data
+        self.protected_bytes = 0
+        self.message = b""  # the beginning of a handshake message
+
+
+class TlsStory:
+    """One connection's TLS. `record` takes each record when it is complete, with its body where that is needed.
+
+    `hello_begun`: the first byte of the first ClientHello; `hello_ended`: the last of the latest. `log`: alerts and
+    protected records in the order they were read; from the handshake's end on up to `log_limit` of them. `enough`: the
+    log is full, or (`brief`) what the server sent last isn't one more ticket.
+    """
+
+    __slots__ = (
+        "_first_length", "_rank", "alert", "brief", "certificate_issuer", "client", "client_hello", "enough",
+        "established", "group", "hello_begun", "hello_ended", "hello_retry", "log", "log_limit", "server",
+        "server_hello", "version",
+    )  # fmt: skip
+
+    def __init__(self, log_limit: int, *, brief: bool) -> None:
+        self.client, self.server = Side(), Side()
+        self.client_hello: ClientHello | None = None
+        self.hello_begun: int | None = None
+        self.hello_ended: int | None = None
+        self.hello_retry = False
+        self.server_hello: ServerHello | None = None
+        self.version: str | None = None
+        self.group: str | None = None
+        self.certificate_issuer: str | None = None
+        self.established: int | None = None  # the handshake's end
+        self.alert: WireAlert | None = None
+        self._rank = _Rank.NONE
+        self.log: list[LoggedRecord] = []
+        self.log_limit = log_limit
+        self.brief = brief
+        self.enough = False
+        self._first_length = 0  # of what the server sent behind the handshake
+
+    def record(self, from_client: bool, kind: int, length: int, body: bytes | None, begun: int, ended: int) -> None:
+        """A record: `length` is its header's field, `body` what is there of its bytes, None where nobody needs them."""
+        side = self.client if from_client else self.server
+        if side.spoke is None:
+            side.spoke = begun
+        if kind == APPLICATION_DATA:
+            side.protected += 1
+            side.protected_bytes += length
+            self._log(ended, from_client, kind, length)
+            if from_client and self.established is None:
+                self._is_finished(ended, length)
+        elif kind == HANDSHAKE:
+            self._handshake(side, from_client, length, body, begun, ended)
+        elif kind == CHANGE_CIPHER_SPEC:
+            side.changed_cipher = True
+        elif kind == ALERT:
+            self._alert(side, from_client, length, body, ended)
+
+    def old_hello(self, begun: int, ended: int) -> None:
+        """A ClientHello in SSL 2.0's form (RFC 5246, E.2): nothing of it is read but that it was there."""
+        self.client.spoke = self.client.spoke or begun
+        self.hello_begun = self.hello_begun or begun
+        self.hello_ended = ended
+
+    def _log(self, time: int, from_client: bool, kind: int, length: int) -> None:
+        log = self.log
+        if self.established is None:
+            if len(log) < MAX_EARLY_RECORDS:
+                log.append(LoggedRecord(time, from_client, kind, length))
+            return
+        if len(log) < self.log_limit:
+            log.append(LoggedRecord(time, from_client, kind, length))
+        if self.brief and not from_client and kind == APPLICATION_DATA:
+            self._first_length = self._first_length or length
+            self.enough = length != self._first_length or self.version != TLS13
+        self.enough = self.enough or len(log) >= self.log_limit
+
+    # ---- handshake ---------------------------------------------------------------------------------------------------
+
+    def _handshake(
+        self, side: Side, from_client: bool, length: int, body: bytes | None, begun: int, ended: int
+    ) -> None:
+        if side.changed_cipher and not _is_clear(body, from_client):
+            if self.established is not None:
+                self._log(ended, from_client, HANDSHAKE, length)  # a ticket, or a renegotiation
+            elif side.finished is None:
+                side.finished, side.finished_length = ended, length
+                if self.client.finished is not None and self.server.finished is not None:
+                    self._complete(max(self.client.finished, self.server.finished))
+            return
+        if body is None:
+            return
+        if from_client and self.hello_begun is None:
+            self.hello_begun = begun
+        data = side.message + body
+        while len(data) >= 4:
+            size = 4 + (data[1] << 16 | data[2] << 8 | data[3])
+            if len(data) < size:
+                break
+            self._message(from_client, data[0], data[:size], ended)
+            data = data[size:]
+        side.message = data[:MAX_MESSAGE]
+        if from_client:
+            self.hello_ended = ended
+
+    def incomplete_message(self, from_client: bool, time: int) -> None:
+        """The rest of the side's message will never come: what is there of it is read."""
+        side = self.client if from_client else self.server
+        if len(side.message) >= 4:
+            self._message(from_client, side.message[0], side.message, time)
+        side.message = b""
+
+    def _message(self, from_client: bool, kind: int, message: bytes, time: int) -> None:
+        if from_client:
+            if kind == _Message.CLIENT_HELLO and self.client_hello is None:
+                self.client_hello = read_client_hello(message)
+        elif kind == _Message.SERVER_HELLO:
+            self._server_hello(message)
+        elif kind == _Message.CERTIFICATE:
+            self.certificate_issuer = self.certificate_issuer or leaf_issuer(message)
+        elif kind == _Message.SERVER_KEY_EXCHANGE:
+            self.group = self.group or key_exchange_group(message)
+
+    def _server_hello(self, message: bytes) -> None:
+        hello = read_server_hello(message)
+        if hello is None:
+            return
+        self.hello_retry = self.hello_retry or hello.hello_retry_request  # which names version and suite too
+        self.server_hello = hello
+        self.version = TLS13 if _is_of_tls13(hello.cipher) else hello.version
+        self.group = hello.group or self.group
+        if hello.version == TLS13:
+            for record in self.log:
+                if record.from_client and record.kind == APPLICATION_DATA and self.established is None:
+                    self._is_finished(record.time, record.length)
+
+    def _is_finished(self, time: int, length: int) -> None:
+        """Whether a client's protected record of TLS 1.3 completes the handshake."""
+        if self.version != TLS13:
+            return
+        finished = self.finished_size
+        early = self.client_hello is not None and self.client_hello.early_data
+        if length == finished if early else length >= finished:
+            self.client.finished, self.client.finished_length = time, length
+            self._complete(time)
+
+    @property
+    def resumed(self) -> bool | None:
+        """Whether an earlier session went on, None where no ServerHello was seen."""
+        return is_resumed(self.client_hello, self.server_hello) if self.server_hello is not None else None
+
+    @property
+    def finished_size(self) -> int:
+        """The length of a record of TLS 1.3 that carries a Finished alone."""
+        cipher = self.server_hello.cipher if self.server_hello else None
+        return (48 if cipher is not None and cipher.endswith("SHA384") else 32) + _FINISHED_OVERHEAD
+
+    def _complete(self, time: int) -> None:
+        """The log goes on with what is behind the client's Finished; in TLS 1.3 the server's flight is in it too."""
+        self.established = time
+        if self.version == TLS13:
+            at = next(
+                i for i, r in enumerate(self.log) if r.from_client and r.time == time and r.kind == APPLICATION_DATA
+            )
+            late = [record for record in self.log[:at] if record.time > time]
+            self.log = late + [record for record in self.log[at + 1 :] if record.time >= time]
+
+    # ---- alerts ------------------------------------------------------------------------------------------------------
+
+    def _alert(self, side: Side, from_client: bool, length: int, body: bytes | None, time: int) -> None:
+        self._log(time, from_client, ALERT, length)
+        if length == 2 and body is not None and len(body) == 2:
+            rank = _Rank.FATAL if body[0] == _FATAL else _Rank.WARNING
+            if rank > self._rank:
+                self._rank = rank
+                level = ALERT_LEVELS.get(body[0])
+                sender = "client" if from_client else "server"
+                self.alert = WireAlert(name=alert_name(body[1]), level=level, sender=sender, encrypted=False)
+
+    def encrypted_alert(self, *, established: bool, closed_at: int | None) -> WireAlert | None:
+        """The alert that can't be read. Behind the handshake every farewell is one, so only the server's first word is.
+
+        `established`: whether the handshake was completed, by all that was seen. `closed_at`: when a side closed; what
+        the other one says behind that is a farewell too.
+        """
+        if established:
+            return self._refused_behind_handshake()
+        log = [record for record in self.log if closed_at is None or record.time <= closed_at]
+        for record in log:
+            if record.kind == ALERT and record.length != 2:
+                return _encrypted(record.from_client)
+            if self.version == TLS13 and record.kind == APPLICATION_DATA and record.length in ALERT_LENGTHS:
+                last_of_side = max(r.time for r in log if r.from_client == record.from_client) == record.time
+                if record.from_client or last_of_side:
+                    return _encrypted(record.from_client)
+        return None
+
+    def _refused_behind_handshake(self) -> WireAlert | None:
+        """The server's first word in TLS 1.3 behind the handshake is its last, and the client didn't leave before."""
+        if self.version != TLS13 or self.established is None:
+            return None
+        later = [record for record in self.log if record.time > self.established]
+        alone = bool(later) and not later[0].from_client and all(record.from_client for record in later[1:])
+        return _encrypted(from_client=False) if alone and later[0].length in ALERT_LENGTHS else None
+
+    # ---- when it is over ---------------------------------------------------------------------------------------------
+
+    def is_complete(self) -> bool:
+        """Whether the handshake was completed, by all that was seen, and by what couldn't be without it."""
+        if self.established is not None:
+            return True
+        client, server = self.client, self.server
+        if self.server_hello is None and client.finished is None and server.finished is None:
+            return self._spoken_without_hello()
+        if self.version == TLS13:
+            return False
+        if server.protected or (client.finished and client.protected and server.spoke is None):
+            return True  # a server sends no application data before the handshake's end (RFC 5246, 7.3)
+        full = self.certificate_issuer is not None or self.group is not None
+        return server.finished is not None and client.spoke is None and full
+
+    def _spoken_without_hello(self) -> bool:
+        """No ServerHello was seen: application data both ways, the client's long enough to be no alert."""
+        longest = max((r.length for r in self.log if r.from_client and r.kind == APPLICATION_DATA), default=0)
+        if not self.server.protected or longest < self.finished_size:
+            return False
+        if self.client_hello is not None and TLS13 in self.client_hello.versions:
+            self.version = TLS13  # older versions have a handshake record where this has application data
+        return True
+
+
+def _encrypted(from_client: bool) -> WireAlert:
+    return WireAlert(name=None, level=None, sender="client" if from_client else "server", encrypted=True)
+
+
+def _is_of_tls13(cipher: str) -> bool:
+    """TLS 1.3's suites name no key exchange; they tell it where the extension that says so is cut off."""
+    return cipher.startswith("TLS_") and "_WITH_" not in cipher and not cipher.endswith("_SCSV")
+
+
+def _is_clear(body: bytes | None, from_client: bool) -> bool:
+    """Whether a handshake record behind ChangeCipherSpec is a hello in clear: HelloRetryRequest has that."""
+    if body is None or len(body) < 6:
+        return False
+    kind = _Message.CLIENT_HELLO if from_client else _Message.SERVER_HELLO
+    return body[0] == kind and body[1] == 0 and body[4:6] == b"\x03\x03"

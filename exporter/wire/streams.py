@@ -1,0 +1,136 @@
+"""Puts one direction's bytes in order: late, repeated, overlapping and missing segments.
+
+* Of bytes that come twice the first win.
+* A hole that the other side acknowledged was lost by the capture, not by the network: it will never be filled.
+* Bytes inside a protected record don't matter, only where the next one begins: `Half.head` may lie ahead of what came.
+"""
+
+from collections.abc import Callable
+
+from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Half, Waiting
+
+#: Bytes kept of one direction of a connection while segments or a record's rest are waited for.
+MAX_REASSEMBLY = 16_384
+#: Segments kept of one direction while one before them is waited for.
+MAX_WAITING = 64
+#: Holes in one direction that are remembered, to tell a late segment from a repeated one.
+MAX_HOLES = 16
+#: A hole that was acknowledged this long ago isn't one of order within the capture, nanoseconds.
+ACKNOWLEDGED_HOLE = 100_000_000
+#: A segment that fills a hole so soon was overtaken, not sent again (as Wireshark counts), nanoseconds.
+OVERTAKEN = 3_000_000
+
+#: Takes bytes that follow those taken before: the direction, the bytes, the time of their segment.
+Consume = Callable[[Half, bytes | bytearray, int], None]
+#: The direction's bytes up to this number will never come.
+Missing = Callable[[Half, int], None]
+
+
+def count_segment(half: Half, sequence: int, length: int, time: int) -> None:
+    """Keeps `high` and the connection's retransmissions, by the rules of Wireshark's TCP analysis."""
+    end = sequence + length & SEQUENCE_MASK
+    ahead = sequence - half.high & SEQUENCE_MASK
+    if ahead == 0:
+        half.reaches(end, time)
+    elif ahead < BEHIND:
+        if len(half.holes) < MAX_HOLES:
+            half.holes.append((half.high, sequence))
+        half.reaches(end, time)
+    else:
+        _count_behind(half, sequence, end, length, time)
+
+
+def _count_behind(half: Half, sequence: int, end: int, length: int, time: int) -> None:
+    """A segment that begins where others were seen."""
+    extends = (end - half.high & SEQUENCE_MASK) - 1 < BEHIND - 1
+    if sequence == half.high - 1 & SEQUENCE_MASK:  # keep-alive, or what follows a probe of a closed window
+        if length > 1 and extends:
+            half.reaches(end, time)
+        return
+    soon = time - half.high_time < OVERTAKEN
+    filled = _fill_hole(half, sequence, end)
+    if not (filled and soon):
+        half.flow.retransmissions += 1
+    if extends:
+        half.reaches(end, time)
+
+
+def _fill_hole(half: Half, sequence: int, end: int) -> bool:
+    """Whether all of it lies in a hole; the hole shrinks."""
+    for index, (begin, stop) in enumerate(half.holes):
+        if not sequence - begin & BEHIND and not stop - end & BEHIND:
+            left = [(begin, sequence)] if begin != sequence else []
+            right = [(end, stop)] if end != stop else []
+            half.holes[index : index + 1] = left + right
+            return True
+    return False
+
+
+def receive(half: Half, sequence: int, data: bytes | bytearray, time: int, consume: Consume, missing: Missing) -> None:
+    """A segment's payload, as much as was captured."""
+    if half.waiting:
+        _add_waiting(half, sequence, data, time)
+        _drain(half, consume)
+        if half.waiting:
+            _give_up_where_hopeless(half, time, consume, missing)
+        return
+    offset = (half.head - sequence & SEQUENCE_MASK) + len(half.part)  # bytes of it that came before
+    if offset >= BEHIND:
+        offset -= SEQUENCE_MASK + 1
+    if offset == 0:
+        consume(half, data, time)
+    elif offset > 0:
+        if offset <= len(data):
+            consume(half, data[offset:], time)
+    else:
+        _add_waiting(half, sequence, data, time)
+        _give_up_where_hopeless(half, time, consume, missing)
+
+
+def _add_waiting(half: Half, sequence: int, data: bytes | bytearray, time: int) -> None:
+    half.waiting.append(Waiting(sequence, data, time))
+    half.held += len(data)
+
+
+def _missing_before(half: Half, waiting: Waiting) -> int:
+    """Bytes that are missing between what came and a segment; negative where it overlaps."""
+    gap = (waiting.sequence - half.head & SEQUENCE_MASK) - len(half.part)
+    return gap - (SEQUENCE_MASK + 1) if gap >= BEHIND else gap
+
+
+def _drain(half: Half, consume: Consume) -> None:
+    """Consumes waiting segments as far as they reach; where two overlap, the one that came first."""
+    while half.waiting:
+        candidates = [(index, gap) for index, w in enumerate(half.waiting) if (gap := _missing_before(half, w)) <= 0]
+        if not candidates:
+            return
+        index, gap = candidates[0]
+        chosen = half.waiting[index]
+        data = chosen.data[-gap:] if gap else chosen.data
+        limit = min((ahead for w in half.waiting[:index] if (ahead := _missing_before(half, w)) > 0), default=len(data))
+        if len(data) <= limit:
+            del half.waiting[index]
+            half.held -= len(chosen.data)
+        if -gap <= len(chosen.data):  # it reaches to `head`, where a record may end with it
+            consume(half, data[:limit], chosen.time)
+
+
+def _give_up_where_hopeless(half: Half, time: int, consume: Consume, missing: Missing) -> None:
+    while half.waiting and _hopeless(half, time):
+        skip_hole(half, consume, missing)
+
+
+def _hopeless(half: Half, time: int) -> bool:
+    if half.held + len(half.part) > MAX_REASSEMBLY or len(half.waiting) > MAX_WAITING:
+        return True
+    first = min(half.waiting, key=lambda waiting: _missing_before(half, waiting))
+    acked = half.peer.acked
+    received = acked >= 0 and not acked - first.sequence & BEHIND
+    return received and time - first.time > ACKNOWLEDGED_HOLE
+
+
+def skip_hole(half: Half, consume: Consume, missing: Missing) -> None:
+    """The bytes before the first waiting segment will never come."""
+    first = min(half.waiting, key=lambda waiting: _missing_before(half, waiting))
+    missing(half, first.sequence)
+    _drain(half, consume)

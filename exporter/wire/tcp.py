@@ -1,0 +1,145 @@
+"""What a segment does to its connection: opening, bytes, closing."""
+
+import mmap
+
+from exporter.vocabulary import ClosedBy
+from exporter.wire.capture_file import Buffer
+from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half, Stage
+from exporter.wire.reading import consume, missing, read_part, read_unanswered
+from exporter.wire.streams import count_segment, receive, skip_hole
+
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+_SKIMMED, _TEXT = int(Stage.SKIMMED), int(Stage.TEXT)
+
+
+def take(
+    half: Half, time: int, sequence: int, acknowledgment: int, flags: int,
+    buffer: Buffer, begin: int, end: int, length: int,
+) -> None:  # fmt: skip
+    """A segment of this direction; its captured payload is buffer[begin:end], `length` what it was on the wire.
+
+    `Flow.closed` and `is_over` tell what it came to.
+    """
+    if time > half.last:
+        half.last = time
+    if flags & SYN:
+        _syn(half, time, sequence, acknowledgment, flags)
+        sequence = sequence + 1 & SEQUENCE_MASK
+    if flags & RST:
+        _reset(half, time, sequence, acknowledgment, flags)
+        return
+    if flags & ACK:
+        acked = half.acked
+        if acked < 0:
+            half.acked = half.acked_first = acknowledgment
+        elif acknowledgment != acked and (acknowledgment - acked & SEQUENCE_MASK) < BEHIND:
+            half.acked = acknowledgment
+    if length:
+        _payload(half, time, sequence, buffer, begin, end, length)
+    else:
+        half.claimed = sequence
+    if flags & FIN:
+        _fin(half, time, sequence + length & SEQUENCE_MASK, alone=length == 0)
+
+
+def is_over(flow: Flow) -> bool:
+    """Reset, or closed on both sides and known to both."""
+    if flow.reset:
+        return True
+    client, server = flow.client, flow.server
+    return client.fin and server.fin and _knows_end(client, server) and _knows_end(server, client)
+
+
+def _knows_end(half: Half, peer: Half) -> bool:
+    """Whether this side acknowledged the other's FIN."""
+    return half.acked >= 0 and 0 < (half.acked - peer.high & SEQUENCE_MASK) < BEHIND
+
+
+def flush(flow: Flow) -> None:
+    """Nothing more comes: what waits for something missing is read without it."""
+    for half in (flow.client, flow.server):
+        while half.waiting:
+            skip_hole(half, consume, missing)
+    if flow.text is not None:
+        read_unanswered(flow)
+    for half in (flow.client, flow.server):
+        if half.part:
+            read_part(half)
+    if flow.odd_reset is not None and flow.closed is None:
+        flow.closed_at, flow.closed = flow.odd_reset
+
+
+def _syn(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
+    flow, first = half.flow, sequence + 1 & SEQUENCE_MASK
+    if half.first == first:
+        flow.retransmissions += 1
+    elif half.high < 0 or half.first is None:
+        half.begins_at(first)
+    if flags & ACK and not half.from_client and flow.syn_ack is None:
+        client = flow.client
+        if client.first is None or client.first == acknowledgment:
+            flow.syn_ack = time
+            client.begins_at(acknowledgment)
+
+
+def _reset(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
+    """A reset counts when the other side must believe it (RFC 5961, 3); any other only if nothing follows it."""
+    flow, peer = half.flow, half.peer
+    who = ClosedBy.RESET_CLIENT if half.from_client else ClosedBy.RESET_SERVER
+    if flow.syn_ack is None and flow.syn is not None and not half.from_client and half.high < 0:
+        believed = bool(flags & ACK) and acknowledgment == flow.client.first
+    else:
+        believed = sequence in (half.high, half.high + 1 & SEQUENCE_MASK, peer.acked) or half.high < 0
+    if not believed:
+        if flow.odd_reset is None:
+            flow.odd_reset = (time, who)
+        return
+    flow.reset = True
+    if flow.closed is None:
+        flow.closed, flow.closed_at = who, time
+
+
+def _fin(half: Half, time: int, end: int, *, alone: bool) -> None:
+    """`alone`: without payload, which counts as a retransmission by itself."""
+    flow = half.flow
+    if half.fin:
+        flow.retransmissions += alone
+        return
+    half.fin = True
+    if half.high < 0:
+        half.high = end
+    elif end != half.high:
+        count_segment(half, end, 0, time)
+    if flow.closed is None:
+        first = half.peer.from_client if _answers_unseen_fin(half) else half.from_client
+        flow.closed, flow.closed_at = (ClosedBy.CLIENT if first else ClosedBy.SERVER), time
+
+
+def _answers_unseen_fin(half: Half) -> bool:
+    """Its FIN acknowledges one of the other side that the capture lacks."""
+    peer = half.peer
+    return not peer.fin and half.acked >= 0 and peer.high >= 0 and (half.acked - peer.high & SEQUENCE_MASK) == 1
+
+
+def _payload(half: Half, time: int, sequence: int, buffer: Buffer, begin: int, end: int, length: int) -> None:
+    flow = half.flow
+    if half.high < 0:
+        half.high = half.head = sequence
+        half.synchronized = False
+    if sequence == half.high:
+        half.reaches(sequence + length & SEQUENCE_MASK, time)
+    else:
+        count_segment(half, sequence, length, time)
+    flow.odd_reset = None
+    stage = half.stage
+    if stage == _SKIMMED:
+        return
+    data: bytes | bytearray = buffer[begin:end]
+    if stage == _TEXT and half.from_client:
+        data = bytearray(data)
+        if isinstance(buffer, mmap.mmap):  # the capture's ring: a password may stand there
+            buffer[begin:end] = b"x" * len(data)
+    if data:
+        receive(half, sequence, data, time, consume, missing)
+    if end - begin < length and not half.waiting:
+        missing(half, sequence + length & SEQUENCE_MASK)

@@ -1,0 +1,87 @@
+"""The page for a vendor: self-contained, escaped, and without anything that isn't the servers'."""
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+from exporter.diagnosis.experiment import Kind
+from exporter.diagnosis.judge import judge
+from exporter.diagnosis.report import picture_of, report
+from exporter.vocabulary import Outcome, Phase
+from tests.diagnosis.made import CLIENTS, WAN, broken, seen, tried, walk
+
+PROBE = broken("sign_in_work", Phase.TLS, Outcome.RESET, "Connection reset by peer")
+ROUND = seen(
+    PROBE,
+    walk("sign_in_work", "wan"),
+    experiments=[
+        tried(PROBE, Kind.NO_NAME, Outcome.OK, Phase.TLS),
+        tried(PROBE, Kind.OTHER_NAME, Outcome.OK, Phase.TLS),
+    ],
+    facts=[CLIENTS, WAN],
+)
+
+
+def made(round_=ROUND) -> str:
+    return report(round_, [each.verdict for each in judge(round_)])
+
+
+class Outline(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in ("meta", "rect"):
+            self.open.append(tag)
+        for name, value in attrs:
+            assert name not in ("src", "href", "onload", "onclick"), (tag, name, value)
+
+    def handle_endtag(self, tag):
+        if tag != "rect":
+            assert self.open.pop() == tag
+
+
+def test_nothing_is_loaded_and_nothing_runs():
+    outline = Outline()
+    outline.feed(made())
+    assert outline.open == []
+    assert "svg" in outline.tags
+    assert not {"script", "link", "img", "iframe"} & set(outline.tags)
+    assert "default-src 'none'" in made()
+
+
+def test_it_says_verdict_evidence_times_and_versions():
+    text = made()
+    for words in (
+        "sni_reset",
+        "names login.microsoftonline.com is reset",
+        "gateway",
+        "Evidence",
+        "TLS stack",
+        "2026-11-24",
+    ):
+        assert words in text
+
+
+def test_texts_of_the_network_are_escaped():
+    evil = replace(PROBE, phases=tuple(replace(r, detail="<script>alert(1)</script>") for r in PROBE.phases))
+    assert "<script" not in made(replace(ROUND, probes=(evil, ROUND.probes[1])))
+
+
+def test_a_picture_to_one_scale():
+    picture = picture_of([PROBE, walk("sign_in_work", "wan")])
+    assert [lane.name for lane in picture.lanes] == ["clients", "wan"]
+    assert [bar.kind for bar in picture.lanes[0].bars][-1] == "bad"
+    assert picture.lanes[0].end == "reset"
+    for lane in picture.lanes:
+        ends = [bar.x + bar.width for bar in lane.bars]
+        assert ends == sorted(ends)
+        assert ends[-1] <= picture.width
+
+
+def test_a_round_without_a_fault_and_one_without_probes():
+    assert "Everything that was tried works." in made(seen(walk()))
+    assert re.search(r"<h1>", report(seen(), []))

@@ -1,0 +1,142 @@
+"""Two views of one connection, made by hand: what is told of it, and what isn't."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from exporter.observations import Connection
+from exporter.vocabulary import ClosedBy, ConnectionOutcome, Tampering
+from exporter.wire.clear_text import StartTls
+from exporter.wire.sides import compared, matched
+from exporter.wire.sighting import Sighting
+
+NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
+RANDOM = b"r" * 32
+
+
+def sighting(
+    *,
+    random: bytes | None = RANDOM,
+    at: float = 0.0,
+    side: str = "inside",
+    sent: int = 600,
+    received: int = 3_000,
+    **more,
+) -> Sighting:
+    """An established connection, closed by the client after a second."""
+    start = NOON + timedelta(seconds=at)
+    connection = Connection(
+        start=start, end=start + timedelta(seconds=1), client="10.0.0.7", client_port=50_000, server="203.0.113.1",
+        server_port=443, ip_version=4, interface=side, sni="login.live.com", closed_by=ClosedBy.CLIENT,
+        outcome=ConnectionOutcome.ESTABLISHED, tls_handshake_seconds=0.05,
+    )  # fmt: skip
+    fields = {name: more.pop(name) for name in list(more) if name in Connection.__dataclass_fields__}
+    connection = replace(connection, **fields)
+    began = start.timestamp()
+    known = Sighting(
+        connection=connection, random=random, hello_size=517 if random else None, starttls=None, banner_length=None,
+        ehlo_reply_length=None, spoken=False, sent=sent, received=received, client_spoke=began + 0.4,
+        server_spoke=began + 0.5, closed_at=began + 1.0,
+    )  # fmt: skip
+    return known._replace(**more)
+
+
+def kinds(inside: Sighting, outside: Sighting | None, **more) -> set[Tampering]:
+    first, *_ = compared([inside], [] if outside is None else [outside], **more)
+    return {each.kind for each in first.tampering}
+
+
+def test_what_passes_untouched_is_untouched_through_nat():
+    other = sighting(side="outside", client="198.51.100.1", client_port=61_000)
+    assert kinds(sighting(), other) == set()
+
+
+def test_clocks_of_two_captures_may_differ_by_minutes():
+    """The randoms that match say by how much, and then those without one are matched by time as well."""
+    inside = [sighting(), sighting(at=10, random=None, outcome=ConnectionOutcome.NO_ANSWER, closed_by=ClosedBy.TIMEOUT)]
+    outside = [
+        sighting(at=100, side="outside"),
+        sighting(at=110, side="outside", random=None, outcome=ConnectionOutcome.NO_ANSWER, closed_by=ClosedBy.TIMEOUT),
+    ]
+    pairs, left = matched(inside, outside)
+    assert [other for _, other in pairs] == outside
+    assert left == []
+
+
+def test_the_same_random_is_matched_once_and_other_servers_never():
+    twice = [sighting(), sighting(at=0.1)]
+    pairs, _ = matched(twice, [sighting(side="outside")])
+    assert [other is not None for _, other in pairs] == [True, False]
+    elsewhere = sighting(side="outside", random=None, server="203.0.113.9")
+    assert matched([sighting(random=None)], [elsewhere])[0][0][1] is None
+
+
+def test_a_reset_that_the_server_never_sent():
+    inside = sighting(closed_by=ClosedBy.RESET_SERVER, outcome=ConnectionOutcome.HELLO_RESET)
+    assert Tampering.RESET_FORGED in kinds(inside, sighting(side="outside", closed_by=ClosedBy.RESET_CLIENT))
+    real = sighting(side="outside", closed_by=ClosedBy.RESET_SERVER, outcome=ConnectionOutcome.HELLO_RESET)
+    assert kinds(inside, real) == set()
+
+
+def test_a_servers_reset_that_never_came():
+    inside = sighting(closed_by=ClosedBy.TIMEOUT)
+    assert Tampering.RESET_NOT_FORWARDED in kinds(inside, sighting(side="outside", closed_by=ClosedBy.RESET_SERVER))
+
+
+def test_a_cut_after_long_silence_is_one_of_idle_connections():
+    began = NOON.timestamp()
+    inside = sighting(closed_by=ClosedBy.RESET_SERVER)._replace(closed_at=began + 400)
+    assert kinds(inside, sighting(side="outside", closed_by=None)._replace(closed_at=None)) == {Tampering.IDLE_CUT}
+    forgotten = sighting(sent=700, closed_by=ClosedBy.TIMEOUT)._replace(client_spoke=began + 400)
+    assert kinds(forgotten, sighting(side="outside", closed_by=None)) == {Tampering.IDLE_CUT}
+
+
+def test_lost_payload_names_its_direction_and_place():
+    [told, *_] = compared([sighting(sent=2_000)], [sighting(side="outside", sent=600)])
+    [lost] = told.tampering
+    assert (lost.kind, lost.direction) == (Tampering.PAYLOAD_DROPPED, "to_server")
+    assert lost.detail == "1400 bytes after the first 600"
+    [told, *_] = compared([sighting(received=100)], [sighting(side="outside")])
+    assert told.tampering[0].direction == "to_client"
+
+
+def test_a_terminating_proxy_and_its_certificate():
+    outside = sighting(side="outside", random=b"s" * 32, certificate_issuer="CN=DigiCert")
+    assert kinds(sighting(certificate_issuer="CN=Fortinet"), outside) == {
+        Tampering.TERMINATED, Tampering.CERTIFICATE_REPLACED,
+    }  # fmt: skip
+    assert kinds(sighting(), outside) == {Tampering.TERMINATED}
+
+
+def test_a_hello_that_was_changed_on_its_way():
+    assert kinds(sighting(), sighting(side="outside")._replace(hello_size=480)) == {Tampering.HELLO_REWRITTEN}
+
+
+def test_mail_in_clear():
+    inside = sighting(random=None, spoken=True, starttls=StartTls.ABSENT, banner_length=120)
+    outside = sighting(side="outside", random=None, spoken=True, starttls=StartTls.OFFERED, banner_length=90)
+    assert kinds(inside, outside) == {Tampering.STARTTLS_REMOVED, Tampering.GREETING_REWRITTEN}
+    silent = sighting(side="outside", random=None, received=0)
+    assert Tampering.BANNER_INJECTED in kinds(inside, silent)
+    assert kinds(inside._replace(banner_length=90), outside._replace(starttls=StartTls.ABSENT)) == set()
+
+
+def test_a_delay_is_told_only_where_it_is_the_gateways():
+    slow = sighting(tls_handshake_seconds=1.4)
+    assert kinds(slow, sighting(side="outside")) == {Tampering.DELAY_ADDED}
+    assert kinds(slow, sighting(side="outside", tls_handshake_seconds=1.3)) == set()
+
+
+def test_what_never_left_is_told_only_of_captures_of_the_same_time():
+    refused = sighting(random=None, outcome=ConnectionOutcome.NO_ANSWER, closed_by=ClosedBy.TIMEOUT)
+    assert kinds(refused, None) == {Tampering.SYN_NOT_FORWARDED}
+    assert kinds(refused, None, covered=False) == set()
+    assert kinds(sighting(), None) == {Tampering.TERMINATED}
+    begun = replace(sighting().connection, outcome=ConnectionOutcome.INCOMPLETE)
+    assert kinds(sighting()._replace(connection=begun), None) == set()
+
+
+def test_the_outsides_own_connections_are_told_behind():
+    own = sighting(side="outside", random=b"o" * 32, server="203.0.113.50")
+    first, second = compared([sighting()], [own, sighting(side="outside")])
+    assert (first.interface, second.interface) == ("inside", "outside")
+    assert second.tampering == ()
