@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
-    ANSWERS_TOGETHER,
     FRESH,
     IDENTIFIED,
     LEFT,
@@ -19,6 +18,7 @@ from exporter.wire.inference.grammar import (
     Size,
     Verdict,
     Words,
+    answers_together,
     done,
     farewell,
     goes_on,
@@ -180,7 +180,7 @@ GENERIC: Words = {
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
     "after challenge": after_challenge(tagged=True),
-    "together": ANSWERS_TOGETHER,
+    "together": answers_together(60),
     "session": (mail(0, 69, 9), mail(70, 10_000_000, 6)),
 }
 

@@ -4,7 +4,7 @@ They are used where the server is known to be Microsoft's. A size that isn't her
 to have changed, and the shapes that all servers share decide.
 """
 
-from exporter.wire.inference.grammar import ANSWERS_TOGETHER_KNOWN, Answer, Verdict, Words, done, goes_on, mail, ranges
+from exporter.wire.inference.grammar import Answer, Verdict, Words, answers_together, done, goes_on, mail, ranges
 
 _ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 _BYE = len("* BYE Connection closed. 14\r\n")
@@ -81,7 +81,7 @@ _LOGOUT = _SIGNING_OFF + _tagged("OK LOGOUT completed.")
 _SESSION = (mail(0, 69, 7), mail(70, 10_000_000, 6))
 
 IMAP: Words = {
-    "together": ANSWERS_TOGETHER_KNOWN,
+    "together": answers_together(60, cost=10),
     "junk": (done(5, 80, tagged=False),),
     "capability": tuple(_capability(each) for each in _CAPABILITIES),
     "capability in session": (
@@ -147,7 +147,7 @@ _POP_PASSWORD = (
 )
 
 POP: Words = {
-    "together": ANSWERS_TOGETHER_KNOWN,
+    "together": answers_together(20, cost=10),
     "junk": (done(5, 80, tagged=False),),
     "capability": (done(30, 70, tagged=False),),
     "mechanisms": (done(5, 60, tagged=False),),
@@ -234,7 +234,6 @@ def smtp_words(banner_length: int | None) -> Words:
 
 
 _SMTP: Words = {
-    "together": ANSWERS_TOGETHER_KNOWN,
     "junk": (done(5, 80, tagged=False),),
     "hello": (done(180, 280, tagged=False),),
     "noop": (done(_line("250 2.0.0 OK"), _line("250 2.0.0 Resetting"), tagged=False),),

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
-    ANSWERS_TOGETHER,
     FRESH,
     LEFT,
     LISTED,
@@ -18,6 +17,7 @@ from exporter.wire.inference.grammar import (
     Size,
     Verdict,
     Words,
+    answers_together,
     done,
     farewell,
     goes_on,
@@ -139,7 +139,7 @@ GENERIC: Words = {
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
     "after challenge": after_challenge(tagged=False),
-    "together": ANSWERS_TOGETHER,
+    "together": answers_together(20),
     "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 6), mail(61, 10_000_000, 6)),
 }
 

@@ -46,7 +46,8 @@ def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
         announces(alone("PLAIN"), "begin", Mechanism.PASSWORD, _PASSWORD, refusable=True),
         presents(initial("PLAIN", 16, 448), "password", Mechanism.PASSWORD),
         announces(alone("LOGIN"), "prompt", Mechanism.PASSWORD, _USER, refusable=True),
-        announces(initial("LOGIN", 4, 100), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=2),
+        announces(initial("LOGIN", 4, 56), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=2),
+        announces(initial("LOGIN", 60, 100), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=6),
         announces(alone("XOAUTH2"), "begin", Mechanism.TOKEN, _TOKEN, refusable=True),
         presents(initial("XOAUTH2", LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN),
         presents(initial("XOAUTH2", 64, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=10),
@@ -95,12 +96,12 @@ STATES: dict[str, tuple[Move, ...]] = {
     _USER: (announces(_response(4, 60), "prompt", Mechanism.PASSWORD, _PASSWORD),),
     _PASSWORD: (
         presents(_response(12, 448), "password", Mechanism.PASSWORD),
-        presents(_response(4, 8), "password", Mechanism.PASSWORD, cost=8),
+        presents(_response(4, 8), "password", Mechanism.PASSWORD, cost=12),
     ),
     _TOKEN: (
         presents(_response(LONG_RESPONSE, LONGEST, _TOKEN_BITS), "token", Mechanism.TOKEN),
         presents(line(LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN, cost=4),
-        presents(_response(24, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=6),
+        presents(_response(24, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=8),
     ),
     _OTHER: (
         presents(_response(16, 600), "password", Mechanism.OTHER),

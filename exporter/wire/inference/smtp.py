@@ -4,7 +4,6 @@ import functools
 from dataclasses import replace
 
 from exporter.wire.inference.grammar import (
-    ANSWERS_TOGETHER,
     FRESH,
     LEFT,
     LISTED,
@@ -125,7 +124,6 @@ GENERIC: Words = {
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("334 ")),
     "after challenge": after_challenge(tagged=False),
-    "together": ANSWERS_TOGETHER,
     "session": (mail(0, 40, 5), mail(41, 10_000_000, 8)),
 }
 
