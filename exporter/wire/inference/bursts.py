@@ -19,8 +19,8 @@ _ALERT = 2
 _TICKETS = 1_600
 #: A line of a reply has so many bytes at least.
 _LINE = 12
-#: What is shorter is said again for many reasons.
-_REPEATED = 30
+#: What is shorter is said again for many reasons, and what is still shorter all the time.
+_REPEATED, _SHORT, _A_LITTLE = 30, 14, 2
 #: Nothing but a credential (and mail itself) keeps a server busy for so long (seconds).
 _LATE = 0.6
 #: A record so long, twice and nothing else, is a pair of tickets and no greeting.
@@ -174,14 +174,20 @@ def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:
 
 
 def _with_repetitions(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    """Tags and quotes may make a difference of two bytes."""
     return tuple(
-        turn._replace(
-            repeats=turn.sent.low >= _REPEATED
-            and any(abs(turn.sent.low - before.sent.low) <= 2 for before in turns[:number])
-        )
+        turn._replace(repeats=any(_repeats(turn, before) for before in turns[:number]))
         for number, turn in enumerate(turns)
     )
+
+
+def _repeats(turn: Turn, before: Turn) -> bool:
+    """Tags and quotes may make a difference of two bytes; what is short is the same only if its answer is, too."""
+    alike = abs(turn.sent.low - before.sent.low) <= _A_LITTLE
+    if turn.sent.low >= _REPEATED:
+        return alike
+    if turn.answer is None or before.answer is None or turn.sent.low < _SHORT or turn.sent != before.sent:
+        return False
+    return abs(turn.answer.low - before.answer.low) <= _A_LITTLE
 
 
 def _end_of_side(pieces: list[_Piece], start: int) -> int:

@@ -128,7 +128,7 @@ LEFT = "left"  # the client said goodbye
 ENDS: Mapping[str, tuple[float, float]] = {
     FRESH: (8, 8),
     SESSION: (0, 1),
-    IDENTIFIED: (8, 8),
+    IDENTIFIED: (9, 9),
     REFUSED: (0, 1),
     STUBBORN: (0, 0),
     CHALLENGED: (1, 2),

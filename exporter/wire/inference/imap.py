@@ -130,7 +130,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     IDENTIFIED: (
         *_housekeeping(IDENTIFIED, again=3),
         *_CREDENTIALS,
-        replace(_FAREWELL, cost=8),
+        replace(_FAREWELL, cost=9),
     ),
     _USER_LITERAL: (
         announces(line(5, 110), "literal", Mechanism.PASSWORD, _PASSWORD_LITERAL),

@@ -87,9 +87,8 @@ async def test_inspect_tells_who_signed_in_how(tmp_path: Path):
             )  # fmt: skip
             await asyncio.to_thread(scripted.run, job, scripted.SCRIPTS[protocol][name](job))
 
-    inspected = await asyncio.to_thread(
-        subprocess.run, [sys.executable, "-m", "exporter", "inspect", file, "--json"], capture_output=True, text=True, timeout=60
-    )  # fmt: skip
+    command = [sys.executable, "-m", "exporter", "inspect", str(file), "--json"]
+    inspected = await asyncio.to_thread(lambda: subprocess.run(command, capture_output=True, text=True, timeout=60))
     assert inspected.returncode == 0, inspected.stderr
 
     lines = [json.loads(line) for line in inspected.stdout.splitlines()]
