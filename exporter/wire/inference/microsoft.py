@@ -10,7 +10,7 @@ _ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 _BYE = len("* BYE Connection closed. 14\r\n")
 _SIGNING_OFF = len("* BYE Microsoft Exchange Server IMAP4 server signing off.\r\n")
 #: Where a range of sizes allows several: being throttled, or without an answer, is rarer than being refused.
-_SELDOM = {Verdict.THROTTLED: 6.5, Verdict.UNAVAILABLE: 8}
+_SELDOM = {Verdict.THROTTLED: 6.5, Verdict.UNAVAILABLE: 11.5}
 #: No mailbox takes a password on IMAP or POP since 2024 (facts 8).
 _HISTORIC = 3
 #: A refusal with a farewell behind it is rarer than one without.

@@ -25,7 +25,7 @@ _MOST = 256
 _FIRST_GROWTH = 8
 _GROWTH_COST = 2
 #: A known Microsoft server that says none of its known words.
-_CHANGED_WORDS = 9
+_CHANGED_WORDS = 10
 _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
@@ -43,6 +43,8 @@ _LATE_ACCEPTANCE = 2
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
 UNCLEAR = "unclear"
+#: Behind a state's name: the client's last word there had no answer.
+UNANSWERED = ", unanswered"
 _UNCLEAR_COST, _STILL_UNCLEAR = 42, 16
 
 _OUTCOMES = {
@@ -112,7 +114,7 @@ def _end(reading: Reading) -> tuple[float, float]:
     """Who reads that Microsoft takes no password leaves without having tried: there it is what many do."""
     if reading.words == _MICROSOFT and not reading.attempts:
         return 0, 1
-    return ENDS.get(reading.state, ENDS_EARLY)
+    return ENDS.get(reading.state.removesuffix(UNANSWERED), ENDS_EARLY)
 
 
 def _kept(readings: Readings) -> Readings:
@@ -191,7 +193,7 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
 def _unanswered(reading: Reading, move: Move, number: int) -> Reading:
     mechanism = move.mechanism or move.names
     if mechanism is None:
-        return reading._replace(state=f"{reading.state}, unanswered")
+        return reading._replace(state=reading.state + UNANSWERED)
     attempt = Attempt(number, mechanism, bare=move.mechanism is None)
     return reading._replace(state="unanswered", attempts=(*_complete(reading.attempts), attempt))
 

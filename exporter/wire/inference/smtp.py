@@ -61,7 +61,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
         *_CREDENTIALS,
         stays(LISTED, _HELLO, "hello", cost=7),
         stays(LISTED, _QUICK, "noop", cost=4, not_last=True),
-        stays(_UNAUTHENTICATED, _SENDER, "mail", cost=7),
+        stays(_UNAUTHENTICATED, _SENDER, "mail", cost=10),
         _FAREWELL,
     ),
     _UNAUTHENTICATED: (stays(_UNAUTHENTICATED, _ANY, "session"),),
