@@ -77,7 +77,7 @@ def cut_tail(trace: Trace, random: Random) -> Trace:
 def delay(trace: Trace, random: Random) -> Trace:
     """Every record later by the same factor, and some: slow networks, slow servers."""
     factor, waited, found = random.choice([0.5, 2.0, 10.0]), 0.0, []
-    for record in trace.records:
+    for record in sorted(trace.records, key=lambda record: record.time):
         waited += random.choice([0, 0, 0, 0.4])
         found.append(record._replace(time=record.time * factor + waited))
     return _with(trace, found)
