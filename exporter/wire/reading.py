@@ -247,6 +247,6 @@ def _not_a_record(half: Half, size: int) -> None:
 def _lose(half: Half) -> None:
     """Where the next record begins is no longer known."""
     half.synchronized, half.opened = False, None
-    flow = half.flow
-    if flow.gap is None or (flow.tls is not None and flow.tls.established is None):
+    flow, tls = half.flow, half.flow.tls
+    if flow.gap is None or (tls is not None and (tls.established is None or flow.gap < tls.established)):
         flow.gap = half.last

@@ -127,11 +127,20 @@ def _hopeless(half: Half, time: int) -> bool:
     first = min(half.waiting, key=lambda waiting: _missing_before(half, waiting))
     acked = half.peer.acked
     received = acked >= 0 and not acked - first.sequence & BEHIND
-    return received and time - first.time > ACKNOWLEDGED_HOLE
+    return received and (half.flow.filtered or time - first.time > ACKNOWLEDGED_HOLE)
+
+
+def skip_filtered(half: Half, time: int, consume: Consume, missing: Missing) -> None:
+    """What the other side acknowledged and the filter took out is passed over before that side's bytes are read."""
+    if half.waiting:
+        _give_up_where_hopeless(half, time, consume, missing)
 
 
 def skip_hole(half: Half, consume: Consume, missing: Missing) -> None:
     """The bytes before the first waiting segment will never come."""
     first = min(half.waiting, key=lambda waiting: _missing_before(half, waiting))
+    flow, before = half.flow, half.flow.gap
     missing(half, first.sequence)
+    if flow.filtered and flow.gap != before:
+        flow.gap = first.time - 1  # whatever is missing passed before that
     _drain(half, consume)

@@ -7,7 +7,7 @@ from exporter.vocabulary import ClosedBy
 from exporter.wire.capture_file import Buffer
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
 from exporter.wire.reading import consume, missing, read_part, read_unanswered
-from exporter.wire.streams import count_segment, receive, skip_hole
+from exporter.wire.streams import count_segment, receive, skip_filtered, skip_hole
 
 FIN: Final = 1
 SYN: Final = 2
@@ -37,6 +37,8 @@ def take(
             half.acked = half.acked_first = acknowledgment
         elif acknowledgment != acked and (acknowledgment - acked & SEQUENCE_MASK) < BEHIND:
             half.acked = acknowledgment
+        if half.flow.filtered:
+            skip_filtered(half.peer, time, consume, missing)
     if length:
         _payload(half, time, sequence, buffer, begin, end, length)
     else:
@@ -50,7 +52,10 @@ def is_over(flow: Flow) -> bool:
     if flow.reset:
         return True
     client, server = flow.client, flow.server
-    return client.fin and server.fin and _knows_end(client, server) and _knows_end(server, client)
+    if not (client.fin and server.fin):
+        return False
+    # The acknowledgment of the last FIN is one of those that a filter takes out.
+    return flow.filtered or (_knows_end(client, server) and _knows_end(server, client))
 
 
 def _knows_end(half: Half, peer: Half) -> bool:
