@@ -52,4 +52,4 @@ def _readings(
     protocol: Protocol, banner_length: int | None, turns: tuple[Turn, ...], microsoft: bool, end: TraceEnd
 ) -> tuple[Reading, ...]:
     """Those to be reckoned with at the end; `turns` without their times, which decide nothing here."""
-    return tuple(at_end(follow(_grammar(protocol, banner_length), turns, microsoft=microsoft), end))
+    return tuple(at_end(follow(_grammar(protocol, banner_length), turns, end, microsoft=microsoft), end))
