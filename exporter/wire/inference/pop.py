@@ -139,7 +139,7 @@ GENERIC: Words = {
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
     "after challenge": after_challenge(tagged=False),
-    "together": answers_together(20),
+    "together": answers_together(5),
     "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 6), mail(61, 10_000_000, 6)),
 }
 
