@@ -125,7 +125,7 @@ _REFUSED = ranges(
     tagged=False,
 )
 #: "+OK Logged in.", or what is in the mailbox: RFC 1939's own example has 49 bytes, Cyrus' 87.
-_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 6), (30, 60, 5), (61, 140, 4), tagged=False)
+_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 8, 4), (9, 18, 0), (19, 29, 6), (30, 60, 5), (61, 140, 4), tagged=False)
 
 GENERIC: Words = {
     "junk": ANSWERS_TO_JUNK,
