@@ -8,10 +8,9 @@ from typing import Final
 
 from exporter.vocabulary import Protocol
 from exporter.wire.clear_text import ClearText
-from exporter.wire.flow import BEHIND, FIRST, RECORDS, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
+from exporter.wire.flow import BEHIND, FIRST, MAX_REASSEMBLY, RECORDS, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
 from exporter.wire.servers import mail_protocol
 from exporter.wire.story import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, TlsStory
-from exporter.wire.streams import MAX_REASSEMBLY
 from exporter.wire.trace import MAX_RECORDS
 
 RECORD_HEADER: Final = 5
