@@ -3,20 +3,15 @@
 import random
 import resource
 import struct
-import time
 from pathlib import Path
 
 import pytest
 
 from exporter.wire.interface_state import Interface
 from exporter.wire.live import Inspection, InspectorConfig
-from exporter.wire.messages import Kind
-from tests.probe.namespaces import inside, root
 from tests.wire.conversation import START, Conversation
 from tests.wire.flights import Talk
 from tests.wire.packets_by_hand import SYN, ethernet, segment
-from tests.wire.test_process import children, is_open, keeper
-from tests.wire.test_ring import pair, sent
 
 ETHERNET = 1
 MEBIBYTE = 1 << 20
@@ -75,33 +70,3 @@ def test_a_million_syns_in_ten_seconds():
     assert used < LIMIT, f"{used / MEBIBYTE:.0f} MiB"
     assert len(tracker) <= 16_384
     assert tracker.counts.evicted > 900_000
-
-
-@root
-def test_a_flood_on_the_wire():
-    """Smaller, through the whole process: what it costs, and that a connection amidst it is told."""
-    flood = list(syns(20_000, seed=2))
-    connection = [frame[1] for frame in true_connection(1, START)]
-
-    def tries():
-        with keeper(Interface("eth0", "inside"), config=InspectorConfig()) as (heard, pid):
-            heard.until(Kind.INTERFACES, is_open)
-            (worker,) = children(pid)
-            before = resident(worker)
-            for begin in range(0, len(flood), 5_000):
-                inside(right, sent, flood[begin : begin + 5_000])
-            inside(right, sent, connection)
-            inside(right, sent, flood)
-            seen = heard.until(Kind.CONNECTION, lambda seen: seen.target == "imap")
-            deadline = time.monotonic() + 10
-            while heard.samples.get("outlook_wire_packets_total {'interface': 'eth0'}", 0) < 40_000:
-                assert time.monotonic() < deadline
-                heard.next()
-            dropped = heard.samples["outlook_wire_packets_dropped_total {'interface': 'eth0'}"]
-            return seen.sni, seen.outcome, resident(worker) - before, dropped
-
-    with pair() as (left, right):
-        name, outcome, used, dropped = inside(left, tries)
-    assert (name, outcome) == (NAME, "established")
-    assert used < LIMIT
-    assert dropped == 0
