@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from exporter.accounts import refresh_policy
 from exporter.accounts.attempt import mechanism_of, sign_in, why_not_there, without_token
 from exporter.accounts.configured import Account
+from exporter.accounts.side_thread import on_thread
 from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.accounts.token import Resource, Source, TokenResult
 from exporter.accounts.token_file import TokenFileError
@@ -101,14 +103,15 @@ class AccountsJob:
 
     async def _try_password(self, account: Account, vantage: Vantage, target: Target, password: Secret) -> None:
         """Only where it wasn't refused a short while ago, by anyone of this machine."""
-        assert account.guard is not None
+        guard = account.guard
+        assert guard is not None
         if not self.policy.is_due((account.name, target.name, vantage.name), self.tools.clock()):
             return
         if why_not_there(account.settings, target) is not None:
             await self._try(account, vantage, target, _Given(password))
             return
         try:
-            waiting = await asyncio.to_thread(account.guard.why_wait, self._now())
+            waiting = await on_thread(partial(guard.why_wait, self._now()))
         except TokenFileError as problem:
             waiting = str(problem)
         if waiting is not None:
@@ -117,7 +120,7 @@ class AccountsJob:
         result = await self._try(account, vantage, target, _Given(password))
         if result is not None:
             with suppress(TokenFileError):
-                await asyncio.to_thread(account.guard.ended, result.outcome, self._now())
+                await on_thread(partial(guard.ended, result.outcome, self._now()))
 
     def _now(self) -> float:
         return self.tools.wall_clock().timestamp()

@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -104,15 +104,18 @@ class TokenFile:
         return self._key is not None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the cache against other processes and threads. Raises TokenFileError where it can't be had in time."""
+    def locked(self, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
+        """Holds the cache against other processes and threads. Raises TokenFileError where it can't be had in time.
+
+        `pause`: sleeps between two tries; what it raises ends the wait.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise TokenFileError(f"token_cache: {self.path}: {error.strerror}") from None
         try:
-            _await_lock(descriptor)
+            _await_lock(descriptor, pause)
             yield
         finally:
             os.close(descriptor)
@@ -219,7 +222,7 @@ def _derived(key: Secret) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=b"outlook-auth-exporter token cache").derive(raw)
 
 
-def _await_lock(descriptor: int) -> None:
+def _await_lock(descriptor: int, pause: Callable[[float], None]) -> None:
     until = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -228,7 +231,7 @@ def _await_lock(descriptor: int) -> None:
         except BlockingIOError:
             if time.monotonic() >= until:
                 raise TokenFileError("token_cache: another process has been using it for too long") from None
-            time.sleep(_LOCK_PERIOD)
+            pause(_LOCK_PERIOD)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -248,6 +248,8 @@ async def test_stopping_in_the_middle_of_a_request_ends_at_once(lab: Lab, person
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
+    await asyncio.wait_for(asyncio.get_running_loop().shutdown_default_executor(), 10)
+    assert len(source_of(person).file.read().history.requests) == 1, "it was heard: a restart in a loop counts it"
 
 
 def _certificate() -> tuple[str, str]:
