@@ -59,8 +59,10 @@ class AccountsJob:
             self.state.record_credential_expiry(account.name, account.credential_expires)
 
     def continue_from(self, earlier: "AccountsJob") -> None:
-        """Takes over when what was tried, at a reload."""
-        self.policy.continue_from(earlier.policy)
+        """Takes over when what was tried, at a reload. An account that has changed is tried at once."""
+        known = {account.name: account for account in earlier.accounts}
+        same = {own.name for own in self.accounts if own.name in known and own.same_as(known[own.name])}
+        self.policy.continue_from(earlier.policy, same)
         self._measured, self._starts = earlier._measured, earlier._starts
 
     async def run(self) -> None:
@@ -154,13 +156,14 @@ class AccountsJob:
         return _Given(token.secret, use, token)
 
     async def _try(self, account: Account, vantage: Vantage, target: Target, given: "_Given") -> AccountResult | None:
-        place = (account.name, target.name, vantage.name)
-        if not self.policy.is_due(place, self.tools.clock()):
+        place, presents = (account.name, target.name, vantage.name), given.secret is not None
+        if not self.policy.is_due(place, self.tools.clock(), presents=presents):
             return None
         result = await self._signed_in(account, vantage, target, given)
         if result is None:
             return None
-        self.policy.ended(place, mechanism_of(account.settings), result.outcome, self.tools.clock())
+        mechanism = mechanism_of(account.settings)
+        self.policy.ended(place, mechanism, result.outcome, self.tools.clock(), presented=presents)
         self.state.record_sign_in(target.name, vantage.name, result, self.tools.wall_clock())
         self.ended(target.name, vantage.name, result)
         return result

@@ -156,7 +156,8 @@ class _Login:
         def keep(recall: Recall) -> None:
             with self.source.file.locked(recall.pause):
                 now = self.source.tools.wall_clock().timestamp()
-                self.source.file.write(signed_in(self.source.file.read(), Resource.EXCHANGE, token, answer, now))
+                stored = self.source.belonging.kept(self.source.file.read())
+                self.source.file.write(signed_in(stored, Resource.EXCHANGE, token, answer, now))
 
         await on_thread(keep)
         click.echo(f"Signed in. {self.source.account.name} is tried from now on.")

@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 from exporter.accounts import refresh_policy as policy
+from exporter.accounts.belonging import Belonging
 from exporter.accounts.side_thread import Recall
 from exporter.accounts.token_file import TokenFile
 from exporter.vocabulary import AuthOutcome, Cause
@@ -17,12 +18,13 @@ class PasswordGuard:
     """One account's. Blocking, for a thread that `recall` ends; raises TokenFileError. `now`: Unix seconds."""
 
     file: TokenFile
+    belonging: Belonging
     randomness: random.Random = field(default_factory=random.SystemRandom)
 
     def why_wait(self, now: float, recall: Recall) -> str | None:
         """Why the password isn't sent now; None: it may be."""
         with self.file.locked(recall.pause):
-            history = policy.believable(self.file.read().history, now)
+            history = policy.believable(self.belonging.kept(self.file.read()).history, now)
         if now >= history.not_before:
             return None
         return (
@@ -35,7 +37,7 @@ class PasswordGuard:
         if not refused and outcome is not AuthOutcome.ACCEPTED:
             return
         with self.file.locked(recall.pause):
-            stored = self.file.read()
+            stored = self.belonging.kept(self.file.read())
             if refused:
                 cause = Cause.CREDENTIALS_INVALID
                 history = policy.failed(stored.history, now, cause, None, self.randomness)

@@ -69,7 +69,10 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What a cache holds. `refresh_obtained_at`: when the refresh token was given, or used last; Unix seconds."""
+    """What a cache holds. `refresh_obtained_at`: when the refresh token was given, or used last; Unix seconds.
+
+    `belongs_to`: see Belonging; None while it is nobody's.
+    """
 
     refresh_token: Secret | None = None
     refresh_obtained_at: float | None = None
@@ -77,6 +80,7 @@ class Stored:
     history: History = History()
     last_error: str | None = None
     last_error_at: float | None = None
+    belongs_to: str | None = None
 
     @property
     def sign_in_expires(self) -> float | None:
@@ -254,6 +258,7 @@ def _plain(stored: Stored) -> dict[str, Any]:
         "history": asdict(stored.history),
         "last_error": stored.last_error,
         "last_error_at": stored.last_error_at,
+        "belongs_to": stored.belongs_to,
     }
 
 
@@ -275,6 +280,7 @@ def _parsed(content: bytes) -> Stored:
         ),
         last_error=None if plain["last_error"] is None else str(plain["last_error"]),
         last_error_at=_time(plain["last_error_at"]),
+        belongs_to=None if plain.get("belongs_to") is None else str(plain["belongs_to"]),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from exporter.accounts import refresh_policy as policy
 from exporter.accounts.authority import Authority, grant_of
+from exporter.accounts.belonging import Belonging
 from exporter.accounts.errors import TokenError, explain
 from exporter.accounts.msal_bridge import Carrier, Carry, Credentials, ask
 from exporter.accounts.request import Gate, Reply, Request, send
@@ -58,9 +59,13 @@ class TokenSource:
     tools: Tools
     skew: Callable[[], float] = lambda: 0.0
     randomness: random.Random = field(default_factory=random.SystemRandom)
+    belonging: Belonging = field(init=False)
     _last_error: TokenError | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _paths: dict[str, _PathPause] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.belonging = Belonging.of(self.account, self.credentials)
 
     async def token(
         self, vantage: Vantage, resource: Resource = Resource.EXCHANGE, *, force: bool = False, ahead: bool = True
@@ -85,7 +90,7 @@ class TokenSource:
     ) -> TokenResult:
         """On a thread of its own, with the cache held: nobody else uses the refresh token meanwhile."""
         with self.file.locked(recall.pause):
-            stored = self.file.read()
+            stored = self.belonging.kept(self.file.read())
             known = stored.access.get(resource)
             now = self._now()
             good = known is not None and (policy.is_fresh(known, now) if ahead else policy.is_usable(known, now))
