@@ -1,7 +1,7 @@
 # make setup, demo, run, test, lint, bench, lock, clean. Arguments of a command go in ARGS: make demo ARGS=--once
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo run test lint format bench alerts runbooks lock clean
+.PHONY: help setup dev demo run test lint format bench alerts dashboards runbooks lock clean
 
 BIN := .venv/bin
 EXPORTER := $(BIN)/outlook-auth-exporter
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint    ruff and strict types'
 	@echo 'make bench   the measurements of benchmarks/'
 	@echo 'make alerts  alerts/rules.yml and the alerts'\'' runbooks anew from alerts/source.yaml'
+	@echo 'make dashboards  dashboards/json for Grafana anew from dashboards/*.py'
 	@echo 'make lock    the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions'
 	@echo 'make runbooks  docs/runbooks anew from exporter/diagnosis/causes.yaml'
 	@echo 'make clean   removes what these made, .venv included'
@@ -60,6 +61,10 @@ bench: dev
 
 alerts: dev
 	$(BIN)/python -m alerts.render
+	$(BIN)/python -m dashboards.render
+
+dashboards: dev
+	$(BIN)/python -m dashboards.render
 
 runbooks: setup
 	$(BIN)/python -m exporter.diagnosis.runbooks docs/runbooks

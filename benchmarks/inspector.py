@@ -7,10 +7,12 @@ process and its children.
 
 import json
 import subprocess
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from benchmarks import inspector_live
 from benchmarks.children import PYTHON, ROOT
 from benchmarks.figures import quantile, table
 from benchmarks.machine import NotPossible, describe_load
@@ -59,6 +61,7 @@ def measure(quick: bool) -> str:
         directory = Path(name)
         texts = [_side_by_side(directory, each, runs) for each in sets]
         texts.append(_growth(directory, 27_000 // share, runs))
+        texts += [_live(directory, each) for each in sets]
     return "\n\n".join(texts)
 
 
@@ -72,6 +75,15 @@ def _side_by_side(directory: Path, chosen: Set, runs: int) -> str:
     shown = _table({**results, SCAPY: scapy}, made, verdict)
     said = f"{title}\n\n{shown}\n\n{notes} Load at the end: {describe_load()}."
     return f"{said}\n\n{_right(verdict)}\n\n{_targets(chosen.name, results, verdict)}"
+
+
+def _live(directory: Path, chosen: Set) -> str:
+    made = Made(directory / f"{chosen.name}.pcap", directory / f"{chosen.name}.truth", 0)
+    title = f"### Live, {chosen.name}"
+    try:
+        return f"{title}\n\n{inspector_live.measure(directory, made.capture, made.truth)}"
+    except NotPossible as reason:
+        return f"{title}\n\nNot measured: {reason}"
 
 
 def _make(directory: Path, chosen: Set) -> Made:
@@ -146,13 +158,17 @@ def _recall(names: Names | None, truth: Path, verdict: Verdict) -> str:
 
 def _right(verdict: Verdict) -> str:
     median, most = verdict.handshake_errors
-    wrong = ", ".join(f"{name} {count}" for name, count in verdict.wrong.most_common()) or "none"
+    wrong = _counted(verdict.wrong)
     examples = "".join(f"\n* {example}" for example in verdict.examples)
     return (
         f"Of ours: {verdict.connections - verdict.missing} of {verdict.connections} connections reported; "
         f"differing from the truth: {wrong}; time of the TLS handshake off by {median * 1e6:.0f} µs in the median, "
-        f"{most * 1e6:.0f} µs at most.{examples}"
+        f"{most * 1e6:.0f} µs at most. Sign-ins: {_counted(verdict.sign_ins)}.{examples}"
     )
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.most_common()) or "none"
 
 
 def _targets(name: str, results: dict[str, Result], verdict: Verdict) -> str:

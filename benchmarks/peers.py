@@ -84,14 +84,16 @@ def peers() -> list[Peer]:
     shown = [word for name in fields for word in ("-e", name)]
     python = str(peers_python())
     return [
-        Peer(OURS, lambda file, _: [PYTHON, "-m", "exporter", "inspect", str(file), "--json"], _our_names),
+        Peer(OURS, lambda file, _: [PYTHON, "-m", "exporter", "inspect", str(file), "--json"], our_names),
         Peer(TCPDUMP, lambda file, _: [tcpdump, "-r", str(file), "-w", "/dev/null", kernel_filter()]),
-        Peer(NDPI, lambda file, output: [ndpi, "-i", str(file), "-q", "-C", str(_ndpi_table(output))], _ndpi_names),
-        Peer(NFSTREAM, lambda file, _: [python, "-c", _NFSTREAM_SCRIPT, str(file)], _tab_names),
+        Peer(
+            NDPI, lambda file, output: [ndpi, "-i", str(file), "-q", "-C", str(output.with_suffix(".csv"))], _ndpi_table
+        ),
+        Peer(NFSTREAM, lambda file, _: [python, "-c", _NFSTREAM_SCRIPT, str(file)], tab_names),
         Peer(
             TSHARK,
             lambda file, _: [tshark, "-r", str(file), "-Y", "tls.handshake.type==1", "-T", "fields", *shown],
-            _tshark_names,
+            tshark_names,
         ),
     ]
 
@@ -99,7 +101,7 @@ def peers() -> list[Peer]:
 def scapy_peer() -> Peer:
     """On a part of the file only: it takes minutes for the whole."""
     python = str(peers_python())
-    return Peer(SCAPY, lambda file, _: [python, "-c", _SCAPY_SCRIPT, str(file)], _tab_names)
+    return Peer(SCAPY, lambda file, _: [python, "-c", _SCAPY_SCRIPT, str(file)], tab_names)
 
 
 def kernel_filter() -> str:
@@ -120,7 +122,7 @@ def peers_python() -> Path:
     return python
 
 
-def _our_names(output: Path) -> Names:
+def our_names(output: Path) -> Names:
     said = map(json.loads, output.read_text().splitlines())
     return {
         (each["client"], each["client_port"], each["server"], each["server_port"]): each["sni"]
@@ -129,18 +131,19 @@ def _our_names(output: Path) -> Names:
     }
 
 
-def _tab_names(output: Path) -> Names:
+def tab_names(output: Path) -> Names:
     rows = (line.split("\t") for line in output.read_text().splitlines())
     return {(row[0], int(row[1]), row[2], int(row[3])): row[4] for row in rows if row[4]}
 
 
-def _tshark_names(output: Path) -> Names:
+def tshark_names(output: Path) -> Names:
     rows = (line.split("\t") for line in output.read_text().splitlines())
     return {(row[0] or row[1], int(row[2]), row[3] or row[4], int(row[5])): row[6] for row in rows if row[6]}
 
 
-def _ndpi_names(output: Path) -> Names:
-    with _ndpi_table(output).open(newline="") as lines:
+def ndpi_names(output: Path) -> Names:
+    """Of its table, wherever it was written."""
+    with output.open(newline="") as lines:
         return {
             (row["src_ip"], int(row["src_port"]), row["dst_ip"], int(row["dst_port"])): row["server_name_sni"]
             for row in csv.DictReader(lines)
@@ -148,6 +151,6 @@ def _ndpi_names(output: Path) -> Names:
         }
 
 
-def _ndpi_table(output: Path) -> Path:
+def _ndpi_table(output: Path) -> Names:
     """It writes its table beside what it prints."""
-    return output.with_suffix(".csv")
+    return ndpi_names(output.with_suffix(".csv"))

@@ -104,7 +104,15 @@ def inspect(
         sides = Path(inside), Path(outside)
         raise SystemExit(run_sides(*sides, config=config, env=os.environ, as_json=as_json, summary=summary))
     if interfaces:
-        raise click.UsageError("--interface: not there yet; name capture files")
+        from exporter.inspect_live import run_live
+        from exporter.wire.interface_state import Interface
+
+        if files:
+            raise click.UsageError("--interface reads live, so no files go with it")
+        watched = [Interface(name) for name in dict.fromkeys(interfaces)]
+        raise SystemExit(
+            run_live(watched, config=config, env=os.environ, as_json=as_json, summary=summary, everything=everything)
+        )
     if not files:
         raise click.UsageError("name capture files, or - for standard input")
     raise SystemExit(run_inspect(files, config=config, env=os.environ, as_json=as_json, summary=summary))

@@ -1,5 +1,6 @@
 """`inspect`: the connections in captures, as JSON Lines or as a table."""
 
+import gc
 import os
 import signal
 import sys
@@ -15,7 +16,6 @@ from exporter.inspect_summary import Summary
 from exporter.inspect_table import header, row
 from exporter.observations import Connection
 from exporter.observations import as_json as to_json
-from exporter.settings_file import load
 from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
 from exporter.wire.tracker import Tracker, TrackerConfig
 
@@ -23,6 +23,10 @@ from exporter.wire.tracker import Tracker, TrackerConfig
 PATIENCE = 60.0
 #: A file that goes on so soon behind the one before is its continuation, as `tcpdump -C` writes them, nanoseconds.
 CONTINUES = 60_000_000_000
+#: Of the environment's variables that belong to the configuration.
+PREFIX = "OUTLOOK_EXPORTER_"
+#: Objects that may wait for the garbage collector; connections that are over don't need it.
+GARBAGE = 100_000
 _READ_WHOLE, _NOT_READ, _STOPPED = 0, 2, 130
 
 
@@ -35,18 +39,13 @@ def run_inspect(
     summary: bool,
 ) -> int:
     """Exit status: 0 all was read whole, 2 something wasn't. Raises ConfigurationError."""
-    settings = load(config, env)
+    tracked = _tracked(config, env)
     inputs = open_inputs(files)
     if os.geteuid() == 0:
         drop_capabilities()
     forbid_core_dumps()
-    tracked = TrackerConfig(
-        targets=settings.all_targets(),
-        servers=settings.inspect.servers,
-        everything=True,
-        max_connections=settings.inspect.max_connections,
-        patience=PATIENCE,
-    )
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     inspection = Inspection(tracked, as_json=as_json)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, inspection.reading.stop)
@@ -61,6 +60,22 @@ def run_inspect(
     if summary or not as_json:
         click.echo(inspection.summary.as_json() if as_json else inspection.summary.as_text())
     return status
+
+
+def _tracked(config: Path | None, env: Mapping[str, str]) -> TrackerConfig:
+    """What is followed. Reading a configuration takes longer than many a capture, so without one that is left out."""
+    if config is None and not any(name.startswith(PREFIX) for name in env):
+        return TrackerConfig(everything=True, patience=PATIENCE)
+    from exporter.settings_file import load
+
+    settings = load(config, env)
+    return TrackerConfig(
+        targets=settings.all_targets(),
+        servers=settings.inspect.servers,
+        everything=True,
+        max_connections=settings.inspect.max_connections,
+        patience=PATIENCE,
+    )
 
 
 class Inspection:

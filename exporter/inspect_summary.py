@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
 
 from exporter.observations import Connection
-from exporter.wire.tracker import Counts
+from exporter.wire.tracker_config import Counts
 
 #: Where an outcome is counted of connections that go to none of the targets.
 OTHER = "other"
@@ -28,8 +29,7 @@ class Summary:
 
     def add_counts(self, counts: Counts) -> None:
         """What a tracker saw besides connections."""
-        for name in Counts.__slots__:
-            self._counts[name] += getattr(counts, name)
+        self._counts.update(asdict(counts))
 
     def as_json(self) -> str:
         """One line: packets, connections, outcomes by target; what was lost, damaged, or not read."""

@@ -5,7 +5,6 @@ and needs not be root: what needs a right (entering a network namespace) is done
 """
 
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -29,9 +28,11 @@ from exporter.diagnosis.job import DiagnosisJob
 from exporter.diagnosis.keep import VerdictChange, VerdictKeeper
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.vantages import facts_of
+from exporter.inspector import InspectorPart, run_inspector
 from exporter.logs import configure_logs
 from exporter.metrics.accounts import AccountsState
 from exporter.metrics.verdicts import VerdictSamples
+from exporter.metrics.wire_mirror import WireMirror
 from exporter.observations import AccountResult, Connection, Probe
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe.canary_policy import CanaryPolicy
@@ -90,7 +91,11 @@ class Service:
         self.state.listings["verdicts"] = self.verdicts.current
         spent = partial(self.state.set_budget, "experiments")
         self.diagnosis = DiagnosisJob(self.verdicts, self._verdict_changed, spent)
-        self.plan = self._make_plan(load(config, env))
+        settings = load(config, env)
+        self.inspector = InspectorPart(settings)  # forked before anything secret is read
+        self.state.sources["wire"] = self.inspector.mirror
+        self.state.listings["connections"] = self.inspector.mirror.connections
+        self.plan = self._make_plan(settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rounds = 0
         self._round_ended = asyncio.Event()
@@ -106,7 +111,8 @@ class Service:
         plan.accounts.configure()
         self.state.configure(plan.targets.values(), vantages)
         self.diagnosis.configure((target, vantage.name) for target in plan.targets for vantage in vantages)
-        self.state.client_side_covered = client_side_covered(settings)
+        self.inspector.configure(settings)
+        self.state.client_side_covered = client_side_covered(settings, self.inspector.mirror)
         self.state.record_reload(True)
         return plan
 
@@ -156,13 +162,18 @@ class Service:
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
         """Names the prober's event loop, to which the pages' requests are handed over."""
         self._loop = loop
+        self.inspector.attach(loop, self._cover)
+
+    def _cover(self) -> None:
+        """The inspector came or went."""
+        self.state.client_side_covered = client_side_covered(self.plan.settings, self.inspector.mirror)
 
     async def run(self, *, rounds: int | None = None) -> None:
         """Probes until cancelled, or for so many rounds."""
         sys.setswitchinterval(SWITCH_INTERVAL)
         watch = asyncio.create_task(watch_loop_delay(self.state.observe_loop_delay))
         try:
-            if not client_side_covered(self.plan.settings):
+            if not may_cover_client_side(self.plan.settings):
                 self._log.warning("clients' side not covered", hint="vantage create NAME --inside IF")
             self._schedule.every("probe", self.plan.settings.probe.interval, self.round, at_once=True)
             self._schedule_accounts(at_once=True)
@@ -328,6 +339,7 @@ class Service:
         self._schedule.every("probe", settings.probe.interval, self.round)
         self._schedule_accounts()
         self._schedule_holds()
+        self.inspector.warn()
         self._log.info("configuration taken over", targets=len(plan.targets), vantages=len(plan.vantages))
         return []
 
@@ -355,7 +367,8 @@ class Service:
         return self.plan.settings.allowed_hosts
 
     def close(self) -> None:
-        """Ends the vantage processes."""
+        """Ends the inspector and the vantage processes."""
+        self.inspector.close()
         self._processes.close()
 
 
@@ -369,23 +382,31 @@ def _make_experimenting(settings: Settings, vantages: Sequence[Vantage], prober:
     return experimenting(settings, prober.tools, vantages, budget, may_sign_in)
 
 
-def client_side_covered(settings: Settings) -> bool:
-    """Whether something sees what clients see: a namespace of their side, or an inspected inside interface."""
-    namespaces = any(each.network_namespace or each.vantage_socket for each in settings.vantages)
-    return namespaces or any(interface.side == "inside" for interface in settings.inspect.interfaces)
+def may_cover_client_side(settings: Settings) -> bool:
+    """Whether something is configured that sees what clients see."""
+    return _has_client_vantage(settings) or any(each.side == "inside" for each in settings.inspect.interfaces)
+
+
+def client_side_covered(settings: Settings, mirror: WireMirror) -> bool:
+    """Whether something does: a namespace of their side, or an inside interface that is being read."""
+    return _has_client_vantage(settings) or mirror.covers_inside()
+
+
+def _has_client_vantage(settings: Settings) -> bool:
+    return any(each.network_namespace or each.vantage_socket for each in settings.vantages)
 
 
 def run_service(config: Path | None, env: Mapping[str, str], *, listen: str | None, only: str | None) -> int:
     """The `run` command. Raises ConfigurationError."""
     if only == "inspector":
-        raise ConfigurationError(["--only inspector: the inspector is not part of this version yet"])
+        return run_inspector(config, env)
     configure_logs()
     forbid_core_dumps()  # before the first secret is read
     service = Service(config, env, listen=_checked(listen))
-    if os.geteuid() == 0:
-        drop_capabilities()
+    drop_capabilities()  # root's, or those that the unit gave for the inspector
     for warning in service.plan.settings.warnings():
         structlog.get_logger().warning(warning)
+    service.inspector.warn()
     return serve(service)
 
 

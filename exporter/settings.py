@@ -53,12 +53,19 @@ class InterfaceSettings(Section):
 
 
 class InspectSettings(Section):
-    """The inspector. `servers`: networks to follow besides names and DNS answers."""
+    """The inspector. `servers`: networks to follow besides names and DNS answers.
+
+    `socket`: where an inspector that is a unit of its own listens (`run --only inspector`), and the service asks.
+    `workers`: processes that share each interface. `promiscuous`: for mirror ports.
+    """
 
     interfaces: Annotated[tuple[InterfaceSettings, ...], Field(max_length=MAX_ENTRIES)] = ()
     servers: Networks = ()
     max_connections: Annotated[int, Field(ge=1, le=1_048_576)] = 16_384
     window: Duration = 900.0
+    socket: ConfigPath | None = None
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    promiscuous: bool = False
 
 
 class DiagnosisSettings(Section):

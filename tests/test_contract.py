@@ -12,9 +12,10 @@ ROOT = Path(__file__).parent.parent
 CHECK = ROOT.parent / "shared" / "check_contract.py"
 
 
-def test_the_prober_keeps_the_contract():
+@pytest.mark.parametrize("part", ["prober", "accounts", "inspector", "verdict"])
+def test_the_contract_is_kept(part: str):
     if not CHECK.exists():
         pytest.skip(f"{NOT_IN_CI}{CHECK} is not beside this tree")
-    command = [sys.executable, str(CHECK), "--part", "prober", "--exporter", f"{sys.executable} -m exporter"]
+    command = [sys.executable, str(CHECK), "--part", part, "--exporter", f"{sys.executable} -m exporter"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=110, check=False)
     assert done.returncode == 0, done.stdout

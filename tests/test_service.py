@@ -53,7 +53,8 @@ class Running:
             with urllib.request.urlopen(request, timeout=20) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
 
     def until(self, path: str, words: str) -> str:
         deadline = time.monotonic() + 20

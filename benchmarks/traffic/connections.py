@@ -7,6 +7,7 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
+from benchmarks.traffic.dialogues import Line, SignIn
 from benchmarks.traffic.handshakes import Handshake
 from benchmarks.traffic.packets import ACK, FIN, PSH, RST, SYN, Ends, Framer, text
 
@@ -40,7 +41,7 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to happen. `bulk`: bytes that the server sends; `dialogue`: of mail in clear, lines, before TLS."""
+    """What is to happen. `clear_text`: before TLS; `sign_in`: behind it; then the server sends `bulk` bytes."""
 
     ends: Ends
     handshake: Handshake
@@ -51,7 +52,8 @@ class Plan:
     bulk: int
     odd_cuts: int = 0
     two_records: bool = False
-    dialogue: tuple[tuple[bool, bytes], ...] = ()
+    clear_text: tuple[Line, ...] = ()
+    sign_in: SignIn | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,11 +69,14 @@ class Truth:
     outcome: str
     tls_version: str | None = None
     cipher: str | None = None
+    group: str | None = None
+    client_family: str | None = None
     certificate_issuer: str | None = None
     tcp_handshake_seconds: float | None = None
     tls_handshake_seconds: float | None = None
     bytes_sent: int | None = None
     bytes_received: int | None = None
+    auth: dict[str, str] | None = None
     kind: str = ""
     trouble: str = ""
 
@@ -131,9 +136,10 @@ def packets_of(plan: Plan, pool: bytes, generator: random.Random) -> tuple[list[
     if not _connect(talk, truth):
         return talk.packets, truth
     _clear_text(talk)
-    truth.sni = handshake.name
+    truth.sni, truth.client_family = handshake.name, "openssl"
     if _handshake(talk, truth):
-        _bulk(talk, pool)
+        if _sign_in(talk, truth, pool):
+            _bulk(talk, pool)
         _close(talk)
     if plan.fate is not Fate.HELLO_UNANSWERED:  # of that one no end is seen
         truth.bytes_sent, truth.bytes_received = talk.payload(True), talk.payload(False)
@@ -161,9 +167,9 @@ def _connect(talk: Conversation, truth: Truth) -> bool:
 
 
 def _clear_text(talk: Conversation) -> None:
-    for from_client, line in talk.plan.dialogue:
+    for from_client, line in talk.plan.clear_text:
         talk.time += _THINKS if from_client else talk.plan.round_trip
-        talk.send(from_client, PSH | ACK, line)
+        talk.send(from_client, PSH | ACK, line.encode())
 
 
 def _handshake(talk: Conversation, truth: Truth) -> bool:
@@ -183,7 +189,7 @@ def _handshake(talk: Conversation, truth: Truth) -> bool:
         return False
     last = max(index for index in rest if handshake.flights[index][0]) if handshake.established else -1
     truth.tls_version, truth.cipher = handshake.version, handshake.cipher
-    truth.certificate_issuer = handshake.issuer
+    truth.certificate_issuer, truth.group = handshake.issuer, handshake.group
     for index in rest:
         from_client, data = handshake.flights[index]
         talk.time += _THINKS if from_client else plan.round_trip
@@ -253,11 +259,37 @@ def _segments(talk: Conversation, from_client: bool, data: bytes) -> int:
     return sent
 
 
+def _sign_in(talk: Conversation, truth: Truth, pool: bytes) -> bool:
+    """In records of the lengths that those lines would have; whether the connection goes on behind it."""
+    plan = talk.plan
+    if plan.sign_in is None:
+        return True
+    truth.auth = {"mechanism": plan.sign_in.mechanism, "outcome": plan.sign_in.outcome}
+    for from_client, line in plan.sign_in.lines:
+        talk.time += _THINKS if from_client else plan.round_trip
+        _segments(talk, from_client, _record(_protected(len(line), plan.handshake), pool))
+    return plan.sign_in.outcome == "accepted"
+
+
+def _protected(length: int, handshake: Handshake) -> int:
+    """Of a record with so much content (RFC 8446 5.2, 5288, 7905, 5246 6.2.3.2)."""
+    cipher = handshake.cipher or ""
+    if handshake.version == "TLSv1.3":
+        return length + 17
+    if "CBC" in cipher:
+        return 16 + (length + 20) // 16 * 16 + 16  # IV; content, SHA-1 and at least a byte of padding
+    return length + (16 if "CHACHA20" in cipher else 24)
+
+
+def _record(length: int, pool: bytes) -> bytes:
+    return b"\x17\x03\x03" + length.to_bytes(2) + pool[:length]
+
+
 def _bulk(talk: Conversation, pool: bytes) -> None:
     """A question and a long answer, in records of TLS."""
     plan, generator = talk.plan, talk.generator
     talk.time += _THINKS
-    _segments(talk, True, b"\x17\x03\x03" + (150).to_bytes(2) + pool[:150])
+    _segments(talk, True, _record(_protected(60, plan.handshake), pool))
     talk.time += plan.round_trip
     records = []
     for _ in range(0, plan.bulk, _RECORD):

@@ -9,7 +9,7 @@ import ipaddress
 import json
 import random
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ from typing import BinaryIO, TextIO
 
 from benchmarks.traffic.authorities import make_authority
 from benchmarks.traffic.connections import Fate, Plan, Trouble, packets_of
+from benchmarks.traffic.dialogues import BEFORE_STARTTLS, sign_in
 from benchmarks.traffic.handshakes import Handshake, record_handshakes
 from benchmarks.traffic.packets import Ends
 
@@ -42,13 +43,6 @@ IPV6_SHARE, VLAN_SHARE, ODD_CUTS_SHARE, TWO_RECORDS_SHARE = 0.20, 0.10, 0.10, 0.
 QUIET = 15_000_000
 BEGINNING = 1_760_000_000_000_000
 
-_DIALOGUE = (
-    (False, b"220 smtp.example.com Microsoft ESMTP MAIL Service ready\r\n"),
-    (True, b"EHLO client.example.com\r\n"),
-    (False, b"250-smtp.example.com Hello [192.0.2.1]\r\n250-SIZE 157286400\r\n250-PIPELINING\r\n250 STARTTLS\r\n"),
-    (True, b"STARTTLS\r\n"),
-    (False, b"220 2.0.0 SMTP server ready\r\n"),
-)
 _FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)
 _PACKET_HEADER = struct.Struct("<IIII")
 
@@ -64,7 +58,7 @@ def plans(
     for number in range(connections):
         port = generator.choices(PORTS, PORT_WEIGHTS)[0]
         group = generator.choices((failing, large, usual), (FAILING, LARGE, 100 - FAILING - LARGE))[0]
-        host = generator.randrange(len(NAMES))
+        host = generator.randrange(len(kinds[group[0]]))
         fate = generator.choices(list(FATES), list(FATES.values()))[0]
         yield Plan(
             ends=_ends(generator, number, host, port),
@@ -76,7 +70,8 @@ def plans(
             bulk=bulk,
             odd_cuts=generator.choice((1, 1, 2, 3)) if generator.random() < ODD_CUTS_SHARE else 0,
             two_records=generator.random() < TWO_RECORDS_SHARE,
-            dialogue=_DIALOGUE if port == 587 else (),
+            clear_text=BEFORE_STARTTLS if port == 587 else (),
+            sign_in=sign_in(port, generator),
         )
 
 
@@ -90,9 +85,17 @@ def _ends(generator: random.Random, number: int, host: int, port: int) -> Ends:
     return Ends(next(packed), 20_000 + number // 200 % 20_000, next(packed), port, vlan)
 
 
-def write(capture: BinaryIO, truths: TextIO, seed: int, connections: int, per_second: float, bulk: int) -> int:
+def write(
+    capture: BinaryIO,
+    truths: TextIO,
+    seed: int,
+    connections: int,
+    per_second: float,
+    bulk: int,
+    names: Sequence[str] = NAMES,
+) -> int:
     """Writes both files, packets by time; how many packets there are."""
-    kinds = _record()
+    kinds = _record(names)
     generator = random.Random(seed + 1)
     pool = generator.randbytes(1 << 20)
     capture.write(_FILE_HEADER)
@@ -132,13 +135,13 @@ def _put(capture: BinaryIO, packets: list[tuple[int, bytes]]) -> int:
     return len(packets)
 
 
-def _record() -> dict[str, list[Handshake]]:
+def _record(names: Sequence[str]) -> dict[str, list[Handshake]]:
     """By kind, one for each name."""
     with TemporaryDirectory(prefix="bench-traffic-", dir="/tmp") as name:
         directory = Path(name)
-        rsa = make_authority(directory, "Example Cloud CA 1", "Example Trust", NAMES, rsa_key=True)
-        elliptic = make_authority(directory, "Example EC CA 2", "Example Trust, Inc.", NAMES, rsa_key=False)
-        recorded = [record_handshakes(name, rsa, elliptic) for name in NAMES]
+        rsa = make_authority(directory, "Example Cloud CA 1", "Example Trust", names, rsa_key=True)
+        elliptic = make_authority(directory, "Example EC CA 2", "Example Trust, Inc.", names, rsa_key=False)
+        recorded = [record_handshakes(name, rsa, elliptic) for name in names]
     return {each.kind: [named[index] for named in recorded] for index, each in enumerate(recorded[0])}
 
 

@@ -28,7 +28,7 @@ class Handshake:
     """What passed, and the truth about it.
 
     The last flight of the client's is the one with its Finished, where `established`. `issuer`: RFC 4514 text where the
-    certificate is seen in clear. `cipher`: IANA's name.
+    certificate is seen in clear. `cipher`, `group`: IANA's names.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Handshake:
     version: str | None
     cipher: str | None
     issuer: str | None
+    group: str | None
     resumed: bool = False
     hello_retry: bool = False
 
@@ -202,9 +203,17 @@ def _truth(
         version=version,
         cipher=_IANA.get(suite, suite) if suite else None,
         issuer=authority.issuer if in_clear else None,
+        group=_group(kind, bool(tls.session_reused)),
         resumed=bool(tls.session_reused),
         hello_retry=kind.endswith("retry"),
     )
+
+
+def _group(kind: str, resumed: bool) -> str | None:
+    """Python's `ssl` doesn't say. Without a key exchange in TLS 1.2 there is none."""
+    if kind == "tls12-cbc" or (kind.startswith("tls12") and resumed):
+        return None
+    return "secp384r1" if kind.endswith("retry") else "x25519"
 
 
 class _Sessions:
@@ -242,6 +251,7 @@ def _post_quantum(name: str, authority: Authority, server_newest: int | None) ->
         version=version,
         cipher=_IANA.get(cipher, cipher),
         issuer=authority.issuer if version == "TLSv1.2" else None,
+        group=client.tls.get_group_name(),
     )
 
 
@@ -253,5 +263,12 @@ def _version_refused(name: str, authority: Authority) -> Handshake:
     flights = converse(client, server := StandardEndpoint(serving))
     assert not server.done
     return Handshake(
-        name=name, kind="version-refused", flights=flights, established=False, version=None, cipher=None, issuer=None
+        name=name,
+        kind="version-refused",
+        flights=flights,
+        established=False,
+        version=None,
+        cipher=None,
+        issuer=None,
+        group=None,
     )

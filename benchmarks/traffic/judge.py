@@ -11,8 +11,8 @@ from benchmarks.figures import quantile
 
 #: Compared word by word.
 FIELDS = (
-    "outcome", "sni", "tls_version", "cipher", "certificate_issuer", "tcp_handshake_seconds", "bytes_sent",
-    "bytes_received", "vlan",
+    "outcome", "sni", "tls_version", "cipher", "group", "client_family", "certificate_issuer",
+    "tcp_handshake_seconds", "bytes_sent", "bytes_received", "vlan",
 )  # fmt: skip
 #: The capture's clock has microseconds.
 PRECISION = 1.5e-6
@@ -34,6 +34,7 @@ class Verdict:
     wrong: Counter[str] = field(default_factory=Counter)
     examples: list[str] = field(default_factory=list)
     errors: list[float] = field(default_factory=list)
+    sign_ins: Counter[str] = field(default_factory=Counter)
 
     @property
     def recall(self) -> float:
@@ -75,9 +76,20 @@ def _judge_one(verdict: Verdict, by_key: dict[Key, dict[str, Any]], truth: dict[
             verdict.wrong[name] += 1
             if len(verdict.examples) < EXAMPLES:
                 verdict.examples.append(f"{name}: {found[name]!r}, truly {truth[name]!r} ({truth})")
+    if truth["auth"] is not None:
+        verdict.sign_ins[_sign_in(found["auth"], truth["auth"])] += 1
     if truth["tls_handshake_seconds"] is not None:
         took = found["tls_handshake_seconds"]
         verdict.errors.append(abs(took - truth["tls_handshake_seconds"]) if took is not None else float("inf"))
+
+
+def _sign_in(said: dict[str, Any] | None, true: dict[str, str]) -> str:
+    """How well it was told: unknown is no error."""
+    if said is None:
+        return "missing"
+    told = [said[name] for name in ("mechanism", "outcome") if said[name] != "unknown"]
+    right = [value for name, value in true.items() if said[name] == value]
+    return "wrong" if len(right) < len(told) else ("unknown", "in part", "right")[len(told)]
 
 
 def _same(said: Any, true: Any) -> bool:

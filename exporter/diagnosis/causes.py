@@ -56,15 +56,29 @@ def _flat(listed: Iterable[Any]) -> Iterator[str]:
         yield from _flat(each) if isinstance(each, list) else (each,)
 
 
-def remedy_of(cause: Cause, responsible: Responsible, probe: Probe | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What a text is about."""
+
+    host: str
+    port: int
+    issuer: str = ""
+
+
+def where_of(probe: Probe) -> Where:
+    """Where a walk went."""
+    return Where(probe.host, probe.port, issuer_of(probe))
+
+
+def remedy_of(cause: Cause, responsible: Responsible, where: Where | None) -> str:
     """What to do, in one or two sentences."""
     known = about()[cause].remedy
-    return _filled(known.get(responsible) or known["any"], probe)
+    return _filled(known.get(responsible) or known["any"], where)
 
 
-def sentence_of(verdict: Verdict, probe: Probe | None) -> str:
+def sentence_of(verdict: Verdict, where: Where | None) -> str:
     """The verdict in one sentence, without who acts."""
-    return _filled(about()[verdict.cause].sentence, probe, target=verdict.target, vantage=verdict.vantage)
+    return _filled(about()[verdict.cause].sentence, where, target=verdict.target, vantage=verdict.vantage)
 
 
 def runbook_of(cause: Cause) -> str:
@@ -72,15 +86,9 @@ def runbook_of(cause: Cause) -> str:
     return f"{RUNBOOKS}/{cause}.md"
 
 
-def _filled(text: str, probe: Probe | None, **more: str) -> str:
+def _filled(text: str, where: Where | None, **more: str) -> str:
     values = {"host": "the server", "port": "", "rows": "see the rows in its runbook", "issuer": "not known", **more}
-    if probe is not None:
-        values |= {
-            "host": probe.host,
-            "port": str(probe.port),
-            "target": probe.target,
-            "vantage": probe.vantage,
-            "issuer": issuer_of(probe) or "not known",
-            "rows": rows_in_words(probe.host, probe.port),
-        }
+    if where is not None:
+        rows = rows_in_words(where.host, where.port)
+        values |= {"host": where.host, "port": str(where.port), "issuer": where.issuer or "not known", "rows": rows}
     return " ".join(text.format_map(values).split())

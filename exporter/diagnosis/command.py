@@ -26,7 +26,7 @@ from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.service_evidence import connections_of_service
 from exporter.diagnosis.vantages import facts_of
 from exporter.diagnosis.words import shown
-from exporter.observations import Connection, Probe, Verdict
+from exporter.observations import Probe, Verdict
 from exporter.observations import as_json as to_json
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe.round import Prober
@@ -38,6 +38,7 @@ from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
 from exporter.until_signal import until_signal
 from exporter.vocabulary import Cause
+from exporter.wire.reading_files import connections_in, two_sides
 
 #: The whole ends within 150 s: the round within this, its accounts and holds too, and experiments by then, seconds.
 ROUND_SECONDS, HOLD_SECONDS, ACCOUNT_SECONDS, ALL_SECONDS = 60.0, 60.0, 75.0, 135.0
@@ -63,8 +64,7 @@ class Wishes:
 def run_diagnose(wishes: Wishes, env: Mapping[str, str]) -> int:
     """Exit status: 0 all verdicts healthy, 1 one isn't. Raises ConfigurationError."""
     if wishes.captures or wishes.inside or wishes.outside:
-        seen = Seen(connections=_captured(wishes))
-        return _judged(seen, wishes)
+        return _from_packets(wishes, env)
     if wishes.replay is not None:
         return _judged(_replayed(wishes, env), wishes)
     settings = load(wishes.config, env)
@@ -84,8 +84,24 @@ def run_diagnose(wishes: Wishes, env: Mapping[str, str]) -> int:
         processes.close()
 
 
-def _captured(wishes: Wishes) -> tuple[Connection, ...]:
-    raise ConfigurationError(["--capture, --inside, --outside: the inspector is not part of this version yet"])
+def _from_packets(wishes: Wishes, env: Mapping[str, str]) -> int:
+    """Judged from captures alone; 2 where one couldn't be read whole."""
+    if (wishes.inside is None) != (wishes.outside is None):
+        raise ConfigurationError(["--inside and --outside belong together: one capture of each side of the gateway"])
+    settings = load(wishes.config, env)
+    if os.geteuid() == 0:
+        drop_capabilities()
+    forbid_core_dumps()
+    connections, warnings = connections_in(wishes.captures, settings)
+    if wishes.inside is not None and wishes.outside is not None:
+        compared, more = two_sides(wishes.inside, wishes.outside, settings)
+        connections, warnings = [*connections, *compared], [*warnings, *more]
+    asked = {target.name for target in targets_named(settings, wishes.names)} if wishes.names else None
+    kept = tuple(each for each in connections if asked is None or each.target in asked)
+    status = _judged(Seen(connections=kept, two_sided=wishes.inside is not None), wishes)
+    for warning in warnings:
+        click.echo(warning, err=True)
+    return 2 if warnings else status
 
 
 def _replayed(wishes: Wishes, env: Mapping[str, str]) -> Seen:

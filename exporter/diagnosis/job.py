@@ -1,12 +1,13 @@
 """The service's verdicts: judged after each round, with experiments where something failed, within their budget."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from exporter.diagnosis.decide import Judged
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.experiments.plan import Experimenting, Trouble
-from exporter.diagnosis.judge import Judged, judge
+from exporter.diagnosis.judge import judge
 from exporter.diagnosis.keep import VerdictChange, VerdictKeeper
 from exporter.diagnosis.seen import Seen
 from exporter.observations import Probe
@@ -67,8 +68,7 @@ class DiagnosisJob:
         }
         new = [trouble for trouble in troubles if _way(trouble.probe) not in self._looked]
         open_ways = {_way(trouble.probe) for trouble in new}
-        self._take(self._with_kept(seen), lambda way: way not in open_ways)
-        self._accounts(seen)
+        self._settle(judge(self._with_kept(seen)), open_ways)
         self.spent(work.budget.remaining(now))
         if new and (self._running is None or self._running.done()):
             spread = min(SPREAD, interval * SPREAD_SHARE)
@@ -93,7 +93,7 @@ class DiagnosisJob:
             seen = replace(seen, experiments=(*seen.experiments, *progress.made))
             done |= {progress.kind} if progress.over else set()
             concerned = {way for way, own in kinds.items() if progress.kind in own}
-            self._take(seen, concerned.__contains__, number)
+            self._take(seen, concerned, number)
             for way in concerned:
                 if kinds[way] <= done:
                     own = tuple(each for each in seen.experiments if (each.target, each.vantage) == way)
@@ -104,20 +104,24 @@ class DiagnosisJob:
         kept = [each for looked in self._looked.values() for each in looked.experiments]
         return replace(seen, experiments=(*seen.experiments, *kept, *self._holds.values()))
 
-    def _take(self, seen: Seen, concerned: Callable[[Way], bool], number: int | None = None) -> None:
+    def _take(self, seen: Seen, concerned: Collection[Way], number: int) -> None:
         judged = [
             each for each in judge(seen)
-            if each.verdict.account is None and concerned((each.verdict.target, each.verdict.vantage))
+            if each.verdict.account is None and (each.verdict.target, each.verdict.vantage) in concerned
         ]  # fmt: skip
-        self._tell(judged, self._rounds if number is None else number)
+        self._tell(judged, number)
 
-    def _accounts(self, seen: Seen) -> None:
-        judged = [each for each in judge(seen) if each.verdict.account is not None]
-        self._tell(judged, self._rounds)
+    def _settle(self, judged: Sequence[Judged], open_ways: Collection[Way]) -> None:
+        """Takes what no experiment will change: accounts' and the wire's faults too, which are over when unsaid."""
+        ready = [
+            each for each in judged
+            if each.verdict.account is not None or (each.verdict.target, each.verdict.vantage) not in open_ways
+        ]  # fmt: skip
+        self._tell(ready, self._rounds)
         said = {(each.verdict.target, each.verdict.vantage, each.verdict.account or "") for each in judged}
-        self.keeper.forget_accounts(said)
+        self.keeper.forget_unsaid(said)
 
-    def _tell(self, judged: list[Judged], number: int) -> None:
+    def _tell(self, judged: Sequence[Judged], number: int) -> None:
         for change in self.keeper.take(judged, number):
             self.told(change)
 

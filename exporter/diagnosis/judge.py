@@ -3,19 +3,19 @@
 Several faults give several verdicts, the nearest to the wire first; what only follows from another fault is none.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
-from exporter.catalogue import JOURNEYS
-from exporter.diagnosis.causes import remedy_of, runbook_of
+from exporter.diagnosis.causes import where_of
+from exporter.diagnosis.decide import UNNAMED, Believed, Judged, faults_among, named, verdict_of
+from exporter.diagnosis.judge_wire import judge_wire
 from exporter.diagnosis.place import INSIDE_VANTAGE, Placed, place
 from exporter.diagnosis.rules import Rule, certificate, clock, hold, mail, name, pages, reach, service, speed, tls
 from exporter.diagnosis.rules.accounts import account_faults
 from exporter.diagnosis.rules.common import quoted
 from exporter.diagnosis.seen import INSIDE, Seen, canary_answered
 from exporter.diagnosis.signatures import signatures
-from exporter.diagnosis.weigh import NAMED, Claim, Scales, winner
-from exporter.metrics.journeys import BY_PASSWORD
+from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import Evidence, Probe, Verdict
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
 
@@ -33,96 +33,31 @@ RULES: tuple[Rule, ...] = (
     hold.idle_cut,
 )  # fmt: skip
 
-#: An unnamed trouble is shown with this confidence: something is wrong, and that is all.
-UNNAMED = 0.3
-_ORDER = {phase: number for number, phase in enumerate(Phase)}
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A verdict, and whether something besides the one walk confirms it (else a lost packet could be behind it)."""
-
-    verdict: Verdict
-    confirmed: bool
-
 
 def judge(seen: Seen) -> list[Judged]:
-    """Every verdict of a round: each target and vantage probed, in the order probed, then accounts'."""
+    """Every verdict of a round: each target and vantage in the order probed, then accounts', then the wire's."""
     judged = [each for probe in seen.probes for each in judge_probe(seen, probe)]
     for target, vantage, claim in account_faults(seen):
         judged.append(_account_verdict(seen, target, vantage, claim))
-    return judged
+    return judged + judge_wire(seen)
 
 
 def judge_probe(seen: Seen, probe: Probe) -> list[Judged]:
     """The verdicts about one target from one vantage, at least one, nearest to the wire first."""
     claims = [claim for rule in RULES for claim in rule(seen, probe)]
-    won = _winners(claims)
-    named = [(claim, belief) for claim, belief in won if belief >= NAMED or claim.cause is Cause.UNKNOWN]
-    faults = [(claim, belief) for claim, belief in named if claim.cause is not Cause.HEALTHY]
-    faults = _without_consequences(_absorbed(sorted(faults, key=_nearness)))
+    believed = named(claims)
+    faults = faults_among(believed)
     if not faults:
-        unexplained = _unexplained(probe, named)
+        unexplained = _unexplained(probe, believed)
         if unexplained is not None:
             return [_unknown(seen, probe, unexplained, claims)]
-        return [_healthy(seen, probe, [claim for claim, _ in named])]
+        return [_healthy(seen, probe, [claim for claim, _ in believed])]
     return [_verdict(seen, probe, claim, belief) for claim, belief in faults]
 
 
-def _winners(claims: Iterable[Claim]) -> list[tuple[Claim, float]]:
-    by_subject: dict[str, list[Claim]] = {}
-    for claim in claims:
-        by_subject.setdefault(claim.subject, []).append(claim)
-    return [winner(group) for group in by_subject.values()]
-
-
-def _nearness(won: tuple[Claim, float]) -> int:
-    """Claims about the whole way (addresses, speed, clock) stand where they show."""
-    return _ORDER[won[0].phase]
-
-
-def _absorbed(faults: list[tuple[Claim, float]]) -> list[tuple[Claim, float]]:
-    """Without causes that are only another one's means: a page shown over TLS needs interception."""
-    means = {cause for claim, _ in faults for cause in claim.includes}
-    causes = {claim.cause for claim, _ in faults}
-    return [(claim, belief) for claim, belief in faults if claim.cause not in means or _means_itself(claim, causes)]
-
-
-def _means_itself(claim: Claim, causes: set[Cause]) -> bool:
-    """Two causes that include each other don't make one another vanish."""
-    return claim.cause in claim.includes or len(causes) == 1
-
-
-def _without_consequences(faults: list[tuple[Claim, float]]) -> list[tuple[Claim, float]]:
-    """What follows from a fault nearer to the wire is no fault of its own."""
-    kept: list[tuple[Claim, float]] = []
-    for claim, belief in faults:
-        if not any(_follows(claim, earlier) for earlier, _ in kept):
-            kept.append((claim, belief))
-    return kept
-
-
-#: Behind one of these nothing that is seen later says anything of its own.
-_EVERYTHING_FOLLOWS = frozenset({Cause.DNS_FAILURE, Cause.DNS_REDIRECTED})
-#: Behind one of these lateness does.
-_SLOWNESS_FOLLOWS = frozenset({Cause.PACKET_LOSS, Cause.SLOW_PATH, Cause.TLS_INTERCEPTED})
-
-
-def _follows(claim: Claim, earlier: Claim) -> bool:
-    if earlier.cause in _EVERYTHING_FOLLOWS or claim.cause is earlier.cause:
-        return True
-    slow = claim.cause in (Cause.SLOW_SERVICE, Cause.SLOW_SIGN_IN, Cause.SLOW_PATH)
-    if slow and (earlier.cause in _SLOWNESS_FOLLOWS or earlier.subject not in (speed.SPEED, clock.CLOCK, *_SIDE)):
-        return True
-    return claim.subject == clock.CLOCK and earlier.cause is Cause.CLOCK_SKEW
-
-
-_SIDE = (reach.IPV6, reach.ADDRESSES)
-
-
-def _unexplained(probe: Probe, named: list[tuple[Claim, float]]) -> Phase | None:
+def _unexplained(probe: Probe, believed: list[Believed]) -> Phase | None:
     """The first phase that isn't ok and that no believed claim, not even one of health, explains."""
-    explained = {claim.subject for claim, _ in named}
+    explained = {claim.subject for claim, _ in believed}
     for result in probe.phases:
         if result.outcome not in (Outcome.OK, Outcome.SKIPPED) and str(result.phase) not in explained:
             return result.phase
@@ -137,7 +72,7 @@ def _verdict(seen: Seen, probe: Probe, claim: Claim, belief: float) -> Judged:
     next_experiment = claim.hint if claim.cause is Cause.UNKNOWN else None
     if placed.responsible in (Responsible.UNKNOWN, Responsible.NETWORK):
         next_experiment = next_experiment or placed.next_experiment
-    verdict = _made(probe.target, probe.vantage, claim, placed, confidence, next_experiment, probe)
+    verdict = verdict_of(probe.target, probe.vantage, claim, placed, confidence, next_experiment, where_of(probe))
     return Judged(verdict, claim.confirmed)
 
 
@@ -145,40 +80,7 @@ def _account_verdict(seen: Seen, target: str, vantage: str, claim: Claim) -> Jud
     placed = place(claim, seen, None)
     confidence = UNNAMED if claim.cause is Cause.UNKNOWN else claim.belief * placed.belief
     hint = claim.hint if claim.cause is Cause.UNKNOWN else None
-    return Judged(_made(target, vantage, claim, placed, confidence, hint, None), claim.confirmed)
-
-
-def _made(
-    target: str,
-    vantage: str,
-    claim: Claim,
-    placed: Placed,
-    confidence: float,
-    next_experiment: str | None,
-    probe: Probe | None,
-) -> Verdict:
-    return Verdict(
-        target=target,
-        vantage=vantage,
-        account=claim.account,
-        cause=claim.cause,
-        responsible=placed.responsible,
-        confidence=round(confidence, 2),
-        evidence=(*claim.pro, *placed.evidence, *claim.contra),
-        journeys=journeys_hit(target, claim.cause),
-        remedy=remedy_of(claim.cause, placed.responsible, probe),
-        runbook=runbook_of(claim.cause),
-        next_experiment=next_experiment,
-    )
-
-
-def journeys_hit(target: str, cause: Cause) -> tuple[str, ...]:
-    """The journeys that need the target; the one by password never works, so only its own cause hits it."""
-    if cause is Cause.HEALTHY:
-        return ()
-    if cause is Cause.PASSWORD_REFUSED:
-        return (BY_PASSWORD,) if target in JOURNEYS[BY_PASSWORD] else ()
-    return tuple(name for name, targets in JOURNEYS.items() if target in targets and name != BY_PASSWORD)
+    return Judged(verdict_of(target, vantage, claim, placed, confidence, hint), claim.confirmed)
 
 
 def _unknown(seen: Seen, probe: Probe, phase: Phase, claims: list[Claim]) -> Judged:
@@ -196,7 +98,7 @@ def _unknown(seen: Seen, probe: Probe, phase: Phase, claims: list[Claim]) -> Jud
         for rival in rivals[:3] if rival.pro and rival.cause not in (Cause.UNKNOWN, Cause.HEALTHY)
     )  # fmt: skip
     placed = Placed(Responsible.UNKNOWN)
-    verdict = _made(probe.target, probe.vantage, claim, placed, UNNAMED, hint, probe)
+    verdict = verdict_of(probe.target, probe.vantage, claim, placed, UNNAMED, hint, where_of(probe))
     confirmed = claim.confirmed or seen.tried(probe).went_through() is False
     return Judged(_with_evidence(verdict, maybe), confirmed)
 
@@ -218,15 +120,8 @@ def _healthy(seen: Seen, probe: Probe, claims: list[Claim]) -> Judged:
     scales.pro.extend(each for claim in claims for each in claim.pro if claim.cause is Cause.HEALTHY)
     claim = scales.claim(str(Phase.SESSION), Phase.SESSION, confirmed=True)
     covered = any(facts.side == INSIDE for facts in seen.vantages.values()) or not seen.vantages
-    verdict = _made(
-        probe.target,
-        probe.vantage,
-        claim,
-        Placed(Responsible.UNKNOWN),
-        claim.belief,
-        None if covered else INSIDE_VANTAGE,
-        probe,
-    )
+    placed, hint = Placed(Responsible.UNKNOWN), None if covered else INSIDE_VANTAGE
+    verdict = verdict_of(probe.target, probe.vantage, claim, placed, claim.belief, hint, where_of(probe))
     if not covered:
         text = "measured from this machine alone, whose packets may pass other rules than a client's"
         verdict = _with_evidence(verdict, (Evidence(observation=text, points_to=Cause.UNKNOWN, weight=0.0),))

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from exporter.diagnosis.judge import Judged
+from exporter.diagnosis.decide import Judged
+from exporter.diagnosis.rules.passive import WIRE
 from exporter.observations import Verdict
 from exporter.vocabulary import Cause
 
@@ -64,10 +65,10 @@ class VerdictKeeper:
             self._show()
         return changes
 
-    def forget_accounts(self, said: Collection[Way]) -> None:
-        """Accounts' faults that no round speaks of any more are over."""
+    def forget_unsaid(self, said: Collection[Way]) -> None:
+        """Accounts' faults, and what was seen on the wire, are over once no round speaks of them any more."""
         with self._lock:
-            gone = [way for way in self._ways if way[2] and way not in said]
+            gone = [way for way in self._ways if _beside_probes(way) and way not in said]
             for way in gone:
                 del self._ways[way]
             self._show()
@@ -76,13 +77,18 @@ class VerdictKeeper:
         """Forgets what isn't probed any more."""
         known = set(ways)
         with self._lock:
-            self._ways = {way: kept for way, kept in self._ways.items() if way[2] or way[:2] in known}
+            self._ways = {way: kept for way, kept in self._ways.items() if _beside_probes(way) or way[:2] in known}
             self._show()
 
     def _show(self) -> None:
         shown = tuple(verdict for kept in self._ways.values() for verdict in kept.current.values())
         if shown != self._shown:
             self._shown = shown
+
+
+def _beside_probes(way: Way) -> bool:
+    """An account's way, or the wire's: not one that is probed."""
+    return bool(way[2]) or way[1].partition(":")[0] == WIRE
 
 
 def _taken(kept: _Kept, said: Sequence[Judged], number: int) -> list[VerdictChange]:

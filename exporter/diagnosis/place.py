@@ -62,6 +62,12 @@ _BY_CAUSE = {
     ),
 }  # fmt: skip
 
+
+def by_cause(cause: Cause) -> Placed | None:
+    """Who is responsible where the cause itself tells, else None."""
+    return Placed(_BY_CAUSE[cause]) if cause in _BY_CAUSE else None
+
+
 OUTSIDE_VANTAGE = (
     "look from beyond the filter: add a vantage on the outside interface (`vantages: [{name: wan, interface: …}]`)"
 )
@@ -70,8 +76,8 @@ INSIDE_VANTAGE = "look from the clients' side: `outlook-auth-exporter vantage cr
 
 def place(claim: Claim, seen: Seen, probe: Probe | None) -> Placed:
     """The party responsible for a claim's cause at a probe (None for an account's)."""
-    if claim.cause in _BY_CAUSE:
-        return Placed(_BY_CAUSE[claim.cause])
+    if (placed := by_cause(claim.cause)) is not None:
+        return placed
     if probe is None:
         return _accounts_service(claim)
     placer = _PLACERS.get(claim.cause, _by_filter)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.diagnosis.causes import about, sentence_of
+from exporter.diagnosis.causes import about, sentence_of, where_of
 from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.seen import Seen
@@ -109,7 +109,7 @@ def _section(seen: Seen, verdict: Verdict) -> Section:
     return Section(
         verdict=verdict,
         title=about()[verdict.cause].title,
-        sentence=sentence_of(verdict, probe),
+        sentence=sentence_of(verdict, where_of(probe) if probe is not None else None),
         acts=ACTS[verdict.responsible],
         picture=picture_of([probe, *others]) if probe is not None else None,
         probe=probe,

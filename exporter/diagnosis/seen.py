@@ -30,13 +30,17 @@ class VantageFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """One round's observations. `private_networks`: where the administrator expects relays of his own."""
+    """One round's observations. `private_networks`: where the administrator expects relays of his own.
+
+    `two_sided`: `connections` are of the inside, compared with the outside.
+    """
 
     probes: tuple[Probe, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     connections: tuple[Connection, ...] = ()
     vantages: Mapping[str, VantageFacts] = field(default_factory=dict)
     private_networks: tuple[str, ...] = ()
+    two_sided: bool = False
 
     @cached_property
     def _by_way(self) -> dict[tuple[str, str], Probe]:

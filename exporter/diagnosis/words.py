@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from exporter.diagnosis.causes import about, sentence_of
+from exporter.diagnosis.causes import about, sentence_of, where_of
 from exporter.observations import Evidence, Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
 
@@ -35,7 +35,7 @@ def shown(verdict: Verdict, probe: Probe | None) -> str:
     certainty = f"{verdict.confidence:.0%} sure" if verdict.cause is not Cause.UNKNOWN else "not sure"
     lines = [
         click.style(f"✗ {headline(verdict)}", fg="red", bold=True) + f"  {certainty}",
-        f"  {sentence_of(verdict, probe)} {_capital(ACTS[verdict.responsible])}.",
+        f"  {_sentence(verdict, probe)} {_capital(ACTS[verdict.responsible])}.",
         *(f"  · {each.observation}" for each in strongest(verdict)),
     ]
     lines.append(f"  → {verdict.remedy}")
@@ -63,7 +63,8 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
     by_way = {(probe.target, probe.vantage): probe for probe in probes}
     first = most[0]
     if len({verdict.target for verdict in most}) == 1:
-        said = sentence_of(first, by_way.get((first.target, first.vantage)))
+        probe = by_way.get((first.target, first.vantage))
+        said = _sentence(first, probe)
     else:
         named = list(dict.fromkeys(verdict.target for verdict in most))
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
@@ -71,6 +72,10 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
     others = len(groups) - 1
     rest = f" ({others} other {'trouble' if others == 1 else 'troubles'} below.)" if others else ""
     return f"{said} {_capital(ACTS[responsible])}.{rest}"
+
+
+def _sentence(verdict: Verdict, probe: Probe | None) -> str:
+    return sentence_of(verdict, where_of(probe) if probe is not None else None)
 
 
 def _capital(text: str) -> str:

@@ -1,7 +1,7 @@
-"""The inspector's metrics: counted in the service from what the inspector tells, read by the web server's thread.
+"""The inspector's metrics, counted where connections are seen: in its worker, so that no count is lost on the way.
 
-A connection is counted when its outcome is known (`decided`), its sign-in when that was read (`signed_in`), the rest
-when it is over (`finished`), as the tracker calls them.
+The service shows what it tells of them (`wire_mirror`). A connection is counted when its outcome is known (`decided`),
+its sign-in when that was read (`signed_in`), the rest when it is over (`finished`), as the tracker calls them.
 """
 
 import threading
@@ -14,7 +14,7 @@ from exporter.metrics.catalogue import REACH_BUCKETS, SIGN_IN_BUCKETS
 from exporter.metrics.labels import FewValues
 from exporter.metrics.samples import Labels, Sample, histogram_samples
 from exporter.metrics.tally import Histogram
-from exporter.metrics.wire_clients import Clients
+from exporter.metrics.wire_clients import Clients, state_after
 from exporter.observations import Connection
 from exporter.vocabulary import ClientState
 
@@ -95,18 +95,20 @@ class WireState:
                 self._counts["outlook_wire_client_family_total", labels] += 1
             self._changed()
 
-    def signed_in(self, connection: Connection) -> None:
-        """Its attempts to sign in are known."""
+    def signed_in(self, connection: Connection, client: str | None = None) -> None:
+        """Its attempts to sign in are known; an acceptance makes its client healthy long before it ends."""
         with self._lock:
             place = self._place(connection)
             for auth in connection.attempts or ((connection.auth,) if connection.auth is not None else ()):
                 labels = (*place, ("mechanism", auth.mechanism))
                 self._counts["outlook_wire_auth_attempts_total", (*labels, ("outcome", auth.outcome))] += 1
                 self._observe(_AUTH, labels, auth.seconds)
+            if client is not None and state_after(connection) is ClientState.HEALTHY:
+                self._clients.seen(place[0][1], client, connection, self._now())
             self._changed()
 
-    def finished(self, connection: Connection, client: str) -> None:
-        """It is over. `client`: the inspector's key for its client."""
+    def finished(self, connection: Connection, client: str | None) -> None:
+        """It is over. `client`: the inspector's key for its client, None where clients aren't told apart."""
         with self._lock:
             place = self._place(connection)
             self._observe(_REPLY, place, connection.first_reply_seconds)
@@ -117,7 +119,7 @@ class WireState:
             self._alert(connection, place)
             for each in connection.tampering:
                 self._counts["outlook_wire_tampering_total", (place[0], ("kind", each.kind))] += 1
-            if connection.target is not None:
+            if connection.target is not None and client is not None:
                 self._clients.seen(place[0][1], client, connection, self._now())
             self._recent.append(connection)
             self._changed()

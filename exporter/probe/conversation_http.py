@@ -176,7 +176,7 @@ def _may_be_a_gateways(answer: Answer) -> bool:
     if answer.status in (401, 403, 407, 511):
         return True
     html = "html" in (answer.header("content-type") or "") or answer.body.lstrip()[:1] == b"<"
-    return html and answer.status not in (400, 404, 405)
+    return html and answer.status not in (404, 405)
 
 
 async def plain_conversation(talk: Conversation, host: str, path: str) -> None:

@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from exporter.capabilities import die_with_parent, drop_capabilities, enter_network_namespace, forbid_core_dumps
 from exporter.probe.vantage_protocol import REQUEST, Step, answer, greeting
+from exporter.unix_socket import listening, tell_systemd
 
 #: Connections `serve` keeps at once; the service has one, a command another.
 MAX_CONNECTIONS = 16
@@ -105,8 +106,8 @@ def serve(path: Path, allowed_users: Collection[int] = ()) -> None:
     drop_capabilities()
     forbid_core_dumps()
     may_ask = frozenset({0, os.geteuid(), *allowed_users})
-    with _listening(path, 0o666 if allowed_users else 0o600) as listener, _stopped_by_signals():
-        _tell_systemd()
+    with listening(path, 0o666 if allowed_users else 0o600) as listener, _stopped_by_signals():
+        tell_systemd()
         with selectors.DefaultSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
             while True:
@@ -146,42 +147,6 @@ def _user_of(channel: socket.socket) -> int:
 
 
 @contextmanager
-def _listening(path: Path, mode: int) -> Iterator[socket.socket]:
-    """The listening socket; its file is removed at the end, and one that a crash left is replaced."""
-    _remove_left_over(path)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        before = os.umask(0o777 & ~mode)
-        try:
-            listener.bind(str(path))
-        except OSError as error:
-            raise OSError(error.errno or errno.EINVAL, f"{path}: {error.strerror or error}") from error
-        finally:
-            os.umask(before)
-        try:
-            listener.listen(MAX_CONNECTIONS)
-            listener.setblocking(False)
-            yield listener
-        finally:
-            path.unlink(missing_ok=True)
-
-
-def _remove_left_over(path: Path) -> None:
-    if not path.exists():
-        return
-    if not path.is_socket():
-        raise OSError(errno.EEXIST, f"{path}: is there and is no socket")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asking:
-        try:
-            asking.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-        except OSError as error:
-            raise OSError(error.errno, f"{path}: {error.strerror}") from error
-    raise OSError(errno.EADDRINUSE, f"{path}: another process listens there")
-
-
-@contextmanager
 def _stopped_by_signals() -> Iterator[None]:
     def stop(*_: object) -> NoReturn:
         raise _Stop
@@ -195,14 +160,6 @@ def _stopped_by_signals() -> Iterator[None]:
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
-
-
-def _tell_systemd() -> None:
-    """READY=1 for Type=notify (sd_notify(3)), so that the service starts once it can ask."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
-    if address.startswith(("/", "@")):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
-            notify.sendto(b"READY=1", address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
 def main(arguments: list[str]) -> int:

@@ -77,7 +77,7 @@ DESCRIPTIONS = (
     ),
     Description(
         family=ClientFamily.NSS,
-        basis="measured: NSS 3.87 (tstclnt); published: Firefox 98 to 148, JA4 t13d1717h2_5b57614c22b0_3cbfd9057e0d",
+        basis="measured: Thunderbird 153, NSS 3.87 (tstclnt); published: Firefox to 148, JA4 t13d1717h2_5b57614c22b0_*",
         greased=False,
         first_suites=(0xC02B, 0xC02F, 0xCCA9, 0xCCA8, 0xC02C, 0xC030),
         suites=(

@@ -1,13 +1,15 @@
 """Clients that come back after a failure: how often the same was tried shortly before."""
 
 from collections import OrderedDict, deque
+from typing import Final
 
 from exporter.vocabulary import AuthOutcome, ConnectionOutcome
 
 #: Clients whose failures are remembered, and failures of each.
-MAX_CLIENTS, MAX_FAILURES = 4_096, 32
+MAX_CLIENTS: Final = 4_096
+MAX_FAILURES: Final = 32
 #: How long, nanoseconds: within it three refusals make a retry loop (contract: state `retry_loop`).
-REMEMBERED = 300 * 1_000_000_000
+REMEMBERED: Final = 300 * 1_000_000_000
 
 #: What makes two attempts similar: the server's name or address, its port.
 Goal = tuple[str | bytes, int]

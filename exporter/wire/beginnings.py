@@ -1,6 +1,7 @@
 """Segments of connections that aren't followed yet: whether to begin, and who is who, where no SYN tells."""
 
 from collections.abc import Set as AbstractSet
+from typing import Final
 
 from exporter.wire.capture_file import Buffer
 from exporter.wire.flow import SEQUENCE_MASK, Half
@@ -8,8 +9,10 @@ from exporter.wire.reading import looks_like_record
 from exporter.wire.segments import Segment
 from exporter.wire.tcp import FIN
 
-_CLIENT_HELLO, _SERVER_HELLO, _HANDSHAKE = 1, 2, 22
-_RECORD_AND_TYPE = 6
+_CLIENT_HELLO: Final = 1
+_SERVER_HELLO: Final = 2
+_HANDSHAKE: Final = 22
+_RECORD_AND_TYPE: Final = 6
 
 
 def is_another(half: Half, segment: Segment) -> bool:

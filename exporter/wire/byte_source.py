@@ -5,12 +5,12 @@ A pipe gives what it has, so that packets are told while the capture goes on.
 
 import zlib
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
-#: Bytes asked for at a time: large enough that reading costs nothing, small enough to stay in a processor's cache.
-PIECE = 262_144
+#: Bytes asked for at a time: large enough that reading costs nothing, small enough that malloc uses its memory again.
+PIECE: Final = 65_536
 
-_GZIP = b"\x1f\x8b"
+_GZIP: Final = b"\x1f\x8b"
 _Read = Callable[[int], bytes | None]
 
 

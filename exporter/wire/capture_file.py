@@ -6,7 +6,7 @@ packet. Sources: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng; libpcap's sav
 
 import mmap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from exporter.wire.byte_source import BrokenCompressionError, Readable, pieces
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 Buffer = bytes | mmap.mmap
 
 #: Bytes of a frame that are kept: jumbo frames and GRO super-segments (BIG TCP: 512 KiB) fit.
-MAX_FRAME = 1_048_576
+MAX_FRAME: Final = 1_048_576
 #: A captured length above this is damage, not a long frame (libpcap's largest, for USB).
-MAX_CAPTURED = 134_217_728
+MAX_CAPTURED: Final = 134_217_728
 
 
 class Packet(NamedTuple):

@@ -7,19 +7,20 @@ among it, and what follows a command that signs in, until the server's last word
 
 from collections import deque
 from enum import StrEnum
+from typing import Final
 
 from exporter.vocabulary import AuthOutcome, Mechanism, Protocol
 
 #: Bytes of each side that are read as text; a dialogue before STARTTLS has some hundred.
-MAX_TEXT = 16_384
+MAX_TEXT: Final = 16_384
 #: Bytes of a client's line that are looked at: the names stand in front.
-MAX_NAMES = 64
+MAX_NAMES: Final = 64
 #: Of a server's line: IMAP lists its capabilities in one.
-MAX_SERVER_LINE = 4_096
+MAX_SERVER_LINE: Final = 4_096
 #: Commands that may wait for their reply.
-MAX_PIPELINED = 32
+MAX_PIPELINED: Final = 32
 #: Sign-ins of one connection that are kept.
-MAX_SIGN_INS = 16
+MAX_SIGN_INS: Final = 16
 
 _MECHANISMS = {
     b"PLAIN": Mechanism.PASSWORD, b"LOGIN": Mechanism.PASSWORD,
@@ -29,7 +30,7 @@ _WITH_MECHANISM = frozenset({b"AUTH", b"AUTHENTICATE"})
 _PASSWORDS = frozenset({b"LOGIN", b"PASS", b"APOP"})
 _UPGRADES = frozenset({b"STARTTLS", b"STLS"})
 _GREETS = frozenset({b"EHLO", b"HELO", b"LHLO"})
-_KNOWN = _WITH_MECHANISM | _PASSWORDS | _UPGRADES | _GREETS | {b"USER", b"CAPA", b"DATA", b"BDAT"}
+_KNOWN: Final = _WITH_MECHANISM | _PASSWORDS | _UPGRADES | _GREETS | {b"USER", b"CAPA", b"DATA", b"BDAT"}
 #: First bytes of TLS records; no line of text begins with one.
 _TLS = frozenset({0x14, 0x15, 0x16, 0x17})
 

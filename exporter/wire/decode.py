@@ -5,37 +5,19 @@ extension headers; the common tunnels (`encapsulation`). Odd link types are for 
 """
 
 import struct
-from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.wire.capture_file import Buffer
-from exporter.wire.encapsulation import ETHERNET, IN_IP, IN_UDP, IPV4, IPV6, PPP, Stripped, strip
+from exporter.wire.encapsulation import IN_IP, IN_UDP, IPV4, IPV6, Stripped, strip
+from exporter.wire.link_headers import LinkType, begin
 from exporter.wire.segments import Datagram, Decoded, IcmpError, NotRead, Segment
 
 __all__ = ["Datagram", "Decoded", "IcmpError", "LinkType", "NotRead", "Segment", "decode"]
 
 #: Headers of one inside the other: VLAN in MPLS in GRE, and then no more.
-MAX_LAYERS = 12
+MAX_LAYERS: Final = 12
 #: IPv6 extension headers of one packet.
-MAX_EXTENSIONS = 16
-
-
-class LinkType(IntEnum):
-    """Of the registry at tcpdump.org/linktypes.html, those that are read without help."""
-
-    NULL = 0
-    ETHERNET = 1
-    PPP = 9
-    RAW_BSD = 12
-    RAW_OPENBSD = 14
-    PPP_HDLC = 50
-    RAW = 101
-    C_HDLC = 104
-    LOOP = 108
-    LINUX_SLL = 113
-    IPV4 = 228
-    IPV6 = 229
-    LINUX_SLL2 = 276
+MAX_EXTENSIONS: Final = 16
 
 
 class _Ip(NamedTuple):
@@ -50,25 +32,17 @@ class _Ip(NamedTuple):
     wire_end: int
 
 
-_TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
-_ROUTING, _FRAGMENT, _AUTHENTICATION = 43, 44, 51
+_TCP: Final = 6
+_UDP: Final = 17
+_ICMP: Final = 1
+_ICMPV6: Final = 58
+_ROUTING: Final = 43
+_FRAGMENT: Final = 44
+_AUTHENTICATION: Final = 51
 _EXTENSIONS = frozenset({0, _ROUTING, 60, 135, 139, 140})
-#: By link type: the Ethernet type of what comes first, and bytes in front of it.
-_BEGIN: dict[int, tuple[int, int]] = {
-    LinkType.ETHERNET: (ETHERNET, 0),
-    LinkType.RAW: (IPV4, 0), LinkType.RAW_BSD: (IPV4, 0), LinkType.RAW_OPENBSD: (IPV4, 0),
-    LinkType.IPV4: (IPV4, 0), LinkType.IPV6: (IPV4, 0),
-    LinkType.NULL: (IPV4, 4), LinkType.LOOP: (IPV4, 4),
-    LinkType.PPP: (PPP, 0), LinkType.PPP_HDLC: (PPP, 0),
-}  # fmt: skip
-#: By link type: where the Ethernet type of what comes first stands, and bytes in front of it.
-_BEGIN_BY_TYPE: dict[int, tuple[int, int]] = {
-    LinkType.LINUX_SLL: (14, 16),
-    LinkType.LINUX_SLL2: (0, 20),
-    LinkType.C_HDLC: (2, 4),
-}
 #: ICMP types that say that a segment didn't arrive: destination unreachable, time exceeded; IPv6: packet too big too.
-_ICMP_ERRORS, _ICMPV6_ERRORS = frozenset({3, 11}), frozenset({1, 2, 3})
+_ICMP_ERRORS: Final = frozenset({3, 11})
+_ICMPV6_ERRORS: Final = frozenset({1, 2, 3})
 
 _ipv4 = struct.Struct(">BxHxxHBB").unpack_from
 _ipv6 = struct.Struct(">HBB").unpack_from
@@ -82,7 +56,7 @@ def decode(link_type: int, buffer: Buffer, start: int, end: int, original: int) 
     """What the frame buffer[start:end] carries; never raises, whatever the bytes are. `original`: its wire length."""
     wire_end = start + max(original, end - start)
     vlan: tuple[int, ...] = ()
-    following = _begin(link_type, buffer, start, end)
+    following = begin(link_type, buffer, start, end)
     for _ in range(MAX_LAYERS):
         if isinstance(following, NotRead):
             return following
@@ -101,16 +75,6 @@ def decode(link_type: int, buffer: Buffer, start: int, end: int, original: int) 
         if not isinstance(inside, Stripped):
             return inside
         following, end, wire_end = inside, ip.end, ip.wire_end
-    return NotRead.UNKNOWN
-
-
-def _begin(link_type: int, buffer: Buffer, start: int, end: int) -> Stripped | NotRead:
-    if link_type in _BEGIN:
-        kind, length = _BEGIN[link_type]
-        return Stripped(kind, start + length)
-    if link_type in _BEGIN_BY_TYPE:
-        place, length = _BEGIN_BY_TYPE[link_type]
-        return Stripped(_short(buffer, start + place)[0], start + length) if end - start > length else NotRead.CUT
     return NotRead.UNKNOWN
 
 

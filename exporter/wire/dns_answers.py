@@ -4,13 +4,13 @@ RFC 1035, 4.1. Never raises, whatever the bytes are; never looks at more than MA
 """
 
 import struct
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 #: Records of one answer: Microsoft's have under 20, CNAMEs included.
-MAX_RECORDS = 64
-_HEADER = 12
-_ADDRESS_LENGTHS = {1: 4, 28: 16}  # A, AAAA
-_INTERNET = 1
+MAX_RECORDS: Final = 64
+_HEADER: Final = 12
+_ADDRESS_LENGTHS: Final = {1: 4, 28: 16}  # A, AAAA
+_INTERNET: Final = 1
 
 _header = struct.Struct(">HHHHHH").unpack_from
 _record = struct.Struct(">HHIH").unpack_from

@@ -5,22 +5,28 @@ What follows is named by its Ethernet type, where Ethernet itself and PPP have t
 
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.wire.capture_file import Buffer
 from exporter.wire.segments import NotRead
 
-IPV4, IPV6 = 0x0800, 0x86DD
-ETHERNET, PPP = 0x6558, 0x880B
+IPV4: Final = 0x0800
+IPV6: Final = 0x86DD
+ETHERNET: Final = 0x6558
+PPP: Final = 0x880B
 _VLAN = frozenset({0x8100, 0x88A8, 0x9100, 0x9200, 0x9300})
-_MPLS, _MPLS_MULTICAST, _PPPOE, _PPPOE_DISCOVERY = 0x8847, 0x8848, 0x8864, 0x8863
+_MPLS: Final = 0x8847
+_MPLS_MULTICAST: Final = 0x8848
+PPPOE: Final = 0x8864
+_PPPOE_DISCOVERY: Final = 0x8863
 #: Smaller numbers in its place are a length: IEEE 802.3 with LLC.
-_SMALLEST_TYPE = 0x0600
+_SMALLEST_TYPE: Final = 0x0600
 #: RFC 1042, and IEEE 802.1H's bridge tunnel.
-_SNAP = (b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03\x00\x00\xf8")
+_SNAP: Final = (b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03\x00\x00\xf8")
 #: Cisco's Inter-Switch Link: destination, and bytes in front of the Ethernet frame within.
-_ISL, _ISL_HEADER = (b"\x01\x00\x0c\x00\x00", b"\x03\x00\x0c\x00\x00"), 26
-_PPP_PROTOCOLS = {0x0021: IPV4, 0x0057: IPV6, 0x0281: _MPLS}
+_ISL: Final = (b"\x01\x00\x0c\x00\x00", b"\x03\x00\x0c\x00\x00")
+_ISL_HEADER: Final = 26
+_PPP_PROTOCOLS: Final = {0x0021: IPV4, 0x0057: IPV6, 0x0281: _MPLS}
 
 _short = struct.Struct(">H").unpack_from
 _long = struct.Struct(">I").unpack_from
@@ -44,7 +50,7 @@ def strip(kind: int, buffer: Buffer, offset: int, end: int) -> Stripped | NotRea
         return _by_type(buffer, offset + 2, end, vlan=_short(buffer, offset)[0] & 0x0FFF)
     if kind in (_MPLS, _MPLS_MULTICAST):
         return _mpls(buffer, offset, end)
-    if kind == _PPPOE:
+    if kind == PPPOE:
         return _ppp(buffer, offset + 6, end)
     if kind == PPP:
         return _ppp(buffer, offset, end)
@@ -62,14 +68,19 @@ def _ethernet(buffer: Buffer, offset: int, end: int) -> Stripped | NotRead:
 def _by_type(buffer: Buffer, offset: int, end: int, vlan: int = 0) -> Stripped | NotRead:
     """At the two bytes that say what follows, or how long it is."""
     kind = _short(buffer, offset)[0]
-    if kind < _SMALLEST_TYPE:
-        if end - offset < 10:
-            return NotRead.CUT
-        if buffer[offset + 2 : offset + 8] not in _SNAP:
-            return NotRead.OTHER  # spanning tree and the like
-        offset += 8
-        kind = _short(buffer, offset)[0]
-    return Stripped(kind, offset + 2, vlan)
+    if kind >= _SMALLEST_TYPE:
+        return Stripped(kind, offset + 2, vlan)
+    inside = by_llc(buffer, offset + 2, end)
+    return inside if isinstance(inside, NotRead) else Stripped(inside.kind, inside.offset, vlan)
+
+
+def by_llc(buffer: Buffer, offset: int, end: int) -> Stripped | NotRead:
+    """IEEE 802.2 with SNAP, which has an Ethernet type; else it is spanning tree and the like."""
+    if end - offset < 8:
+        return NotRead.CUT
+    if buffer[offset : offset + 6] not in _SNAP:
+        return NotRead.OTHER
+    return Stripped(_short(buffer, offset + 6)[0], offset + 8)
 
 
 def _mpls(buffer: Buffer, offset: int, end: int) -> Stripped | NotRead:

@@ -7,7 +7,7 @@ capture of frames with a VLAN tag in them needs `with_vlan`, where the kernel to
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.wire.kernel_filter import MAX_KNOWN, SHORT, FilterSpec
+from exporter.wire.kernel_filter import END_OF_EARLY_DATA, FINISHED, MAX_KNOWN, SHORT, FilterSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,15 @@ def _tcp(words: _Words, spec: FilterSpec) -> str:
     both = spec.known is None
     ends = f"{words.flags} & 7 != 0" + ("" if spec.anywhere else f" and ({_ports('', tls | spec.plain)})")
     handshake = " or ".join(f"{words.payload.format(2)} = {head}" for head in ("0x1603", "0x1503", "0x1403"))
-    where = f"{words.length} >= 4" if spec.anywhere else f"({_ports('', tls)})"
+    where = f"{words.length} >= 5" if spec.anywhere else f"({_ports('', tls)})"
     tail = f"({words.flags} & 8 != 0 or {words.length} < {SHORT})"
     parts = [
-        f"({_ports('', tls)}) and {words.length} < 4",
+        f"({_ports('', tls)}) and {words.length} < 5",
         f"{where} and ({handshake})",
         f"({_ports('', tls if both else spec.mail)}) and {_at_least(words, 2, '= 0x1703')}",
         f"({_ports('dst ', tls)}) and {_at_least(words, 2, '!= 0x1703')} and {tail}",
-        f"({_ports('src ', tls)}) and {tail} and {words.length} >= 4 and {words.payload.format(4)} & 0x80808080 = 0"
+        f"({_ports('dst ', spec.web)}) and {_at_least(words, 2, '= 0x1703')} and ({_finished(words)})",
+        f"({_ports('src ', tls)}) and {tail} and {words.length} >= 5 and {words.payload.format(4)} & 0x80808080 = 0"
         f" and ({words.payload.format(2)} + 0x6060) & 0x8080 = 0x8080",
         *(_known(words, spec)),
     ]
@@ -68,8 +69,15 @@ def _tcp(words: _Words, spec: FilterSpec) -> str:
     return f"({words.family} and (({ends}) or ({words.flags} & 7 = 0 and {words.length} > 0 and ({payload}))))"
 
 
+def _finished(words: _Words) -> str:
+    """A record's length, behind its type and version."""
+    length = words.payload.replace("):{}]", ") + 3:2]")
+    within = f"({length} >= {FINISHED.start} and {length} < {FINISHED.stop})"
+    return f"{length} = {END_OF_EARLY_DATA} or {within}"
+
+
 def _at_least(words: _Words, size: int, comparison: str) -> str:
-    return f"{words.length} >= 4 and {words.payload.format(size)} {comparison}"
+    return f"{words.length} >= 5 and {words.payload.format(size)} {comparison}"
 
 
 def _known(words: _Words, spec: FilterSpec) -> Iterable[str]:

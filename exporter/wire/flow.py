@@ -4,25 +4,24 @@ Sequence numbers are 32 bits and wrap (RFC 9293, 3.4): they are only ever subtra
 before from behind.
 """
 
-from enum import IntEnum
+from typing import Final
 
 from exporter.observations import WireAuth
 from exporter.vocabulary import ClosedBy
 from exporter.wire.clear_text import ClearText
 from exporter.wire.story import TlsStory
 
-SEQUENCE_MASK = 0xFFFF_FFFF
+SEQUENCE_MASK: Final = 0xFFFF_FFFF
 #: A difference as large as this is one backwards.
-BEHIND = 0x8000_0000
+BEHIND: Final = 0x8000_0000
 
 
-class Stage(IntEnum):
-    """What a direction's bytes are read as."""
-
-    SKIMMED = 0  # not at all: there is nothing more to learn from them
-    FIRST = 1  # the first bytes will tell
-    TEXT = 2  # mail in clear
-    RECORDS = 3  # TLS
+#: What a direction's bytes are read as (`Half.stage`): nothing, for there is nothing more to learn from them; something
+#: that the first bytes will tell; mail in clear; TLS.
+SKIMMED: Final = 0
+FIRST: Final = 1
+TEXT: Final = 2
+RECORDS: Final = 3
 
 
 class Waiting:
@@ -53,7 +52,7 @@ class Half:
         self.flow = flow
         self.peer: Half = self
         self.from_client = from_client
-        self.stage: int = Stage.FIRST
+        self.stage = FIRST
         self.first: int | None = None
         self.high = -1
         self.high_time = 0
@@ -107,6 +106,7 @@ class Flow:
         "closed_at",
         "closing",
         "decided",
+        "filtered",
         "first_reply",
         "gap",
         "interface",
@@ -145,6 +145,7 @@ class Flow:
         self.client.peer, self.server.peer = self.server, self.client
         self.syn: int | None = None  # time of the first
         self.syn_ack: int | None = None
+        self.filtered = False  # the capture lacks segments on purpose
         self.answered = False  # the server said something, or the client went on as if
         self.named = False  # its hello was looked at
         self.retransmissions = 0
@@ -166,6 +167,11 @@ class Flow:
         self.token_response: float | None = None  # of a sign-in host, seconds
         self.bucket = -1  # of the timers
 
+    def release(self) -> None:
+        """It is over: what refers to each other is freed at once, without waiting for the garbage collector."""
+        self.client.peer = self.server.peer = _NOBODY
+        self.client = self.server = _NOBODY
+
     def may_pass(self, plain: int) -> None:
         """What of both directions may be passed over from now on, as in `Half.plain`."""
         self.client.plain = self.server.plain = plain
@@ -174,3 +180,6 @@ class Flow:
     def last(self) -> int:
         """Time of the latest segment of either side."""
         return max(self.client.last, self.server.last)
+
+
+_NOBODY: Final = Flow((b"", 0), (b"", 0), 0, (), None).client

@@ -7,6 +7,7 @@ A stateless program sees one packet at a time. Of TCP at the servers' ports it l
   would let 1.2 % of bulk pass, where a segment continues something encrypted;
 * on mail's ports, and at known servers (`known`), what begins with a record of application data: a sign-in is read
   from those records' lengths and directions;
+* at other ports what begins with a client's record in which TLS 1.3's Finished fits;
 * what else a client sends in a short segment or with PSH: the rest of a ClientHello (post-quantum ones have two
   segments and their name in the second), and mail's commands in clear;
 * what else a server sends that begins with characters, likewise: mail in clear, and the pages and
@@ -37,6 +38,10 @@ SHORT = 1_024
 #: Networks of known servers that a program has room for, by IP version: while one program replaces another, both must
 #: fit into what the kernel grants a socket's options (net.core.optmem_max, 20 kB on many).
 MAX_KNOWN = {4: 64, 6: 48}
+#: Lengths of a protected record with TLS 1.3's Finished (36 or 52 bytes, type, tag; up to 16 of padding) or another
+#: of its messages that a client begins a segment with.
+FINISHED = range(50, 102)
+END_OF_EARLY_DATA = 4 + 17
 #: VLAN tags or PPPoE in front of IP, and IPv6 extension headers, that are stepped over.
 MAX_TAGS, MAX_EXTENSIONS = 3, 3
 
@@ -261,7 +266,7 @@ def _payload(link: Link) -> str:
          jeq #0, drop
          jset #0x80000000, drop         ; lengths that contradict each other
          st M[5]
-         jge #4, long
+         jge #5, long
          ld M[3]
          jset #{_ELSEWHERE}, drop, pass
 long:    ld [x + {at}]
@@ -286,6 +291,13 @@ tail:    ld M[4]
          jge #{SHORT}, drop, pass
 records: ld M[3]
          jset #{_RECORDS}, pass
+         jset #{_ELSEWHERE}, drop
+         jset #{_CLIENT}, , others
+         ldh [x + {at + 3}]             ; of the client's: can it hold a Finished, or the end of early data?
+         jeq #{END_OF_EARLY_DATA}, pass
+         jge #{FINISHED.start}, , others
+         jge #{FINISHED.stop}, others, pass
+others:
 """
 
 
@@ -294,7 +306,6 @@ def _known(spec: FilterSpec) -> str:
     at = spec.link.value
     known = {version: [each for each in spec.known or () if each.version == version] for version in MAX_KNOWN}
     text = f"""
-         jset #{_ELSEWHERE}, drop
          ldx M[1]
          ld M[2]
          jeq #6, known6

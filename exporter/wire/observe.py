@@ -3,6 +3,7 @@
 import socket
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 from exporter.catalogue import Target
 from exporter.clean import clean
@@ -16,13 +17,13 @@ from exporter.wire.outcome import SECOND
 from exporter.wire.replies import first_reply, request_and_reply
 from exporter.wire.servers import mail_protocol
 from exporter.wire.story import TlsStory
-from exporter.wire.trace import MAX_RECORDS, Record, Trace, TraceEnd
+from exporter.wire.trace import Record, Trace, TraceEnd
 
 #: A capture that goes on so long without another packet of a connection saw its silence, nanoseconds.
-QUIET = 30 * SECOND
+QUIET: Final = 30 * SECOND
 #: Hosts whose answer to a request is a token, or the refusal of one.
-_SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
-_MAX_TIMESTAMP = 253_402_300_799  # the last second of the year 9999
+_SIGN_IN: Final = frozenset({"sign_in_work", "sign_in_personal"})
+_MAX_TIMESTAMP: Final = 253_402_300_799  # the last second of the year 9999
 
 
 @lru_cache(maxsize=8_192)
@@ -86,8 +87,8 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
     if protocol is None or tls is None or tls.established is None or tls.server_hello is None or tls.version is None:
         return None
     gap = flow.gap if flow.gap is not None and flow.gap >= tls.established else None
-    log = [record for record in tls.log if gap is None or record.time < gap]
-    records = [Record(record.time / SECOND, record.from_client, record.kind, record.length) for record in log]
+    log = [record for record in tls.log if gap is None or record[0] < gap]
+    records = [Record(time / SECOND, from_client, kind, length) for time, from_client, kind, length in log]
     return Trace(
         protocol=protocol,
         tls_version=tls.version,
@@ -104,7 +105,7 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
 
 
 def _trace_end(flow: Flow, tls: TlsStory, now: int) -> TraceEnd:
-    if len(tls.log) >= MAX_RECORDS:
+    if tls.enough:
         return TraceEnd.FULL
     if flow.closed in (ClosedBy.CLIENT, ClosedBy.RESET_CLIENT):
         return TraceEnd.CLIENT_CLOSED

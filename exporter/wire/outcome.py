@@ -1,21 +1,23 @@
 """How far a connection got, by the contract's definitions: a pure function of what was followed, and of the time."""
 
+from typing import Final
+
 from exporter.vocabulary import ClosedBy, ConnectionOutcome
 from exporter.wire.clear_text import StartTls
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half
 from exporter.wire.story import TlsStory
 
-SECOND = 1_000_000_000
+SECOND: Final = 1_000_000_000
 #: A SYN that got nothing back for so long has no answer, nanoseconds.
-NO_ANSWER = 3 * SECOND
+NO_ANSWER: Final = 3 * SECOND
 #: A hello, or a handshake, without another byte of the server for so long is over.
-SILENCE = 5 * SECOND
+SILENCE: Final = 5 * SECOND
 #: How long a half-closed connection, and one in which nothing is said, is kept, nanoseconds.
-LINGER = 60 * SECOND
+LINGER: Final = 60 * SECOND
 #: And an open one: push connections are silent for half an hour (RFC 2177), some for an hour.
-IDLE = 7_200 * SECOND
+IDLE: Final = 7_200 * SECOND
 #: Behind a reset that nobody had to believe: where nothing follows it was believed all the same.
-ODD_RESET = 2 * SECOND
+ODD_RESET: Final = 2 * SECOND
 
 
 #: Outcomes that say that something didn't come, which a capture with holes can't say.
@@ -36,7 +38,8 @@ _BY_SILENCE = frozenset(
 def outcome_of(flow: Flow, now: int, *, filtered: bool = False) -> ConnectionOutcome:
     """The furthest point reached by `now`, nanoseconds. `filtered`: the capture lacks segments on purpose."""
     outcome = _furthest(flow, now)
-    if outcome in _UNLESS_UNSEEN and not filtered and _has_unseen(flow) and not _is_certain(flow, outcome):
+    has_holes = flow.syn is None if filtered else _has_unseen(flow)
+    if outcome in _UNLESS_UNSEEN and has_holes and not _is_certain(flow, outcome):
         return ConnectionOutcome.INCOMPLETE
     return outcome
 

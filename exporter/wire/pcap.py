@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from typing import Final
 
 from exporter.wire.capture_file import (
     MAX_CAPTURED,
@@ -20,11 +21,11 @@ _KINDS = {
     0xA1B23C4D: (1, 16),
     0xA1B2CD34: (1_000, 24),  # Kuznetzov's patch: interface number, protocol, direction behind the four words
 }
-_MAGICS = {struct.pack(order + "I", magic): (order, magic) for magic in _KINDS for order in "<>"}
-_HEADER = 24
+_MAGICS: Final = {struct.pack(order + "I", magic): (order, magic) for magic in _KINDS for order in "<>"}
+_HEADER: Final = 24
 #: Bits above are the length of a frame check sequence.
-_LINK_TYPE_MASK = 0x03FF_FFFF
-_SECOND = 1_000_000_000
+_LINK_TYPE_MASK: Final = 0x03FF_FFFF
+_SECOND: Final = 1_000_000_000
 
 
 def is_pcap(magic: bytes) -> bool:
@@ -44,6 +45,7 @@ class PcapReader:
         self.count = 0
         order, magic = _MAGICS[feed.buffer[:4]]
         self._unit, self._header = _KINDS[magic]
+        self._little = order == "<"
         try:
             feed.fill(_HEADER)
         except CaptureEndsError:
@@ -66,6 +68,10 @@ class PcapReader:
             skimmer = self.skimmer if link_type == LinkType.ETHERNET else None
             last = size - header
             while offset <= last:
+                if skimmer is not None and self._little:
+                    offset = skimmer.skim(buffer, offset, size, header, unit)
+                    if offset > last:
+                        break
                 seconds, fraction, captured, original = unpack(buffer, offset)
                 start = offset + header
                 end = start + captured

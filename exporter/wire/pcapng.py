@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from exporter.wire.capture_file import (
     MAX_CAPTURED,
@@ -16,18 +16,28 @@ from exporter.wire.capture_file import (
 from exporter.wire.decode import LinkType
 from exporter.wire.skim import Skimmer
 
-_SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
-_BYTE_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+_SECTION: Final = 0x0A0D0D0A
+_INTERFACE: Final = 1
+_OLD_PACKET: Final = 2
+_SIMPLE_PACKET: Final = 3
+_STATISTICS: Final = 5
+_PACKET: Final = 6
+_BYTE_ORDERS: Final = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 #: Block type, two lengths; the shortest of each kind that is read.
-_EMPTY_BLOCK = 12
-_SHORTEST = {_SECTION: 28, _INTERFACE: 20, _OLD_PACKET: 32, _SIMPLE_PACKET: 16, _STATISTICS: 24, _PACKET: 32}
+_EMPTY_BLOCK: Final = 12
+_SHORTEST: Final = {_SECTION: 28, _INTERFACE: 20, _OLD_PACKET: 32, _SIMPLE_PACKET: 16, _STATISTICS: 24, _PACKET: 32}
 #: Bytes of a block without packet that are read; more are options nobody writes.
-_MAX_DESCRIPTION = 65_536
+_MAX_DESCRIPTION: Final = 65_536
 #: Interfaces of one section.
-_MAX_INTERFACES = 1_024
-_MAX_NAME = 64
-_SECOND = 1_000_000_000
-_END, _IF_NAME, _IF_RESOLUTION, _IF_OFFSET, _DROPPED_BY_INTERFACE, _DROPPED_BY_SYSTEM = 0, 2, 9, 14, 5, 7
+_MAX_INTERFACES: Final = 1_024
+_MAX_NAME: Final = 64
+_SECOND: Final = 1_000_000_000
+_END: Final = 0
+_IF_NAME: Final = 2
+_IF_RESOLUTION: Final = 9
+_IF_OFFSET: Final = 14
+_DROPPED_BY_INTERFACE: Final = 5
+_DROPPED_BY_SYSTEM: Final = 7
 
 
 def is_pcapng(magic: bytes) -> bool:

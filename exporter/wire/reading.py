@@ -4,32 +4,34 @@ Called with bytes in order. Each way either consumes what it gets, or leaves it 
 together always reach to the last byte in order.
 """
 
+from typing import Final
+
 from exporter.vocabulary import Protocol
 from exporter.wire.clear_text import ClearText
-from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half, Stage
+from exporter.wire.flow import BEHIND, FIRST, RECORDS, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
 from exporter.wire.servers import mail_protocol
 from exporter.wire.story import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, TlsStory
 from exporter.wire.streams import MAX_REASSEMBLY
 from exporter.wire.trace import MAX_RECORDS
 
-RECORD_HEADER = 5
+RECORD_HEADER: Final = 5
 #: The longest that any version allows (TLS 1.2: 2^14 + 2048), RFC 5246, 6.2.3.
-MAX_RECORD = 16_384 + 2_048
+MAX_RECORD: Final = 16_384 + 2_048
 #: Records behind the handshake that are kept of a connection that isn't mail: enough for its first reply.
-FEW_RECORDS = 12
+FEW_RECORDS: Final = 12
 #: TLS' heartbeat (RFC 6520) among the record types.
-_LAST_KIND = 24
-_GREETINGS = {b"220": Protocol.SMTP, b"* O": Protocol.IMAP, b"* P": Protocol.IMAP, b"+OK": Protocol.POP}
+_LAST_KIND: Final = 24
+_GREETINGS: Final = {b"220": Protocol.SMTP, b"* O": Protocol.IMAP, b"* P": Protocol.IMAP, b"+OK": Protocol.POP}
 
 
 def consume(half: Half, data: bytes | bytearray, time: int) -> None:
     """Bytes that follow those taken before."""
     stage = half.stage
-    if stage == Stage.RECORDS:
+    if stage == RECORDS:
         _records(half, data, time)
-    elif stage == Stage.TEXT:
+    elif stage == TEXT:
         _text(half, data, time)
-    elif stage == Stage.FIRST:
+    elif stage == FIRST:
         _first(half, data, time)
     else:
         _move(half, len(data))
@@ -49,7 +51,7 @@ def read_part(half: Half) -> bool:
     """Reads what is there of a record whose rest won't come. True where the next one's place is known."""
     part, half.part = half.part, b""
     tls = half.flow.tls
-    if tls is None or half.stage != Stage.RECORDS or not half.synchronized or len(part) < RECORD_HEADER:
+    if tls is None or half.stage != RECORDS or not half.synchronized or len(part) < RECORD_HEADER:
         return False
     length = part[3] << 8 | part[4]
     tls.record(half.from_client, part[0], length, bytes(part[RECORD_HEADER:]), half.part_time, half.last)
@@ -61,7 +63,7 @@ def read_part(half: Half) -> bool:
 def read_unanswered(flow: Flow) -> None:
     """The client's TLS behind a STARTTLS whose answer the capture lacks."""
     part = flow.client.part
-    if flow.client.stage == Stage.TEXT and looks_like_record(part):
+    if flow.client.stage == TEXT and looks_like_record(part):
         begin_tls(flow)
         flow.client.synchronized, flow.client.part = True, b""
         _records(flow.client, bytes(part), flow.client.part_time)
@@ -72,21 +74,21 @@ def begin_tls(flow: Flow) -> None:
     mail = flow.text is not None or mail_protocol(flow.server_port) is not None
     flow.tls = TlsStory(MAX_RECORDS if mail else FEW_RECORDS, brief=not mail)
     for half in (flow.client, flow.server):
-        half.stage = Stage.RECORDS
+        half.stage = RECORDS
 
 
 def begin_text(flow: Flow, protocol: Protocol) -> None:
     """From here on both sides' bytes are mail's text."""
     flow.text = ClearText(protocol)
     for half in (flow.client, flow.server):
-        half.stage = Stage.TEXT
+        half.stage = TEXT
 
 
 def skim(flow: Flow) -> None:
     """Nothing more is to be learned from its bytes."""
     flow.may_pass(2 if flow.closed is None else 0)
     for half in (flow.client, flow.server):
-        half.stage = Stage.SKIMMED
+        half.stage = SKIMMED
         half.part = b""
         half.waiting = []
         half.held = 0
@@ -138,7 +140,7 @@ def _first(half: Half, data: bytes | bytearray, time: int) -> None:
         _records(half, data[length:], time)
     elif len(data) < RECORD_HEADER and _may_be_tls(data):
         half.part = data
-    elif not half.from_client and data[:3] in _GREETINGS and flow.client.stage == Stage.FIRST:
+    elif not half.from_client and data[:3] in _GREETINGS and flow.client.stage == FIRST:
         begin_text(flow, _GREETINGS[bytes(data[:3])])
         _text(half, data, time)
     else:
@@ -219,6 +221,9 @@ def _records(half: Half, chunk: bytes | bytearray, time: int) -> None:
             if clear and size - position < MAX_REASSEMBLY:
                 break
             half.opened = None if clear else (kind, length, begun)
+            if half.opened is not None and half.flow.filtered:  # its end may be one of the segments that never come
+                half.opened = None
+                tls.record(half.from_client, kind, length, None, begun, time)
         if end <= size or clear:
             body = bytes(data[position + RECORD_HEADER : end]) if clear else None
             tls.record(half.from_client, kind, length, body, begun, time)

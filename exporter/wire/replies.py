@@ -6,23 +6,28 @@ client speaks again.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from exporter.wire.story import ALERT_LENGTHS, APPLICATION_DATA, TLS13, LoggedRecord
 
 #: TLS 1.3's shortest ticket (a session id within) and the longest seen (JSSE puts the session into it), as records.
-TICKET_LENGTHS = range(60, 2_500)
+SHORTEST_TICKET: Final = 60
+LONGEST_TICKET: Final = 2_500
 #: Equal records at the front that are tickets; more of them are something else.
-MAX_TICKETS = 4
+MAX_TICKETS: Final = 4
 #: HTTP/2's SETTINGS, their acknowledgment and WINDOW_UPDATE are shorter, and no answer to a request.
-HTTP2_PREFACE = 120
+HTTP2_PREFACE: Final = 120
 
 
 def first_reply(log: Sequence[LoggedRecord], version: str | None) -> int | None:
-    """When the server's first application record passed that isn't a ticket, nanoseconds. `log`: behind the handshake."""
+    """When the server's first application record passed that isn't a ticket, nanoseconds.
+
+    `log`: what passed behind the handshake.
+    """
     records = _application_data(log, version)
-    for index, record in enumerate(records):
-        if not record.from_client:
-            return _past_ticket(records, index, version).time
+    for index, (_, from_client, _, _) in enumerate(records):
+        if not from_client:
+            return _past_ticket(records, index, version)[0]
     return None
 
 
@@ -30,43 +35,41 @@ def request_and_reply(log: Sequence[LoggedRecord], version: str | None, *, http2
     """When the client's first request ended, and when the answer to it began, nanoseconds."""
     asked: int | None = None
     records = _application_data(log, version)
-    for index, record in enumerate(records):
-        if record.from_client:
-            asked = record.time
+    for index, (time, from_client, _, _) in enumerate(records):
+        if from_client:
+            asked = time
         elif asked is not None:
-            reply = _past_ticket(records, index, version)
-            if not http2 or reply.length >= HTTP2_PREFACE:
-                return asked, reply.time
+            reply, _, _, length = _past_ticket(records, index, version)
+            if not http2 or length >= HTTP2_PREFACE:
+                return asked, reply
     return None
 
 
 def _application_data(log: Sequence[LoggedRecord], version: str | None) -> list[LoggedRecord]:
-    records = [record for record in log if record.kind == APPLICATION_DATA]
+    records = [record for record in log if record[2] == APPLICATION_DATA]
     if version != TLS13:
         return records
-    return _without_equal_tickets([record for record in records if record.length not in ALERT_LENGTHS])
+    return _without_equal_tickets([record for record in records if record[3] not in ALERT_LENGTHS])
 
 
 def _without_equal_tickets(records: list[LoggedRecord]) -> list[LoggedRecord]:
     """Two or more equal records of the server's at its beginning."""
-    server = [record for record in records if not record.from_client]
-    if not server or server[0].length not in TICKET_LENGTHS:
+    places = [index for index, (_, from_client, _, _) in enumerate(records) if not from_client]
+    lengths = [records[place][3] for place in places]
+    if not lengths or not SHORTEST_TICKET <= lengths[0] <= LONGEST_TICKET:
         return records
-    equal = 1
-    while equal < len(server) and server[equal].length == server[0].length:
-        equal += 1
+    equal = next((count for count, length in enumerate(lengths) if length != lengths[0]), len(lengths))
     if not 2 <= equal <= MAX_TICKETS:
         return records
-    tickets = set(map(id, server[:equal]))
-    return [record for record in records if id(record) not in tickets]
+    tickets = places[:equal]
+    return [record for place, record in enumerate(records) if place not in tickets]
 
 
 def _past_ticket(records: Sequence[LoggedRecord], index: int, version: str | None) -> LoggedRecord:
     """The reply itself, where what stands at `index` may be a single ticket in front of it."""
     record = records[index]
-    first_of_server = all(earlier.from_client for earlier in records[:index])
-    if version == TLS13 and first_of_server and record.length in TICKET_LENGTHS and index + 1 < len(records):
-        following = records[index + 1]
-        if not following.from_client:
-            return following
-    return record
+    if version != TLS13 or index + 1 == len(records) or not SHORTEST_TICKET <= record[3] <= LONGEST_TICKET:
+        return record
+    following = records[index + 1]
+    first_of_server = all(from_client for _, from_client, _, _ in records[:index])
+    return following if first_of_server and not following[1] else record

@@ -1,10 +1,11 @@
 """What is told of a connection, to whom, and when."""
 
 from collections.abc import Callable
+from typing import Final
 
 from exporter.catalogue import STARTTLS_PORTS
 from exporter.observations import Connection
-from exporter.vocabulary import ConnectionOutcome
+from exporter.vocabulary import AuthOutcome, ConnectionOutcome
 from exporter.wire.attempts import Attempts, failed
 from exporter.wire.flow import Flow
 from exporter.wire.observe import connection_of, goal_of, read_replies, server_name, sign_ins_of
@@ -15,10 +16,10 @@ from exporter.wire.tracker_config import TrackerConfig
 
 #: Ports of TLS from the first byte (IANA): connections to them are told even when no hello was seen.
 TLS_PORTS = frozenset({443, 465, 563, 636, 853, 989, 990, 992, 993, 994, 995, 5061, 5223, 8443})
-WANTED_PORTS = TLS_PORTS | STARTTLS_PORTS
+WANTED_PORTS: Final = TLS_PORTS | STARTTLS_PORTS
 #: Outcomes of plain HTTP that say something; what else happens there isn't TLS.
 _UNREACHED = frozenset({ConnectionOutcome.NO_ANSWER, ConnectionOutcome.REFUSED, ConnectionOutcome.UNREACHABLE})
-_HTTP = 80
+_HTTP: Final = 80
 
 Callback = Callable[[Connection], None]
 
@@ -69,6 +70,13 @@ class Reporter:
         flow.settled = True
         if flow.sign_ins and self._signed_in is not None and self._is_wanted(flow, ConnectionOutcome.ESTABLISHED):
             self._signed_in(self._observe(flow, ConnectionOutcome.ESTABLISHED))
+
+    def settle_if_accepted(self, flow: Flow, now: int) -> None:
+        """Settles a connection that goes on, where its client is signed in."""
+        target = self.target(flow)
+        sign_ins = sign_ins_of(flow, now, self._targets.get(target) if target else None)
+        if sign_ins and sign_ins[-1].outcome is AuthOutcome.ACCEPTED:
+            self.settle(flow, now)
 
     def over(self, flow: Flow, now: int) -> None:
         """It ended, or the capture did."""

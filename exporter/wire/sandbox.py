@@ -24,7 +24,14 @@ NOBODY = 65_534
 MAX_MEMORY, MAX_DESCRIPTORS = 512 << 20, 64
 CAP_NET_RAW = 13
 
-_PR_SET_KEEPCAPS, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 8, 22, 24, 38, 47
+_PR_SET_KEEPCAPS, _PR_SET_NAME, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = (
+    8,
+    15,
+    22,
+    24,
+    38,
+    47,
+)
 _PR_CAP_AMBIENT_CLEAR_ALL, _SECCOMP_MODE_FILTER = 4, 2
 _CAPABILITY_VERSION_3, _LAST_CAPABILITY = 0x2008_0522, 63
 _ALLOW, _REFUSE, _KILL = 0x7FFF_0000, 0x0005_0001, 0x8000_0000  # refused is EPERM
@@ -81,12 +88,29 @@ def enter(*, keep_raw: bool) -> Seccomp:
 
     Call in a process without threads, with everything imported. Raises OSError where the kernel doesn't let us.
     """
+    keep_only_raw(keep_raw=keep_raw)
+    _limit()
+    return _filter_system_calls([socket.AF_PACKET] if keep_raw else [])
+
+
+def keep_only_raw(*, keep_raw: bool = True) -> None:
+    """The first half: environment, identity, every other right. Enough for who only starts and relays."""
     _forget_environment()
     _become_nobody()
-    _limit()
     _keep_capabilities([CAP_NET_RAW] if keep_raw else [])
     forbid_core_dumps()
-    return _filter_system_calls([socket.AF_PACKET] if keep_raw else [])
+
+
+def call_process(name: str) -> None:
+    """What ps and top show of it, 15 characters; /proc/self/comm isn't ours to write any more by then."""
+    _libc.prctl(_PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def may_read_packets() -> bool:
+    """Whether CAP_NET_RAW is in force here; in a container it may still not be the right one."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:
+        effective = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
+    return bool(int(effective, 16) & 1 << CAP_NET_RAW)
 
 
 def _forget_environment() -> None:

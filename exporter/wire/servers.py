@@ -3,12 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from itertools import islice
+from typing import Final
 
 from exporter.catalogue import Target
 from exporter.vocabulary import ClientFamily, Protocol
 
 #: Addresses that DNS answers or server names taught.
-MAX_NAMES = 4_096
+MAX_NAMES: Final = 4_096
 
 #: Where Exchange Online's mail hosts live (endpoint list of 2026-08-14, ids 1, 2, 9, 10; facts 8): for hellos without a
 #: name whose address no DNS answer told. Sign-in hosts have no published networks.
@@ -58,6 +60,10 @@ class Servers:
         self._hosts.move_to_end(address)
         if len(self._hosts) > MAX_NAMES:
             self._hosts.popitem(last=False)
+
+    def latest_addresses(self, count: int) -> list[bytes]:
+        """Addresses learned, the latest first."""
+        return list(islice(reversed(self._hosts), count))
 
     def is_sign_in(self, name: str) -> bool:
         """Whether tokens are asked for at that host."""

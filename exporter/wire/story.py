@@ -10,8 +10,7 @@ facts alone.
   Finished's length counts.
 """
 
-from enum import IntEnum
-from typing import NamedTuple
+from typing import Final
 
 from exporter.observations import WireAlert
 from exporter.protocols.certificates import leaf_issuer
@@ -20,44 +19,39 @@ from exporter.protocols.server_hello import ServerHello, is_resumed, key_exchang
 from exporter.protocols.tls_names import ALERT_LEVELS, alert_name
 
 #: Record types of RFC 8446, B.1.
-CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
+CHANGE_CIPHER_SPEC: Final = 20
+ALERT: Final = 21
+HANDSHAKE: Final = 22
+APPLICATION_DATA: Final = 23
 
 #: Records kept before the handshake's end: the server's flight, early data.
-MAX_EARLY_RECORDS = 64
+MAX_EARLY_RECORDS: Final = 64
+#: Bytes that one side sends in a row when the conversation is over its beginning: mail, not signing in.
+LONG_BURST: Final = 16_384
 #: Bytes of a handshake message kept while it is incomplete; a longer certificate's issuer stands in front.
-MAX_MESSAGE = 16_384
+MAX_MESSAGE: Final = 16_384
 #: A handshake message's header, TLS 1.3's content type and AEAD tag around it.
-_FINISHED_OVERHEAD = 4 + 1 + 16
+_FINISHED_OVERHEAD: Final = 4 + 1 + 16
 #: An encrypted alert of TLS 1.3: two bytes, type, tag. JSSE pads it with 16 bytes.
 ALERT_LENGTHS = frozenset({2 + 17, 2 + 16 + 17})
-_FATAL = 2
-TLS13 = "TLSv1.3"
+_FATAL: Final = 2
+TLS13: Final = "TLSv1.3"
 
 
-class _Message(IntEnum):
-    """Handshake types of RFC 8446, B.3, and RFC 5246, 7.4, that tell something."""
+#: Handshake types of RFC 8446, B.3, and RFC 5246, 7.4, that tell something.
+_CLIENT_HELLO: Final = 1
+_SERVER_HELLO: Final = 2
+_CERTIFICATE: Final = 11
+_SERVER_KEY_EXCHANGE: Final = 12
 
-    CLIENT_HELLO = 1
-    SERVER_HELLO = 2
-    CERTIFICATE = 11
-    SERVER_KEY_EXCHANGE = 12
+#: Which of several alerts in clear says why the handshake failed.
+_NO_ALERT: Final = 0
+_WARNED: Final = 1
+_FAILED: Final = 2
 
-
-class _Rank(IntEnum):
-    """Which of several alerts in clear says why the handshake failed."""
-
-    NONE = 0
-    WARNING = 1
-    FATAL = 2
-
-
-class LoggedRecord(NamedTuple):
-    """A record that isn't handshake in clear; `time` is its last byte's, nanoseconds."""
-
-    time: int
-    from_client: bool
-    kind: int
-    length: int
+#: A record that isn't handshake in clear: time of its last byte in nanoseconds, whether the client sent it, its type,
+#: its header's length field.
+LoggedRecord = tuple[int, bool, int, int]
 
 
 class Side:
@@ -80,13 +74,13 @@ class TlsStory:
 
     `hello_begun`: the first byte of the first ClientHello; `hello_ended`: the last of the latest. `log`: alerts and
     protected records in the order they were read; from the handshake's end on up to `log_limit` of them. `enough`: the
-    log is full, or (`brief`) what the server sent last isn't one more ticket.
+    log is full, or one side goes on and on, or (`brief`) what the server sent last isn't one more ticket.
     """
 
     __slots__ = (
-        "_first_length", "_rank", "alert", "brief", "certificate_issuer", "client", "client_hello", "enough",
-        "established", "group", "hello_begun", "hello_ended", "hello_retry", "log", "log_limit", "server",
-        "server_hello", "version",
+        "_burst", "_burst_from_client", "_first_length", "_rank", "alert", "brief", "certificate_issuer", "client",
+        "client_hello", "enough", "established", "group", "hello_begun", "hello_ended", "hello_retry", "log",
+        "log_limit", "server", "server_hello", "version",
     )  # fmt: skip
 
     def __init__(self, log_limit: int, *, brief: bool) -> None:
@@ -101,12 +95,13 @@ class TlsStory:
         self.certificate_issuer: str | None = None
         self.established: int | None = None  # the handshake's end
         self.alert: WireAlert | None = None
-        self._rank = _Rank.NONE
+        self._rank = _NO_ALERT
         self.log: list[LoggedRecord] = []
         self.log_limit = log_limit
         self.brief = brief
         self.enough = False
         self._first_length = 0  # of what the server sent behind the handshake
+        self._burst, self._burst_from_client = 0, False  # bytes that one side sent behind the other's last
 
     def record(self, from_client: bool, kind: int, length: int, body: bytes | None, begun: int, ended: int) -> None:
         """A record: `length` is its header's field, `body` what is there of its bytes, None where nobody needs them."""
@@ -136,14 +131,17 @@ class TlsStory:
         log = self.log
         if self.established is None:
             if len(log) < MAX_EARLY_RECORDS:
-                log.append(LoggedRecord(time, from_client, kind, length))
+                log.append((time, from_client, kind, length))
             return
         if len(log) < self.log_limit:
-            log.append(LoggedRecord(time, from_client, kind, length))
+            log.append((time, from_client, kind, length))
         if self.brief and not from_client and kind == APPLICATION_DATA:
             self._first_length = self._first_length or length
             self.enough = length != self._first_length or self.version != TLS13
-        self.enough = self.enough or len(log) >= self.log_limit
+        self._burst = self._burst + length if from_client == self._burst_from_client else length
+        self._burst_from_client = from_client
+        if len(log) >= self.log_limit or self._burst >= LONG_BURST:
+            self.enough = True
 
     # ---- handshake ---------------------------------------------------------------------------------------------------
 
@@ -182,13 +180,13 @@ class TlsStory:
 
     def _message(self, from_client: bool, kind: int, message: bytes, time: int) -> None:
         if from_client:
-            if kind == _Message.CLIENT_HELLO and self.client_hello is None:
+            if kind == _CLIENT_HELLO and self.client_hello is None:
                 self.client_hello = read_client_hello(message)
-        elif kind == _Message.SERVER_HELLO:
+        elif kind == _SERVER_HELLO:
             self._server_hello(message)
-        elif kind == _Message.CERTIFICATE:
+        elif kind == _CERTIFICATE:
             self.certificate_issuer = self.certificate_issuer or leaf_issuer(message)
-        elif kind == _Message.SERVER_KEY_EXCHANGE:
+        elif kind == _SERVER_KEY_EXCHANGE:
             self.group = self.group or key_exchange_group(message)
 
     def _server_hello(self, message: bytes) -> None:
@@ -200,9 +198,9 @@ class TlsStory:
         self.version = TLS13 if _is_of_tls13(hello.cipher) else hello.version
         self.group = hello.group or self.group
         if hello.version == TLS13:
-            for record in self.log:
-                if record.from_client and record.kind == APPLICATION_DATA and self.established is None:
-                    self._is_finished(record.time, record.length)
+            for time, from_client, kind, length in self.log:
+                if from_client and kind == APPLICATION_DATA and self.established is None:
+                    self._is_finished(time, length)
 
     def _is_finished(self, time: int, length: int) -> None:
         """Whether a client's protected record of TLS 1.3 completes the handshake."""
@@ -229,18 +227,16 @@ class TlsStory:
         """The log goes on with what is behind the client's Finished; in TLS 1.3 the server's flight is in it too."""
         self.established = time
         if self.version == TLS13:
-            at = next(
-                i for i, r in enumerate(self.log) if r.from_client and r.time == time and r.kind == APPLICATION_DATA
-            )
-            late = [record for record in self.log[:at] if record.time > time]
-            self.log = late + [record for record in self.log[at + 1 :] if record.time >= time]
+            at = next(index for index, record in enumerate(self.log) if record[1] and record[0] == time)
+            late = [record for record in self.log[:at] if record[0] > time]
+            self.log = late + [record for record in self.log[at + 1 :] if record[0] >= time]
 
     # ---- alerts ------------------------------------------------------------------------------------------------------
 
     def _alert(self, side: Side, from_client: bool, length: int, body: bytes | None, time: int) -> None:
         self._log(time, from_client, ALERT, length)
         if length == 2 and body is not None and len(body) == 2:
-            rank = _Rank.FATAL if body[0] == _FATAL else _Rank.WARNING
+            rank = _FAILED if body[0] == _FATAL else _WARNED
             if rank > self._rank:
                 self._rank = rank
                 level = ALERT_LEVELS.get(body[0])
@@ -255,23 +251,23 @@ class TlsStory:
         """
         if established:
             return self._refused_behind_handshake()
-        log = [record for record in self.log if closed_at is None or record.time <= closed_at]
-        for record in log:
-            if record.kind == ALERT and record.length != 2:
-                return _encrypted(record.from_client)
-            if self.version == TLS13 and record.kind == APPLICATION_DATA and record.length in ALERT_LENGTHS:
-                last_of_side = max(r.time for r in log if r.from_client == record.from_client) == record.time
-                if record.from_client or last_of_side:
-                    return _encrypted(record.from_client)
+        log = [record for record in self.log if closed_at is None or record[0] <= closed_at]
+        for time, from_client, kind, length in log:
+            if kind == ALERT and length != 2:
+                return _encrypted(from_client)
+            short = self.version == TLS13 and kind == APPLICATION_DATA and length in ALERT_LENGTHS
+            if short and (from_client or time == max(other[0] for other in log if not other[1])):
+                return _encrypted(from_client)
         return None
 
     def _refused_behind_handshake(self) -> WireAlert | None:
         """The server's first word in TLS 1.3 behind the handshake is its last, and the client didn't leave before."""
         if self.version != TLS13 or self.established is None:
             return None
-        later = [record for record in self.log if record.time > self.established]
-        alone = bool(later) and not later[0].from_client and all(record.from_client for record in later[1:])
-        return _encrypted(from_client=False) if alone and later[0].length in ALERT_LENGTHS else None
+        later = [record for record in self.log if record[0] > self.established]
+        if not later or later[0][1] or later[0][3] not in ALERT_LENGTHS:
+            return None
+        return _encrypted(from_client=False) if all(from_client for _, from_client, _, _ in later[1:]) else None
 
     # ---- when it is over ---------------------------------------------------------------------------------------------
 
@@ -291,7 +287,8 @@ class TlsStory:
 
     def _spoken_without_hello(self) -> bool:
         """No ServerHello was seen: application data both ways, the client's long enough to be no alert."""
-        longest = max((r.length for r in self.log if r.from_client and r.kind == APPLICATION_DATA), default=0)
+        lengths = [length for _, from_client, kind, length in self.log if from_client and kind == APPLICATION_DATA]
+        longest = max(lengths, default=0)
         if not self.server.protected or longest < self.finished_size:
             return False
         if self.client_hello is not None and TLS13 in self.client_hello.versions:
@@ -312,5 +309,5 @@ def _is_clear(body: bytes | None, from_client: bool) -> bool:
     """Whether a handshake record behind ChangeCipherSpec is a hello in clear: HelloRetryRequest has that."""
     if body is None or len(body) < 6:
         return False
-    kind = _Message.CLIENT_HELLO if from_client else _Message.SERVER_HELLO
+    kind = _CLIENT_HELLO if from_client else _SERVER_HELLO
     return body[0] == kind and body[1] == 0 and body[4:6] == b"\x03\x03"

@@ -6,19 +6,20 @@
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Half, Waiting
 
 #: Bytes kept of one direction of a connection while segments or a record's rest are waited for.
-MAX_REASSEMBLY = 16_384
+MAX_REASSEMBLY: Final = 16_384
 #: Segments kept of one direction while one before them is waited for.
-MAX_WAITING = 64
+MAX_WAITING: Final = 64
 #: Holes in one direction that are remembered, to tell a late segment from a repeated one.
-MAX_HOLES = 16
+MAX_HOLES: Final = 16
 #: A hole that was acknowledged this long ago isn't one of order within the capture, nanoseconds.
-ACKNOWLEDGED_HOLE = 100_000_000
+ACKNOWLEDGED_HOLE: Final = 100_000_000
 #: A segment that fills a hole so soon was overtaken, not sent again (as Wireshark counts), nanoseconds.
-OVERTAKEN = 3_000_000
+OVERTAKEN: Final = 3_000_000
 
 #: Takes bytes that follow those taken before: the direction, the bytes, the time of their segment.
 Consume = Callable[[Half, bytes | bytearray, int], None]

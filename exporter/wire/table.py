@@ -1,16 +1,17 @@
 """The connections that are followed, at most so many, found by the addresses and ports of a segment."""
 
 from collections import OrderedDict
+from typing import Final
 
 from exporter.wire.flow import Flow, Half
 from exporter.wire.timers import SECOND
 
 #: Connections that are over and whose late segments are still recognized.
-MAX_REMEMBERED = 8_192
+MAX_REMEMBERED: Final = 8_192
 #: A connection with a segment so recent isn't the first to be given up, nanoseconds.
-_RECENT = 30 * SECOND
+_RECENT: Final = 30 * SECOND
 #: Connections that are looked at to find one to give up.
-_LOOKED_AT = 16
+_LOOKED_AT: Final = 16
 
 
 def key_of(source: bytes, destination: bytes, source_port: int, destination_port: int) -> bytes:

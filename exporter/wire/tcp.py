@@ -1,15 +1,18 @@
 """What a segment does to its connection: opening, bytes, closing."""
 
 import mmap
+from typing import Final
 
 from exporter.vocabulary import ClosedBy
 from exporter.wire.capture_file import Buffer
-from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half, Stage
+from exporter.wire.flow import BEHIND, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
 from exporter.wire.reading import consume, missing, read_part, read_unanswered
 from exporter.wire.streams import count_segment, receive, skip_hole
 
-FIN, SYN, RST, ACK = 1, 2, 4, 16
-_SKIMMED, _TEXT = int(Stage.SKIMMED), int(Stage.TEXT)
+FIN: Final = 1
+SYN: Final = 2
+RST: Final = 4
+ACK: Final = 16
 
 
 def take(
@@ -132,10 +135,10 @@ def _payload(half: Half, time: int, sequence: int, buffer: Buffer, begin: int, e
         count_segment(half, sequence, length, time)
     flow.odd_reset = None
     stage = half.stage
-    if stage == _SKIMMED:
+    if stage == SKIMMED:
         return
     data: bytes | bytearray = buffer[begin:end]
-    if stage == _TEXT and half.from_client:
+    if stage == TEXT and half.from_client:
         data = bytearray(data)
         if isinstance(buffer, mmap.mmap):  # the capture's ring: a password may stand there
             buffer[begin:end] = b"x" * len(data)

@@ -1,11 +1,12 @@
 """Deadlines of connections by the packets' clock, a bucket for each second."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from exporter.wire.flow import Flow
 
-SECOND = 1_000_000_000
-_NEVER = 1 << 62
+SECOND: Final = 1_000_000_000
+_NEVER: Final = 1 << 62
 
 
 class Clock:

@@ -42,7 +42,8 @@ class Trace:
     padding); None where unknown. `microsoft`: the server is known, by name or address, to speak Microsoft's words.
     `banner_length`, `ehlo_reply_length`: bytes of SMTP's, read in clear before STARTTLS; they fix sizes behind it.
     `starttls`: TLS began inside the conversation (587, 143, 110), so that the client speaks first behind it.
-    `records` has no hole: where segments are missing it ends, with `end` GAP; what came behind is left out.
+    `records` are in the order in which they were sent, as sequence and acknowledgement numbers tell it where a capture
+    has another. They have no hole: where segments are missing they end, with `end` GAP; what came behind is left out.
     """
 
     protocol: Protocol

@@ -4,15 +4,15 @@ Feed packets in the order of capture; `expire` tells how late it is where no pac
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Final
 
 from exporter.catalogue import STARTTLS_PORTS
 from exporter.wire.beginnings import comes_from_client, is_another, is_interesting
 from exporter.wire.capture_file import Buffer, PacketTuple
 from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
-from exporter.wire.fast_path import read_ethernet
-from exporter.wire.flow import SEQUENCE_MASK, Flow, Half, Stage
+from exporter.wire.fast_path import Frame
+from exporter.wire.flow import SEQUENCE_MASK, SKIMMED, Flow, Half
 from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
 from exporter.wire.reading import begin_text, skim
@@ -25,32 +25,15 @@ from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
 from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
 from exporter.wire.timers import Clock, Timers
-from exporter.wire.tracker_config import TrackerConfig
+from exporter.wire.tracker_config import Counts, TrackerConfig
 
-_DNS, _HTTPS = 53, 443
-_ETHERNET, _SKIMMED = int(LinkType.ETHERNET), int(Stage.SKIMMED)
+_DNS: Final = 53
+_HTTPS: Final = 443
+_ETHERNET: Final = int(LinkType.ETHERNET)
 #: Records kept of a connection to a sign-in host: the time of a token request is told from them.
-SIGN_IN_RECORDS = 24
+SIGN_IN_RECORDS: Final = 24
 #: Flows of QUIC that are told apart.
-MAX_QUIC = 16_384
-
-
-@dataclass(slots=True)
-class Counts:
-    """What the tracker saw besides connections.
-
-    `fragments`: of IP packets, not followed. `undecoded`: frames of links or tunnels that aren't read, `cut`: headers
-    beyond the snap length, `slow`: read by the slow path. `quic`: connections of HTTP/3 begun. `evicted`: connections
-    given up for want of room.
-    """
-
-    packets: int = 0
-    fragments: int = 0
-    undecoded: int = 0
-    cut: int = 0
-    slow: int = 0
-    quic: int = 0
-    evicted: int = 0
+MAX_QUIC: Final = 16_384
 
 
 __all__ = ["Counts", "Tracker", "TrackerConfig"]
@@ -84,7 +67,8 @@ class Tracker:
         self._halves = self._table.halves
         self._clock = Clock()
         self._timers = Timers(self._clock)
-        self.skimmer = Skimmer(self._halves, self._clock)
+        self._frame = Frame()
+        self.skimmer = Skimmer(self._halves, self._clock, self._frame)
         self._slow_path = SlowPath()
         self._patience = int(config.patience * SECOND)
         self._quic: dict[bytes, None] = {}
@@ -107,11 +91,13 @@ class Tracker:
             clock.now = time
         if time >= clock.next_due:
             self.expire(time)
-        if link_type == _ETHERNET and (fast := read_ethernet(buffer, start, end)) is not None:
-            key, sequence, acknowledgment, flags, begin, stop, length = fast
-            half = self._halves.get(key)
+        frame = self._frame
+        if link_type == _ETHERNET and (frame.start == start or frame.read(buffer, start, end)):
+            frame.start = -1
+            half = self._halves.get(frame.key)
+            flags, length = frame.flags, frame.length
             if half is not None and flags & (SYN | ACK) != SYN:
-                take(half, time, sequence, acknowledgment, flags, buffer, begin, stop, length)
+                take(half, time, frame.sequence, frame.acknowledgment, flags, buffer, frame.begin, frame.end, length)
                 self._follow(half, flags, length)
                 return
         decoded = decode(link_type, buffer, start, end, original)
@@ -168,6 +154,22 @@ class Tracker:
             if flow.tls is not None and flow.tls.established is not None and (target := self._reporter.target(flow)):
                 found[target] = found.get(target, 0) + 1
         return found
+
+    def settle_quiet(self, quiet: int, every: int) -> None:
+        """Live, connections stay open for hours: tells the sign-ins of those that have said nothing for `quiet`.
+
+        Call it `every` so many nanoseconds; each silence is looked at once. Only an acceptance ends the matter: behind
+        anything else the client may try again.
+        """
+        for flow in self._table.active():
+            silent = self._clock.now - flow.last
+            if flow.settled or flow.tls is None or flow.tls.established is None or not quiet <= silent < quiet + every:
+                continue
+            self._reporter.settle_if_accepted(flow, self._clock.now)
+
+    def known_addresses(self, count: int) -> list[bytes]:
+        """The servers' addresses that names were seen to have, packed, the latest first."""
+        return self._servers.latest_addresses(count)
 
     # ---- what isn't TCP ----------------------------------------------------------------------------------------------
 
@@ -247,7 +249,7 @@ class Tracker:
         elif flow.odd_reset is not None:
             flow.may_pass(0)
             self._timers.set(flow, deadline(flow, 0))
-        elif length and half.stage != _SKIMMED:
+        elif length and half.stage != SKIMMED:
             self._progress(flow, half)
         elif flow.other and not flow.named:
             flow.named = True
@@ -272,6 +274,7 @@ class Tracker:
         if self._table.full():
             self._give_up()
         flow = Flow(client, server, time, segment.vlan if vlan is None else (vlan, *segment.vlan), interface)
+        flow.filtered = self.config.filtered
         if begins and from_client:
             flow.syn = time
         if not begins:
@@ -303,11 +306,13 @@ class Tracker:
                     tls.brief, tls.log_limit = False, SIGN_IN_RECORDS
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
                 self._forget(flow)
+                flow.release()
 
     def _pass_over(self, flow: Flow) -> None:
         """Something else than TLS is spoken; it is told where TLS or mail was to be expected."""
         if flow.server_port not in WANTED_PORTS and self._reporter.target(flow) is None:
             self._forget(flow)
+            flow.release()
 
     def _closing(self, flow: Flow) -> None:
         if is_over(flow):
@@ -330,6 +335,7 @@ class Tracker:
         self._forget(flow)
         flush(flow)
         self._reporter.over(flow, self._clock.now)
+        flow.release()
 
     def _forget(self, flow: Flow, *, remembered: bool = True) -> None:
         self._timers.cancel(flow)
@@ -341,5 +347,6 @@ class Tracker:
         self._counts.evicted += 1
         if flow.syn_ack is None and flow.closed is None and self._clock.now - flow.start < NO_ANSWER:
             self._forget(flow, remembered=False)
+            flow.release()
         else:
             self._end(flow)

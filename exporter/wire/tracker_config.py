@@ -1,4 +1,4 @@
-"""What the tracker follows, and how much of it."""
+"""What the tracker follows, how much of it, and what it counts besides."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,3 +22,21 @@ class TrackerConfig:
     max_connections: int = 16_384
     patience: float = 5.0
     filtered: bool = False
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the tracker saw besides connections.
+
+    `fragments`: of IP packets, not followed. `undecoded`: frames of links or tunnels that aren't read, `cut`: headers
+    beyond the snap length, `slow`: read by the slow path. `quic`: connections of HTTP/3 begun. `evicted`: connections
+    given up for want of room.
+    """
+
+    packets: int = 0
+    fragments: int = 0
+    undecoded: int = 0
+    cut: int = 0
+    slow: int = 0
+    quic: int = 0
+    evicted: int = 0

@@ -1,5 +1,6 @@
 """Recorded sessions as compact lines of JSON: lengths, directions, times and truth; no address, no name, no secret."""
 
+import gzip
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,9 +11,10 @@ from tests.clients.session import Session
 from tests.clients.truth import Attempt
 
 DIRECTORY = Path(__file__).parents[1] / "wire" / "inference" / "corpus"
+_SUFFIX = ".jsonl.gz"
 _APPLICATION_DATA = 23
 #: Records of a session that are written down: what comes later is mail.
-_KEPT = 44
+_KEPT = 64
 
 
 def dump(session: Session) -> str:
@@ -71,12 +73,22 @@ def _unpacked(milliseconds: int, length: int, content_type: int = _APPLICATION_D
     return Record(milliseconds / 1000, length > 0, content_type, abs(length))
 
 
-def write(path: Path, sessions: Iterable[Session]) -> None:
-    path.write_text("".join(f"{line}\n" for line in sorted({dump(each) for each in sessions})))
+def write(server: str, sessions: Iterable[Session]) -> None:
+    """One file for a server, sorted and without repetitions, so that a new recording differs where it must."""
+    lines = "".join(f"{line}\n" for line in sorted({dump(each) for each in sessions}))
+    (DIRECTORY / f"{server}{_SUFFIX}").write_bytes(gzip.compress(lines.encode(), mtime=0))
+
+
+def lines(path: Path) -> list[str]:
+    return gzip.decompress(path.read_bytes()).decode().splitlines()
+
+
+def files() -> list[Path]:
+    return sorted(DIRECTORY.glob(f"*{_SUFFIX}"))
 
 
 def read_all() -> Iterator[Session]:
     """The whole corpus."""
-    for path in sorted(DIRECTORY.glob("*.jsonl")):
-        for line in path.read_text().splitlines():
+    for path in files():
+        for line in lines(path):
             yield load(line)

@@ -30,7 +30,7 @@ def attempts(log: Path, source: str) -> Truth:
     """What Dovecot's log says of the connection from `source`."""
     found = []
     for line in log.read_text(errors="replace").splitlines():
-        if f",{source}" not in line and f"rip={source}," not in line:
+        if f",{source}," not in line and f"rip={source}," not in line:
             continue
         if accepted := _ACCEPTED.search(line):
             token = accepted["method"].lower() in _TOKENS

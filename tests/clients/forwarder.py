@@ -38,15 +38,23 @@ class Forwarder:
         recording = Recording(self._protocol, next(_SOURCES))
         self.recordings.append(recording)
         try:
-            server = await asyncio.open_connection("127.0.0.1", self._server_port, local_addr=(recording.source, 0))
-            await asyncio.gather(
-                self._pump(recording, True, reader, server[1]), self._pump(recording, False, server[0], writer)
-            )
+            await self._pass(recording, reader, writer)
         except OSError:
             pass
         finally:
-            writer.close()
+            await _closed(writer)
             self._tasks.discard(task)
+
+    async def _pass(self, recording: Recording, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_connection(
+            "127.0.0.1", self._server_port, local_addr=(recording.source, 0)
+        )
+        try:
+            await asyncio.gather(
+                self._pump(recording, True, reader, to_server), self._pump(recording, False, server, writer)
+            )
+        finally:
+            await _closed(to_server)
 
     async def _pump(
         self, recording: Recording, from_client: bool, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -61,6 +69,12 @@ class Forwarder:
         recording.close(from_client)
         with contextlib.suppress(OSError, RuntimeError):
             writer.write_eof()
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 @asynccontextmanager

@@ -18,6 +18,7 @@ class Job:
     mechanism: Mechanism
     directory: Path
     host: str = "localhost"
+    server_name: str = "localhost"  # what a script asks for in its ClientHello
     options: tuple[str, ...] = ()
 
     @property

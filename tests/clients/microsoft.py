@@ -276,12 +276,18 @@ class Microsoft:
 
 @asynccontextmanager
 async def microsoft(
-    protocol: Protocol, words: Words, context: ssl.SSLContext, *, starttls: bool
+    protocol: Protocol,
+    words: Words,
+    context: ssl.SSLContext,
+    *,
+    starttls: bool,
+    address: tuple[str, int] = ("127.0.0.1", 0),
 ) -> AsyncIterator[tuple[Microsoft, int]]:
     """A Microsoft-worded server while the block runs, and its port on loopback."""
     server = Microsoft(protocol, words, context, starttls=starttls)
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
         listening.listen(16)
         listening.setblocking(False)
         task = asyncio.create_task(server.serve(listening))

@@ -1,4 +1,4 @@
-"""Records the corpus anew: `python -m tests.clients.record_corpus [SERVER…]`, as root, in about half an hour.
+"""Records the corpus anew: `python -m tests.clients.record_corpus [SERVER…]`, as root, in about twenty minutes.
 
 Every run is one client against one real server on loopback; what passed goes into tests/wire/inference/corpus, a file
 for each server. Programs that aren't installed are named and left out.
@@ -153,7 +153,7 @@ def main() -> None:
         base.chmod(0o755)
         numbers = itertools.count(1)
         for name in names:
-            corpus.write(corpus.DIRECTORY / f"{name}.jsonl", asyncio.run(record_server(name, base, numbers)))
+            corpus.write(name, asyncio.run(record_server(name, base, numbers)))
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ class RecordStream:
     _began: bool = False
 
     def feed(self, data: bytes) -> list[tuple[int, int, bytes]]:
-        """Clear text ends at the first handshake record: no line of a mail protocol begins with byte 22."""
+        """Clear text ends at the first handshake record: no line of a mail protocol has a byte 22."""
         if not self._began:
-            start = data.find(bytes([_HANDSHAKE, 3]))
+            start = data.find(bytes([_HANDSHAKE]))
             if start < 0:
                 self.clear += data
                 return []

@@ -36,7 +36,7 @@ def run(job: Job, script: Script, *, hang_up: bool = False, persistent: bool = F
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if job.starttls:
             _upgrade(plain, job.protocol)
-        with context.wrap_socket(plain, server_hostname="localhost", suppress_ragged_eofs=True) as connection:
+        with context.wrap_socket(plain, server_hostname=job.server_name, suppress_ragged_eofs=True) as connection:
             if not job.starttls and not _read(connection):
                 return
             _speak(connection, script, hang_up=hang_up, persistent=persistent)

@@ -18,6 +18,9 @@ from tests.clients.truth import Attempt, Truth
 
 #: A client gets so long (seconds): delays of refusals are part of what is recorded.
 _PATIENCE = 40.0
+_APPLICATION_DATA = 23
+#: A record of TLS 1.3 that is no longer than this is an alert (RFC 8446 6).
+_ALERT = 19
 #: What the server writes into its log behind the connection's end is there after this (seconds).
 _LOG = 0.6
 
@@ -68,7 +71,7 @@ async def record(place: Place, run: Run, directory: Path) -> list[Session]:
             place.tls,
             _flavour(run),
             trace,
-            place.truth(each.source),
+            _seen(run, trace, place.truth(each.source)),
             run.client not in scripted.UNDECIDABLE,
         )
         for each in passing.recordings
@@ -76,9 +79,10 @@ async def record(place: Place, run: Run, directory: Path) -> list[Session]:
     ]
 
 
-def _seen(run: Run, truth: Truth) -> Truth:
-    """Who hangs up before the answer never learns of it: on the wire that is abandoned, whatever the server logs."""
-    if run.client not in scripted.ABRUPT:
+def _seen(run: Run, trace: Trace, truth: Truth) -> Truth:
+    """Whose client hangs up before the answer passes was abandoned on the wire, whatever the server logs."""
+    data = [record for record in trace.records if record.content_type == _APPLICATION_DATA and record.length > _ALERT]
+    if run.client not in scripted.ABRUPT or not data or not data[-1].from_client:
         return truth
     return (Attempt(run.mechanism, AuthOutcome.ABANDONED),)
 

@@ -95,33 +95,16 @@ def _join(names: list[str]) -> None:
     """A chain of veth pairs; each but the ends forwards, and each knows both directions."""
     for number, (left, right) in enumerate(itertools.pairwise(names), start=1):
         run("ip", "-n", left, "link", "add", f"r{number}", "type", "veth", "peer", "name", f"l{number}", "netns", right)
-        for name, link, address in (
-            (left, f"r{number}", 2 if number == 1 else 1),
-            (right, f"l{number}", 1 if number == 1 else 2),
-        ):
-            run("ip", "-n", name, "address", "add", f"10.99.{number}.{address}/24", "dev", link)
+        ends = (left, f"r{number}", 2 if number == 1 else 1), (right, f"l{number}", 1 if number == 1 else 2)
+        for name, link, last in ends:
+            run("ip", "-n", name, "address", "add", f"10.99.{number}.{last}/24", "dev", link)
             run("ip", "-n", name, "link", "set", link, "up")
-            run(
-                "ip",
-                "netns",
-                "exec",
-                name,
-                "ethtool",
-                "-K",
-                link,
-                "tso",
-                "off",
-                "gso",
-                "off",
-                "gro",
-                "off",
-                "tx",
-                "off",
-            )
+            offloads = [word for feature in ("tso", "gso", "gro", "tx") for word in (feature, "off")]
+            run("ip", "netns", "exec", name, "ethtool", "-K", link, *offloads)
     client, gateway, beyond, outlook = names
     for name in (gateway, beyond):
-        run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.ip_forward=1")
-        run("ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv4.icmp_ratelimit=0")
+        switches = "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 0 > /proc/sys/net/ipv4/icmp_ratelimit"
+        run("ip", "netns", "exec", name, "sh", "-c", switches)
     run("ip", "-n", client, "route", "add", "default", "via", "10.99.1.1")
     run("ip", "-n", gateway, "route", "add", "default", "via", "10.99.2.2")
     run("ip", "-n", beyond, "route", "add", "10.99.1.0/24", "via", "10.99.2.1")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from exporter.diagnosis import runbooks
-from exporter.diagnosis.causes import about, remedy_of, runbook_of, sentence_of
+from exporter.diagnosis.causes import about, remedy_of, runbook_of, sentence_of, where_of
 from exporter.diagnosis.words import ACTS, shown, summary
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
 from tests.diagnosis.made import broken, others, seen, verdict, walk
@@ -22,8 +22,8 @@ def test_every_cause_is_described():
 @pytest.mark.parametrize("cause", list(Cause))
 @pytest.mark.parametrize("responsible", list(Responsible))
 def test_remedies_are_one_or_two_sentences_without_blanks(cause, responsible):
-    for probe in (None, walk()):
-        text = remedy_of(cause, responsible, probe)
+    for where in (None, where_of(walk())):
+        text = remedy_of(cause, responsible, where)
         assert text.endswith((".", ")"))
         assert "{" not in text
         assert 5 < len(text) < 420
@@ -32,7 +32,7 @@ def test_remedies_are_one_or_two_sentences_without_blanks(cause, responsible):
 def test_runbooks_are_current():
     folder = ROOT / "docs" / "runbooks"
     wanted = runbooks.pages()
-    assert {path.name for path in folder.iterdir()} == set(wanted)
+    assert {path.name for path in folder.glob("*.md")} == set(wanted)
     for name, text in wanted.items():
         assert (folder / name).read_text() == text, f"{name}: run `make runbooks`"
     for cause in Cause:
@@ -67,7 +67,7 @@ def test_no_text_recommends_a_password():
 def test_a_sentence_and_who_acts():
     round_ = seen(broken("imap", Phase.CONNECT, Outcome.REFUSED), *others("clients", "imap"))
     only = verdict(round_)
-    assert sentence_of(only, round_.probes[0]) == "Connections to imap-mail.outlook.com port 993 are refused."
+    assert sentence_of(only, where_of(round_.probes[0])) == "Connections to imap-mail.outlook.com port 993 are refused."
     said = summary([only], round_.probes)
     assert said.startswith("Connections to imap-mail.outlook.com port 993 are refused.")
     assert ACTS[only.responsible][1:] in said

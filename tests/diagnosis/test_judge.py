@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.catalogue import JOURNEYS, TARGETS
+from exporter.diagnosis.decide import journeys_hit
 from exporter.diagnosis.experiment import Experiment, Kind
-from exporter.diagnosis.judge import journeys_hit, judge
+from exporter.diagnosis.judge import judge
 from exporter.diagnosis.keep import VerdictKeeper
 from exporter.observations import PhaseResult, Probe
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible, phases_of

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from exporter.diagnosis.judge import Judged
+from exporter.diagnosis.decide import Judged
 from exporter.diagnosis.keep import VerdictKeeper
 from exporter.metrics.catalogue import METRICS
 from exporter.metrics.verdicts import VerdictSamples
@@ -92,7 +92,7 @@ def test_what_is_not_probed_any_more_is_forgotten_and_accounts_when_nobody_speak
     keeper.take([RESET, token], 1)
     keeper.configure([("smtp", "clients")])
     assert [each.cause for each in keeper.current()] == [Cause.TOKEN_EXPIRED]
-    keeper.forget_accounts([])
+    keeper.forget_unsaid([])
     assert keeper.current() == ()
 
 

@@ -14,6 +14,7 @@ def hello(name: str | None = "imap-mail.outlook.com", highest: ssl.TLSVersion = 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.maximum_version = highest
+    context.set_ecdh_curve("prime256v1")  # one small key share, whichever OpenSSL this is
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
     with contextlib.suppress(ssl.SSLWantReadError):

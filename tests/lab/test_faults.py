@@ -286,7 +286,9 @@ async def test_large_hello_dropped(lab: Lab, clients: Clients) -> None:
     async with fault(lab, "large_hello_dropped"):
         with pytest.raises((SSL.WantReadError, SSL.SysCallError)):
             await run(lambda: large_hello(clients, WORK))
-        assert await run(lambda: works(clients, WORK, 443))
+        small = clients.context()
+        small.set_ecdh_curve("secp384r1")  # OpenSSL 3.5 sends a post-quantum key share too
+        await run(lambda: clients.tls(WORK, 443, context=small))
         assert await run(lambda: large_hello(clients.on("outside"), WORK)) == "TLSv1.3"
     assert await run(lambda: large_hello(clients, WORK)) == "TLSv1.3"
 

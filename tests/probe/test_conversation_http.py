@@ -64,7 +64,10 @@ async def test_pages(reply, genuine, outcome):
         (answer(200, b"Content-Type: application/pkix-crl\r\n", b"0\x82"), "ok"),
         (answer(200), "ok"),
         (answer(404, b"Content-Type: text/html\r\n", b"<html><title>404 - Not Found</title>"), "ok"),
-        (answer(400, b"Content-Type: text/html\r\n", b"<h1>Bad Request</h1>"), "ok"),
+        (
+            answer(400, b"Content-Type: text/html\r\n", b"<h1>The plain HTTP request was sent to HTTPS port"),
+            "unexpected_content",
+        ),
         (answer(200, b"Content-Type: text/html\r\n", b"<html>Blocked"), "unexpected_content"),
         (answer(200, b"", b"  <html>Blocked"), "unexpected_content"),
         (answer(403, b"Content-Type: text/plain\r\n", b"Blocked by policy"), "unexpected_content"),

@@ -1,6 +1,7 @@
 """Real clients, and the ClientHello that each sends; `python -m tests.protocols.hello_clients` records them anew.
 
-A client is pointed at a listener on loopback, which reads one hello and closes. Nothing else is talked to.
+A client is pointed at a listener on loopback, which reads one hello and closes. Recording is done in a network namespace
+that has nothing but loopback, for browsers and mail programs would talk to others too; it needs root.
 """
 
 import json
@@ -21,6 +22,7 @@ NAME = "outlook.office365.com"
 HOST = "127.0.0.1"
 #: A client that hasn't said hello by then won't, seconds. Java and Chromium take three on a busy machine.
 PATIENCE = 60.0
+_ALONE = "HELLO_CLIENTS_ALONE"
 
 _PYTHON = """
 import socket, ssl, sys
@@ -101,6 +103,28 @@ def _chromium(scratch: Path, port: int) -> Sequence[str]:
     return [*quiet, f"--user-data-dir={scratch}", rules, f"https://{NAME}/"]
 
 
+def _thunderbird(scratch: Path, port: int) -> Sequence[str]:
+    """A profile with one account, which it looks at when it starts."""
+    server, identity = "mail.server.server1", "mail.identity.id1"
+    preferences = {
+        "mail.accountmanager.accounts": "account1",
+        "mail.account.account1.server": "server1",
+        "mail.account.account1.identities": "id1",
+        f"{identity}.useremail": "somebody@example.com",
+        f"{identity}.valid": True,
+        f"{server}.type": "imap",
+        f"{server}.hostname": NAME,
+        f"{server}.port": port,
+        f"{server}.socketType": 3,
+        f"{server}.userName": "somebody",
+        f"{server}.login_at_startup": True,
+        "network.dns.forceResolve": HOST,
+    }
+    lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in preferences.items())
+    (scratch / "prefs.js").write_text("".join(lines))
+    return ["--headless", "--no-remote", "--profile", str(scratch)]
+
+
 def _curl(*more: str) -> Arguments:
     return lambda _, port: ["-sk", "--connect-to", f"::{HOST}:{port}", *more]
 
@@ -135,6 +159,7 @@ CLIENTS = (
     Client("gnutls-cli, TLS 1.2", _FAMILY.GNUTLS, "gnutls-cli", _gnutls("--priority", "NORMAL:-VERS-TLS1.3")),
     Client("NSS tstclnt", _FAMILY.NSS, "tstclnt", _tstclnt()),
     Client("NSS tstclnt, TLS 1.2", _FAMILY.NSS, "tstclnt", _tstclnt("-V", "tls1.2:tls1.2")),
+    Client("Thunderbird", _FAMILY.NSS, "thunderbird", _thunderbird),
     Client("Chromium", _FAMILY.CHROMIUM, "chromium", _chromium),
 )
 
@@ -186,6 +211,19 @@ def recorded() -> dict[str, bytes]:
 
 
 def main() -> None:
+    """Goes into a namespace of its own first."""
+    if _ALONE not in os.environ:
+        alone = [
+            "unshare",
+            "-n",
+            "sh",
+            "-c",
+            'ip link set lo up && exec "$0" "$@"',
+            sys.executable,
+            "-m",
+            __spec__.name,
+        ]
+        os.execvpe(alone[0], alone, {**os.environ, _ALONE: "1"})
     hellos = {client.name: hello.hex() for client in CLIENTS if (hello := record_hello(client))}
     RECORDED.write_text(json.dumps(hellos, indent=1) + "\n")
 

@@ -96,10 +96,8 @@ def check_client_hello(hello: ClientHello, frame: Frame) -> None:
     assert numbers(frame, "tls.handshake.extensions_supported_group") == offer.groups
     assert numbers(frame, "tls.handshake.extensions.supported_version") == (offer.supported_versions or ())
     assert numbers(frame, "tls.handshake.extensions_key_share_group") == offer.key_shares
-    signatures = numbers(frame, "tls.handshake.sig_hash_alg")
-    assert (
-        signatures[: len(offer.signature_algorithms)] == offer.signature_algorithms
-    )  # signature_algorithms_cert behind
+    theirs = ";".join(frame["tls.handshake.sig_hash_alg"])  # those of delegated credentials in front, and so on
+    assert ";".join(f"0x{algorithm:04x}" for algorithm in offer.signature_algorithms) in theirs
     assert [name.encode() for name in frame["tls.handshake.extensions_alpn_str"]] == list(offer.alpn)
     assert frame["tls.handshake.extensions_server_name"] == [hello.server_name]
     assert "".join(frame["tls.handshake.session_id"]) == hello.session_id.hex()

@@ -1,6 +1,7 @@
-"""Dovecot 2.3 on loopback: IMAP and POP with implicit TLS and STARTTLS; OAuth by local introspection, and PLAIN."""
+"""Dovecot 2.3 or 2.4 on loopback: IMAP and POP with implicit TLS and STARTTLS; OAuth by local introspection, and PLAIN."""
 
 import signal
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,38 +22,18 @@ GREETING = "Real Dovecot is up."
 #: Dovecot holds every refusal back (its own default is 2 s, 15 s at most): longer than a phase's usual time-out of 5 s.
 REFUSAL_DELAY = 6.0
 
-_CONFIGURATION = """\
+_COMMON = """\
 base_dir = {directory}/run
 state_dir = {directory}/state
 log_path = {directory}/dovecot.log
 auth_verbose = yes
 login_greeting = {greeting}
-protocols = imap pop3
 listen = 127.0.0.1
 ssl = yes
-ssl_cert = <{chain}
-ssl_key = <{key}
 ssl_min_protocol = TLSv1.2
-disable_plaintext_auth = yes
-auth_mechanisms = plain login xoauth2 oauthbearer
 auth_failure_delay = {delay} secs
-mail_location = maildir:{directory}/mail/%u
 first_valid_uid = 1
 default_vsz_limit = 256M
-passdb {{
-  driver = oauth2
-  mechanisms = xoauth2 oauthbearer
-  args = {directory}/oauth2.conf
-}}
-passdb {{
-  driver = static
-  mechanisms = plain login
-  args = password={{PLAIN}}{password}
-}}
-userdb {{
-  driver = static
-  args = uid=dovecot gid=dovecot home={directory}/mail/%u
-}}
 service anvil {{
   # The penalty grows with the failures of an address (2, 4, 8, 15 s), and all clients here share one.
   unix_listener anvil-auth-penalty {{
@@ -86,6 +67,72 @@ service auth {{
   }}
 }}
 """
+
+#: Dovecot 2.3: Debian 12, Ubuntu 24.04.
+_CONFIGURATION = (
+    _COMMON
+    + """\
+protocols = imap pop3
+ssl_cert = <{chain}
+ssl_key = <{key}
+disable_plaintext_auth = yes
+auth_mechanisms = plain login xoauth2 oauthbearer
+mail_location = maildir:{directory}/mail/%u
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {directory}/oauth2.conf
+}}
+passdb {{
+  driver = static
+  mechanisms = plain login
+  args = password={{PLAIN}}{password}
+}}
+userdb {{
+  driver = static
+  args = uid=dovecot gid=dovecot home={directory}/mail/%u
+}}
+"""
+)
+#: Dovecot 2.4, which names most of it anew: Debian 13, Ubuntu 26.04.
+_CONFIGURATION_2_4 = (
+    _COMMON
+    + """\
+protocols = imap pop3
+ssl_server_cert_file = {chain}
+ssl_server_key_file = {key}
+auth_allow_cleartext = no
+auth_mechanisms = plain login xoauth2 oauthbearer
+mail_driver = maildir
+mail_path = {directory}/mail/%{{user}}
+oauth2 {{
+  introspection_mode = local
+  username_attribute = sub
+  issuers = {issuer}
+  oauth2_local_validation {{
+    dict fs {{
+      fs posix {{
+        prefix = {directory}/keys/
+      }}
+    }}
+  }}
+}}
+passdb oauth2 {{
+  mechanisms_filter = xoauth2 oauthbearer
+}}
+passdb static {{
+  mechanisms_filter = plain login
+  password = {{PLAIN}}{password}
+}}
+userdb static {{
+  fields {{
+    uid = dovecot
+    gid = dovecot
+    home = {directory}/mail/%{{user}}
+  }}
+}}
+"""
+)
 
 _OAUTH = """\
 introspection_mode = local
@@ -129,13 +176,14 @@ def dovecot(certificate: Files) -> Iterator[Dovecot]:
         (directory / "mail").chmod(0o777)
         configuration = directory / "dovecot.conf"
         configuration.write_text(
-            _CONFIGURATION.format(
+            _template(binary).format(
                 directory=directory,
                 greeting=GREETING,
                 chain=certificate.chain,
                 key=certificate.key,
                 delay=int(REFUSAL_DELAY),
                 password=PASSWORD,
+                issuer=_ISSUER,
                 imap=imap,
                 imap_starttls=imap_starttls,
                 pop=pop,
@@ -145,6 +193,14 @@ def dovecot(certificate: Files) -> Iterator[Dovecot]:
         ports = (imap, imap_starttls, pop, pop_starttls)
         with running([binary, "-F", "-c", configuration], directory, ports=ports, stop=signal.SIGKILL):  # else 6 s
             yield Dovecot(*ports, sasl_socket=directory / "postfix-auth", key=key)
+
+
+def _template(binary: str) -> str:
+    """The configuration in this Dovecot's dialect; 2.4 wants its own version first."""
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.split()[0]
+    if version.startswith("2.3."):
+        return _CONFIGURATION
+    return f"dovecot_config_version = {version}\ndovecot_storage_version = {version}\n" + _CONFIGURATION_2_4
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:

@@ -101,8 +101,37 @@ def test_ciscos_inter_switch_link():
     check(read(header + struct.pack(">HHH", 17 << 1 | 1, 0, 0) + ethernet(packet())), vlan=(17,))
 
 
+SNAP = b"\xaa\xaa\x03\0\0\0" + struct.pack(">H", IPV4)
+
+
+@pytest.mark.parametrize(
+    ("link_type", "head"),
+    [
+        (LinkType.TOKEN_RING, b"\x10\x40" + bytes(12) + SNAP),
+        (LinkType.TOKEN_RING, b"\x10\x40" + bytes(6) + b"\x80" + bytes(5) + b"\x06\x30\0\0\0\0" + SNAP),  # source routed
+        (LinkType.FDDI, b"\x50" + bytes(12) + SNAP), (LinkType.ATM_RFC1483, SNAP),
+        (LinkType.FRAME_RELAY, b"\x18\x41\x03\xcc"), (LinkType.FRAME_RELAY, b"\x18\x41\x08\x00"),
+        (LinkType.FRAME_RELAY, b"\x18\x41\x03\0\x80\0\0\0\x08\x00"),
+        (LinkType.PFLOG, bytes([61]) + bytes(63)), (LinkType.ENC, bytes(12)), (LinkType.SLIP, bytes(16)),
+        (LinkType.NFLOG, b"\x02\0\0\0" + b"\x08\0\x01\0abcd" + b"\x05\0\x0a\0\0\0\0\0" + b"\x3f\0\x09\0"),
+        (LinkType.PPP_PPPD, b"\x01\x03\0\x21"), (LinkType.PPP_WITH_DIRECTION, b"\x01\xff\x03\0\x21"),
+        (LinkType.PPP_ETHER, b"\x11\0\0\5\0\x40\0\x21"),
+        (LinkType.PKTAP, struct.pack("<III", 20, 0, LinkType.RAW) + bytes(8)),
+        (LinkType.NETANALYZER, bytes(4) + bytes(12) + b"\x08\0"),
+        (LinkType.ETHERNET_MPACKET, bytes(8) + bytes(12) + b"\x08\0"),
+    ],
+)  # fmt: skip
+def test_rarer_links(link_type: int, head: bytes):
+    check(read(head + packet(), link_type))
+
+
+def test_a_capture_that_wraps_itself_ends():
+    frame = struct.pack("<III", 12, 0, LinkType.PKTAP) * 9
+    assert read(frame, LinkType.PKTAP) is NotRead.UNKNOWN
+
+
 def test_links_that_are_for_the_slow_path():
-    for link_type in (105, 127, 119, 192, 6, 10, 107, 220, 999_999):
+    for link_type in (105, 127, 119, 163, 192, 189, 220, 999_999):
         assert read(packet(), link_type) is NotRead.UNKNOWN
 
 

@@ -16,7 +16,7 @@ from tests.wire.packets_by_hand import ACK, FIN, PSH, RST, SYN, ethernet, icmp, 
 NETWORKS = tuple(map(ip_network, ("198.51.100.0/24", "2001:db8:ffff::/48")))
 PAYLOADS = (
     b"", b"x", b"\x16\x03\x01", b"\r\n", b"220 mx\r\n", b"HTTP/1.1 403\r\n", record(20, b"\1"), record(21, b"\2\0"),
-    record(22, bytes(500)), record(23, bytes(500)), record(24, bytes(500)), bytes(1_400), bytes(range(128, 256)) * 11,
+    record(22, bytes(500)), record(23, bytes(500)), record(23, bytes(53)), record(23, bytes(21)), record(24, bytes(500)), bytes(1_400), bytes(range(128, 256)) * 11,
 )  # fmt: skip
 
 

@@ -85,6 +85,14 @@ class TestPayload:
             assert passes(segment(ACK, DATA, server_port=MAIL, version=version, to_server=to_server))
             assert not passes(segment(ACK | PSH, DATA, server_port=WEB, version=version, to_server=to_server))
 
+    def test_a_clients_finished_passes_everywhere(self, version):
+        """Without it a TLS 1.3 handshake whose client sends no ChangeCipherSpec with it would seem to have failed."""
+        for length, expected in ((53, True), (69, True), (85, True), (21, True), (30, False), (200, False)):
+            packet = segment(ACK | PSH, record(23, bytes(length)), server_port=WEB, version=version)
+            assert passes(packet) is expected, length
+            back = segment(ACK | PSH, record(23, bytes(length)), server_port=WEB, version=version, to_server=False)
+            assert not passes(back)
+
     def test_bulk_does_not_pass(self, version):
         for port in (WEB, MAIL, TEXT):
             assert not passes(segment(ACK, BULK, server_port=port, version=version))
@@ -334,7 +342,7 @@ SPECS = (
 def frames(draw):
     """Packets near to what the filter looks at: right ones, and ones with a byte changed, cut, or longer."""
     payload = draw(
-        st.sampled_from([b"", b"x", b"\x16\x03", HELLO, DATA, record(21, b"\2\0"), b"220 mx\r\n", BULK, bytes(40)])
+        st.sampled_from([b"", b"x", b"\x16\x03", HELLO, DATA, record(23, bytes(53)), record(21, b"\2\0"), b"220 mx\r\n", BULK, bytes(40)])
     )
     packet = segment(
         draw(st.sampled_from([SYN, ACK, ACK | PSH, FIN | ACK, RST])),

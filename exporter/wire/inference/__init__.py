@@ -2,11 +2,11 @@
 
 from exporter.observations import WireAuth
 from exporter.vocabulary import Protocol
+from exporter.wire.inference.alike import readings_of
 from exporter.wire.inference.bursts import conversation
 from exporter.wire.inference.grammar import Grammar
 from exporter.wire.inference.imap import IMAP
 from exporter.wire.inference.pop import POP
-from exporter.wire.inference.readings import at_end, follow
 from exporter.wire.inference.smtp import smtp
 from exporter.wire.inference.verdict import agreed
 from exporter.wire.trace import Trace
@@ -34,5 +34,5 @@ def infer(trace: Trace) -> tuple[WireAuth, ...]:
     heard = conversation(trace) if grammar is not None else None
     if grammar is None or heard is None:
         return ()
-    readings = follow(grammar, heard.turns, microsoft=trace.microsoft)
-    return agreed(at_end(readings, trace.end), heard.turns, trace.end)
+    readings = readings_of(grammar, heard.turns, trace.end, microsoft=trace.microsoft)
+    return agreed(readings, heard.turns, trace.end)

@@ -19,6 +19,8 @@ _ALERT = 2
 _TICKETS = 1_600
 #: A line of a reply has so many bytes at least.
 _LINE = 12
+#: What is shorter is said again for many reasons, and what is still shorter all the time.
+_REPEATED, _SHORT, _A_LITTLE = 30, 14, 2
 #: Nothing but a credential (and mail itself) keeps a server busy for so long (seconds).
 _LATE = 0.6
 #: A record so long, twice and nothing else, is a pair of tickets and no greeting.
@@ -30,7 +32,8 @@ class Turn(NamedTuple):
 
     `sent_at` is the client's last byte's time, `answered_at` the answer's first record's. `may_be_close`: the client's
     two bytes may be its farewell alert of TLS 1.3. `is_late`: the answer took much longer than others did. `in_parts`:
-    it came in several records, as replies of several lines do from many servers.
+    it came in several records, as replies of several lines do from many servers. `repeats`: it is as long as one
+    before, as a credential is that is sent again.
     """
 
     sent: Length
@@ -40,6 +43,7 @@ class Turn(NamedTuple):
     may_be_close: bool = False
     is_late: bool = False
     in_parts: bool = False
+    repeats: bool = False
 
 
 class Conversation(NamedTuple):
@@ -56,7 +60,7 @@ class _Piece(NamedTuple):
 
 
 def conversation(trace: Trace) -> Conversation | None:
-    """None where no conversation of a mail protocol was seen: no word of the client, or none of the server before it."""
+    """None where no mail protocol was heard: no word of the client, or none of the server before it."""
     encrypted = trace.tls_version == TLS_1_3
     starttls = trace.starttls or trace.banner_length is not None
     pieces = _without_alerts(_pieces(trace), encrypted)
@@ -70,18 +74,18 @@ def conversation(trace: Trace) -> Conversation | None:
         if greeting is None:
             return None
     late_tickets = _TICKETS if starttls and first == 0 and encrypted and not tickets else 0
-    return Conversation(greeting, _with_late_answers(_turns(pieces[first:], late_tickets)))
+    return Conversation(greeting, _with_repetitions(_with_late_answers(_turns(pieces[first:], late_tickets))))
 
 
 def _pieces(trace: Trace) -> list[_Piece]:
     client, server = overheads(trace)
     pieces = [
         _Piece(record.time, record.from_client, (client if record.from_client else server).plain(record.length))
-        for record in trace.records
+        for record in sorted(trace.records, key=lambda record: record.time)  # a capture's order may be another
         if record.content_type == _APPLICATION_DATA
     ]
     if trace.tls_version in ("TLSv1", "TLSv1.0", "SSLv3") and "CBC" in trace.cipher:
-        return _first_bytes(pieces, trace.records)
+        return _first_bytes(pieces, sorted(trace.records, key=lambda record: record.time))
     return pieces
 
 
@@ -93,26 +97,31 @@ def _first_bytes(pieces: list[_Piece], records: Sequence[Record]) -> list[_Piece
         piece._replace(length=Length(0, 1))
         if length == smallest and following is not None and following.from_client == piece.from_client
         else piece
-        for piece, length, following in zip(pieces, lengths, [*pieces[1:], None], strict=True)
+        for piece, length, following in zip(pieces, lengths, (*pieces[1:], None), strict=False)
     ]
 
 
 def _without_alerts(pieces: list[_Piece], encrypted: bool) -> list[_Piece]:
-    """The last record of a side with an alert's size is one, unless the server answers it in words."""
+    """In TLS 1.3 a side's last record may be its farewell alert where it has an alert's size, or two bytes of data.
+
+    Alone in its turn it is an alert, unless the server answers it in words. Behind other records of its side both must
+    be reckoned with: it then counts for two bytes or none.
+    """
     if not encrypted:
         return pieces
     for from_client in (False, True):
         last = max((i for i, piece in enumerate(pieces) if piece.from_client is from_client), default=None)
         if last is None or pieces[last].length != (_ALERT, _ALERT):
             continue
-        directly_behind = last > 0 and pieces[last - 1].from_client
-        if not from_client or directly_behind or last == len(pieces) - 1:
+        if last > 0 and pieces[last - 1].from_client is from_client:
+            pieces = [*pieces[:last], pieces[last]._replace(length=Length(0, _ALERT)), *pieces[last + 1 :]]
+        elif not from_client or last == len(pieces) - 1:
             pieces = pieces[:last] + pieces[last + 1 :]
     return pieces
 
 
 def _without_tickets(pieces: list[_Piece]) -> tuple[list[_Piece], bool]:
-    """Behind STARTTLS the server has nothing to say before the client: its first records, twice the same, are tickets."""
+    """Behind STARTTLS the client speaks first: the server's first records, if twice the same, are tickets."""
     first = [index for index, piece in enumerate(pieces) if not piece.from_client][:2]
     if len(first) < 2 or pieces[first[0]].length != pieces[first[1]].length or pieces[first[0]].length.low < _TICKET:
         return pieces, False
@@ -162,6 +171,23 @@ def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:
         turn._replace(is_late=turn.answered_at is not None and turn.answered_at - turn.sent_at > limit)
         for turn in turns
     )
+
+
+def _with_repetitions(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    return tuple(
+        turn._replace(repeats=any(_repeats(turn, before) for before in turns[:number]))
+        for number, turn in enumerate(turns)
+    )
+
+
+def _repeats(turn: Turn, before: Turn) -> bool:
+    """Tags and quotes may make a difference of two bytes; what is short is the same only if its answer is, too."""
+    alike = abs(turn.sent.low - before.sent.low) <= _A_LITTLE
+    if turn.sent.low >= _REPEATED:
+        return alike
+    if turn.answer is None or before.answer is None or turn.sent.low < _SHORT or turn.sent != before.sent:
+        return False
+    return abs(turn.answer.low - before.answer.low) <= _A_LITTLE
 
 
 def _end_of_side(pieces: list[_Piece], start: int) -> int:

@@ -126,9 +126,9 @@ LEFT = "left"  # the client said goodbye
 
 #: How surprising it is that a connection ends in a state, closed by the client or by the server.
 ENDS: Mapping[str, tuple[float, float]] = {
-    FRESH: (7, 7),
+    FRESH: (8, 8),
     SESSION: (0, 1),
-    IDENTIFIED: (8, 8),
+    IDENTIFIED: (9, 9),
     REFUSED: (0, 1),
     STUBBORN: (0, 0),
     CHALLENGED: (1, 2),
@@ -208,10 +208,12 @@ def ranges(verdict: Verdict, *rows: tuple[int, int, float], tagged: bool = True)
     return tuple(Answer(low, high, verdict, cost, tagged) for low, high, cost in rows)
 
 
-#: Behind commands that were sent together: which answer is whose can't be told from their sum. Where the words are known
-#: a single answer would have fitted.
-ANSWERS_TOGETHER = (
-    Answer(20, 200, Verdict.UNCLEAR, tagged=False, bits=7),
-    Answer(201, 10_000_000, Verdict.UNCLEAR, tagged=False, bits=10),
-)
-ANSWERS_TOGETHER_KNOWN = tuple(answer._replace(cost=6) for answer in ANSWERS_TOGETHER)
+def answers_together(shortest: int, cost: float = 0) -> tuple[Answer, ...]:
+    """Behind commands that were sent together: which answer is whose can't be told from their sum.
+
+    `shortest`: what two answers have at least. Where the words are known a single one would have fitted (`cost`).
+    """
+    return (
+        Answer(shortest, 200, Verdict.UNCLEAR, cost, tagged=False, bits=7),
+        Answer(201, 10_000_000, Verdict.UNCLEAR, cost, tagged=False, bits=10),
+    )

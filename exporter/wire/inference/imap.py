@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
-    ANSWERS_TOGETHER,
     FRESH,
     IDENTIFIED,
     LEFT,
@@ -19,6 +18,7 @@ from exporter.wire.inference.grammar import (
     Size,
     Verdict,
     Words,
+    answers_together,
     done,
     farewell,
     goes_on,
@@ -56,7 +56,7 @@ def _command(text: str) -> Size:
 #: NOOP and IDLE: no command is shorter.
 _SHORTEST = _command("NOOP").low
 _LOGIN = _command("LOGIN  ").low
-_USER_LITERAL, _PASSWORD_LITERAL = "user literal", "password literal"
+_USER_LITERAL, _PASSWORD_LITERAL, _SAVING = "user literal", "password literal", "saving"
 
 
 def _housekeeping(state: str, *, again: float, identified: str = IDENTIFIED) -> tuple[Move, ...]:
@@ -74,7 +74,7 @@ _CREDENTIALS = (
     # LOGIN user password, also with LITERAL+ (RFC 7888), whose parts nobody waits for
     *(
         presents(Size(_LOGIN + low, _LOGIN + high), "login", Mechanism.PASSWORD, cost=cost)
-        for low, high, cost in ((4, 10, 12), (11, 60, 0), (61, 110, 5), (111, 310, 6))
+        for low, high, cost in ((4, 10, 12), (11, 18, 5), (19, 60, 0), (61, 110, 5), (111, 310, 6))
     ),
     # a token where a password belongs: what it is called then is a matter of taste
     presents(Size(_LOGIN + 431, _LOGIN + LONGEST, bits=8), "login", Mechanism.UNKNOWN, cost=12),
@@ -99,12 +99,15 @@ def _illegal(state: str, *, cost: float) -> tuple[Move, ...]:
 def _in_session(state: str, *, long: float) -> tuple[Move, ...]:
     """Any command; `long`: how surprising one is that is as long as a token."""
     return (
-        stays(state, Size(3, 60, tagged=False, bits=4), "session"),
+        stays(state, Size(3, 35, tagged=False, bits=4), "session"),
+        stays(state, Size(36, 60, tagged=False, bits=5), "session"),
         stays(state, Size(61, 430, tagged=False, bits=7), "session"),
         stays(state, Size(431, 10_000_000, tagged=False, bits=long), "session"),
         stays(state, _command("CAPABILITY"), "capability in session", cost=2),
         stays(state, _command("NOOP"), "noop", cost=3),
         stays(state, Size(41, 200), "id", cost=4),
+        # APPEND folder {1500}, and the mail when the server wants it
+        Move(size=Size(18, 100), asks="literal", then={Verdict.CONTINUE: _SAVING}, cost=2),
     )
 
 
@@ -116,18 +119,18 @@ _FIRST = (
 )
 
 MOVES: dict[str, tuple[Move, ...]] = {
-    START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *together(*_AT_ONCE), _FAREWELL),
+    START: (*_housekeeping(LISTED, again=0), *again(_CREDENTIALS), *together(*_AT_ONCE), _FAREWELL),
     LISTED: (
         *_housekeeping(LISTED, again=5),
         *_CREDENTIALS,
-        *together(*_AT_ONCE, late=5),
+        *together(*_AT_ONCE, late=8),
         *_illegal(LISTED, cost=14),
         replace(_FAREWELL, cost=3),
     ),
     IDENTIFIED: (
         *_housekeeping(IDENTIFIED, again=3),
         *_CREDENTIALS,
-        replace(_FAREWELL, cost=8),
+        replace(_FAREWELL, cost=9),
     ),
     _USER_LITERAL: (
         announces(line(5, 110), "literal", Mechanism.PASSWORD, _PASSWORD_LITERAL),
@@ -146,6 +149,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     FRESH: _FIRST,
     SESSION: (*_in_session(SESSION, long=11), _FAREWELL),
     TOGETHER: _in_session(TOGETHER, long=11),
+    _SAVING: (stays(SESSION, Size(3, 10_000_000, tagged=False, bits=8), "saved"),),
     LEFT: (),
 }
 
@@ -157,7 +161,7 @@ _REFUSED = ranges(
 #: An acceptance is short ("OK Logged in."), or it brings the capabilities with it (RFC 9051 6.2.3).
 _ACCEPTED = ranges(
     Verdict.ACCEPTED,
-    *((6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 0), (23, 40, 4), (41, 99, 6)),
+    *((6, 8, 8), (9, 12, 4), (13, 17, 0), (18, 20, 4), (21, 22, 1), (23, 40, 4), (41, 99, 7)),
     *((100, 600, 0), (601, 1_500, 1), (1_501, 4_000, 5)),
 )
 
@@ -166,16 +170,17 @@ GENERIC: Words = {
     "capability": (done(40, 1_500),),
     "capability in session": (done(40, 1_500),),
     "noop": (done(8, 80),),
-    "id": (done(12, 30, 2), done(31, 160), done(161, 700, 4)),
+    "id": (done(12, 30, 2), done(31, 160), done(161, 700, 3)),
     "logout": (done(15, 250),),
     "illegal": (done(8, 60), done(61, 90, 6)),
     "literal": (goes_on(3, 40), goes_on(41, 70, 3)),
-    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 5))),
+    "saved": (done(10, 120),),
+    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 8))),
     "login": (*_ACCEPTED, *_REFUSED),
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
     "after challenge": after_challenge(tagged=True),
-    "together": ANSWERS_TOGETHER,
+    "together": answers_together(60),
     "session": (mail(0, 69, 9), mail(70, 10_000_000, 6)),
 }
 

@@ -4,13 +4,13 @@ They are used where the server is known to be Microsoft's. A size that isn't her
 to have changed, and the shapes that all servers share decide.
 """
 
-from exporter.wire.inference.grammar import ANSWERS_TOGETHER_KNOWN, Answer, Verdict, Words, done, goes_on, mail, ranges
+from exporter.wire.inference.grammar import Answer, Verdict, Words, answers_together, done, goes_on, mail, ranges
 
 _ACCEPTED, _REFUSED = Verdict.ACCEPTED, Verdict.REFUSED
 _BYE = len("* BYE Connection closed. 14\r\n")
 _SIGNING_OFF = len("* BYE Microsoft Exchange Server IMAP4 server signing off.\r\n")
 #: Where a range of sizes allows several: being throttled, or without an answer, is rarer than being refused.
-_SELDOM = {Verdict.THROTTLED: 6.5, Verdict.UNAVAILABLE: 8}
+_SELDOM = {Verdict.THROTTLED: 6.5, Verdict.UNAVAILABLE: 11.5}
 #: No mailbox takes a password on IMAP or POP since 2024 (facts 8).
 _HISTORIC = 3
 #: A refusal with a farewell behind it is rarer than one without.
@@ -81,7 +81,7 @@ _LOGOUT = _SIGNING_OFF + _tagged("OK LOGOUT completed.")
 _SESSION = (mail(0, 69, 7), mail(70, 10_000_000, 6))
 
 IMAP: Words = {
-    "together": ANSWERS_TOGETHER_KNOWN,
+    "together": answers_together(60, cost=10),
     "junk": (done(5, 80, tagged=False),),
     "capability": tuple(_capability(each) for each in _CAPABILITIES),
     "capability in session": (
@@ -91,18 +91,31 @@ IMAP: Words = {
     "noop": (done(_tagged("OK NOOP completed."), _tagged("OK NOOP completed.")),),
     "id": (done(_ID, _ID),),
     "logout": (done(_LOGOUT, _LOGOUT),),
-    "illegal": (done(_MALFORMED, _MALFORMED), done(20, 60, 4),),
+    "illegal": (
+        done(_MALFORMED, _MALFORMED),
+        done(20, 60, 4),
+    ),
     "literal": (goes_on(3, 4), goes_on(5, 60, 2)),
-    "begin": (goes_on(3, 4), *_imap(_REFUSED, "BAD Command Argument Error. 12"), *_BASIC_DISABLED,
-              *_imap(_REFUSED, "NO AUTHENTICATE failed.")),
+    "saved": (done(10, 120),),
+    "begin": (
+        goes_on(3, 4),
+        *_imap(_REFUSED, "BAD Command Argument Error. 12"),
+        *_BASIC_DISABLED,
+        *_imap(_REFUSED, "NO AUTHENTICATE failed."),
+    ),
     "prompt": (goes_on(3, 16),),
     "challenge": (),
-    "login": (*_imap(_ACCEPTED, "OK LOGIN completed.", cost=_HISTORIC), *_imap(_REFUSED, "NO LOGIN failed."), *_BASIC_DISABLED, *_ANYWHERE),
+    "login": (
+        *_imap(_ACCEPTED, "OK LOGIN completed.", cost=_HISTORIC),
+        *_imap(_REFUSED, "NO LOGIN failed."),
+        *_BASIC_DISABLED,
+        *_ANYWHERE,
+    ),
     "password": _PLAIN,
     "token": _TOKEN,
     "after challenge": (),
     "session": _SESSION,
-}  # fmt: skip
+}
 
 _POP_UNAVAILABLE = _line("-ERR [SYS/TEMP] Server Unavailable. 14")
 _POP_PROTOCOL = _line("-ERR Protocol error. 19")
@@ -134,7 +147,7 @@ _POP_PASSWORD = (
 )
 
 POP: Words = {
-    "together": ANSWERS_TOGETHER_KNOWN,
+    "together": answers_together(20, cost=10),
     "junk": (done(5, 80, tagged=False),),
     "capability": (done(30, 70, tagged=False),),
     "mechanisms": (done(5, 60, tagged=False),),
@@ -151,7 +164,7 @@ POP: Words = {
     "session": _SESSION,
 }
 
-#: A mailbox server's name in brackets, `BL1P223CA0005.NAMP223.PROD.OUTLOOK.COM`, is so long where the banner wasn't seen.
+#: A mailbox server's name in brackets, `BL1P223CA0005.NAMP223.PROD.OUTLOOK.COM`; the banner wasn't seen.
 _ANY_HOST = (34, 46)
 #: It is longer than the banner's `BL1P223CA0005.outlook.office365.com` by so much.
 _LONGER = (2, 5)
@@ -221,7 +234,6 @@ def smtp_words(banner_length: int | None) -> Words:
 
 
 _SMTP: Words = {
-    "together": ANSWERS_TOGETHER_KNOWN,
     "junk": (done(5, 80, tagged=False),),
     "hello": (done(180, 280, tagged=False),),
     "noop": (done(_line("250 2.0.0 OK"), _line("250 2.0.0 Resetting"), tagged=False),),

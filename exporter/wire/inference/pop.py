@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from exporter.vocabulary import Mechanism
 from exporter.wire.inference.grammar import (
-    ANSWERS_TOGETHER,
     FRESH,
     LEFT,
     LISTED,
@@ -18,6 +17,7 @@ from exporter.wire.inference.grammar import (
     Size,
     Verdict,
     Words,
+    answers_together,
     done,
     farewell,
     goes_on,
@@ -54,10 +54,10 @@ _USER, _PASS = _command("USER ").low, _command("PASS ").low
 
 _CREDENTIALS = (
     announces(line(_USER + 1, _USER + 43), "user", Mechanism.PASSWORD, _NAMED),
-    announces(line(_USER + 44, _USER + 103), "user", Mechanism.PASSWORD, _NAMED, cost=4),
+    announces(line(_USER + 44, _USER + 103), "user", Mechanism.PASSWORD, _NAMED, cost=8),
     *exchanges("AUTH", tagged=False),
     # APOP user digest
-    presents(line(_command("APOP  ").low + 33, 120), "login", Mechanism.OTHER, cost=9),
+    presents(line(_command("APOP  ").low + 33, 120), "login", Mechanism.OTHER, cost=13),
 )
 #: USER and PASS and STAT in one go.
 _AT_ONCE = ((30, LONG_RESPONSE, Mechanism.PASSWORD), (LONG_RESPONSE + 24, LONGEST, Mechanism.TOKEN))
@@ -97,7 +97,7 @@ def _illegal(*, cost: float, not_last: bool = False) -> tuple[Move, ...]:
 
 MOVES: dict[str, tuple[Move, ...]] = {
     START: (*_housekeeping(LISTED, again=0), *_CREDENTIALS, *together(*_AT_ONCE), _FAREWELL),
-    LISTED: (*_housekeeping(LISTED, again=5), *_CREDENTIALS, *together(*_AT_ONCE, late=5), replace(_FAREWELL, cost=2)),
+    LISTED: (*_housekeeping(LISTED, again=5), *_CREDENTIALS, *together(*_AT_ONCE, late=8), replace(_FAREWELL, cost=2)),
     _NAMED: (
         presents(line(_PASS + 8, _PASS + 203), "login", Mechanism.PASSWORD),
         presents(line(_PASS + 1, _PASS + 7), "login", Mechanism.PASSWORD, cost=4),
@@ -114,7 +114,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
     ),
     STUBBORN: (*again(_CREDENTIALS), *_illegal(cost=1), _FAREWELL),
     FRESH: _FIRST,
-    SESSION: _in_session(SESSION),
+    SESSION: (*_in_session(SESSION), _FAREWELL),
     TOGETHER: _in_session(TOGETHER),
     LEFT: (),
 }
@@ -125,21 +125,21 @@ _REFUSED = ranges(
     tagged=False,
 )
 #: "+OK Logged in.", or what is in the mailbox: RFC 1939's own example has 49 bytes, Cyrus' 87.
-_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 3), (30, 60, 5), (61, 140, 4), tagged=False)
+_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 6), (30, 60, 5), (61, 140, 4), tagged=False)
 
 GENERIC: Words = {
     "junk": ANSWERS_TO_JUNK,
     "capability": (done(20, 600, tagged=False),),
-    "mechanisms": (done(3, 150, tagged=False),),
+    "mechanisms": (done(12, 150, tagged=False),),
     "logout": (done(5, 120, tagged=False),),
     "illegal": (done(6, 14, 6, tagged=False), done(15, 90, tagged=False)),
     "user": (goes_on(5, 90),),
-    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 5), tagged=False)),
+    **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 8), tagged=False)),
     "login": (*_ACCEPTED, *_REFUSED),
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
     "after challenge": after_challenge(tagged=False),
-    "together": ANSWERS_TOGETHER,
+    "together": answers_together(20),
     "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 6), mail(61, 10_000_000, 6)),
 }
 

@@ -25,7 +25,7 @@ _MOST = 256
 _FIRST_GROWTH = 8
 _GROWTH_COST = 2
 #: A known Microsoft server that says none of its known words.
-_CHANGED_WORDS = 9
+_CHANGED_WORDS = 10
 _MICROSOFT, _OTHER = 0, 1
 _NEVER = 1e9
 #: Only a credential is pondered over: that another command is answered so late is surprising.
@@ -35,12 +35,16 @@ _UNAWAITED = 4
 #: These are a line, which comes in one record.
 _ONE_LINE = frozenset({Verdict.REFUSED, Verdict.CONTINUE, Verdict.CHALLENGE})
 _IN_PARTS = 4
+#: What is as long as a credential before is rather that once more than a command of a session.
+_SAID_AGAIN = 4
 #: Servers hold back refusals; an acceptance may be late too, and is so less often.
 _LATE_ACCEPTANCE = 2
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
 UNCLEAR = "unclear"
+#: Behind a state's name: the client's last word there had no answer.
+UNANSWERED = ", unanswered"
 _UNCLEAR_COST, _STILL_UNCLEAR = 42, 16
 
 _OUTCOMES = {
@@ -110,7 +114,7 @@ def _end(reading: Reading) -> tuple[float, float]:
     """Who reads that Microsoft takes no password leaves without having tried: there it is what many do."""
     if reading.words == _MICROSOFT and not reading.attempts:
         return 0, 1
-    return ENDS.get(reading.state, ENDS_EARLY)
+    return ENDS.get(reading.state.removesuffix(UNANSWERED), ENDS_EARLY)
 
 
 def _kept(readings: Readings) -> Readings:
@@ -136,11 +140,11 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
         for move in grammar.moves.get(reading.state, ()):
             if (move.last and not last) or (move.not_last and last):
                 continue
-            pondered = _pondered(turn, move)
+            besides = _pondered(turn, move) + _repeated(turn, move)
             for tag, more in _tags(reading, move.size, turn.sent, number):
                 begun = reading._replace(tag=tag)
                 for after, surprise in _answers(begun, move, words, turn, number):
-                    note(after, cost + move.cost + more + surprise + pondered)
+                    note(after, cost + move.cost + more + surprise + besides)
     return found
 
 
@@ -148,6 +152,10 @@ def _pondered(turn: Turn, move: Move) -> float:
     if not turn.is_late or move.mechanism is not None or move.asks == "after challenge":
         return 0
     return _PONDERED_MAIL if move.asks == "session" else _PONDERED
+
+
+def _repeated(turn: Turn, move: Move) -> float:
+    return _SAID_AGAIN if turn.repeats and move.asks == "session" else 0
 
 
 def _tags(reading: Reading, size: Size, sent: Length, number: int) -> Iterator[tuple[int, float]]:
@@ -185,7 +193,7 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
 def _unanswered(reading: Reading, move: Move, number: int) -> Reading:
     mechanism = move.mechanism or move.names
     if mechanism is None:
-        return reading._replace(state=f"{reading.state}, unanswered")
+        return reading._replace(state=reading.state + UNANSWERED)
     attempt = Attempt(number, mechanism, bare=move.mechanism is None)
     return reading._replace(state="unanswered", attempts=(*_complete(reading.attempts), attempt))
 

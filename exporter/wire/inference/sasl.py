@@ -46,7 +46,8 @@ def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
         announces(alone("PLAIN"), "begin", Mechanism.PASSWORD, _PASSWORD, refusable=True),
         presents(initial("PLAIN", 16, 448), "password", Mechanism.PASSWORD),
         announces(alone("LOGIN"), "prompt", Mechanism.PASSWORD, _USER, refusable=True),
-        announces(initial("LOGIN", 4, 100), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=2),
+        announces(initial("LOGIN", 4, 56), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=2),
+        announces(initial("LOGIN", 60, 100), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=6),
         announces(alone("XOAUTH2"), "begin", Mechanism.TOKEN, _TOKEN, refusable=True),
         presents(initial("XOAUTH2", LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN),
         presents(initial("XOAUTH2", 64, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=10),
@@ -55,8 +56,8 @@ def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
         # neither a password nor a token passes: the server challenges
         announces(alone("CRAM-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=5),
         announces(alone("DIGEST-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=6),
-        announces(initial("SCRAM-SHA-1", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=5),
-        announces(initial("SCRAM-SHA-256", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=5),
+        announces(initial("SCRAM-SHA-1", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=9),
+        announces(initial("SCRAM-SHA-256", 32, 160), "challenge", Mechanism.OTHER, _OTHER, cost=9),
     )
 
 
@@ -74,7 +75,7 @@ def announces(
 
 
 def again(moves: tuple[Move, ...]) -> tuple[Move, ...]:
-    """The moves of who was refused before."""
+    """The moves of who was refused before, or hasn't asked what is offered."""
     return tuple(replace(move, cost=move.cost + _AGAIN) for move in moves)
 
 
@@ -95,12 +96,12 @@ STATES: dict[str, tuple[Move, ...]] = {
     _USER: (announces(_response(4, 60), "prompt", Mechanism.PASSWORD, _PASSWORD),),
     _PASSWORD: (
         presents(_response(12, 448), "password", Mechanism.PASSWORD),
-        presents(_response(4, 8), "password", Mechanism.PASSWORD, cost=8),
+        presents(_response(4, 8), "password", Mechanism.PASSWORD, cost=12),
     ),
     _TOKEN: (
         presents(_response(LONG_RESPONSE, LONGEST, _TOKEN_BITS), "token", Mechanism.TOKEN),
         presents(line(LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN, cost=4),
-        presents(_response(24, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=6),
+        presents(_response(24, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=8),
     ),
     _OTHER: (
         presents(_response(16, 600), "password", Mechanism.OTHER),
@@ -129,7 +130,7 @@ def continuations(prefix: str, refusal: tuple[Answer, ...]) -> dict[str, tuple[A
     empty = len(prefix) + 2
     prompt = empty + len("VXNlcm5hbWU6")
     return {
-        "begin": (goes_on(empty - 1, empty), goes_on(empty + 1, empty + 2, 4), *refusal),
+        "begin": (goes_on(empty - 1, empty), goes_on(empty + 1, empty + 2, 8), *refusal),
         "prompt": (goes_on(prompt, prompt), goes_on(empty - 1, empty + 30, 5), *refusal),
         "challenge": (goes_on(empty + 20, 400), goes_on(empty - 1, empty, 3), *refusal),
     }

@@ -4,7 +4,6 @@ import functools
 from dataclasses import replace
 
 from exporter.wire.inference.grammar import (
-    ANSWERS_TOGETHER,
     FRESH,
     LEFT,
     LISTED,
@@ -47,7 +46,8 @@ def _command(text: str) -> Size:
 #: EHLO with a name, MAIL FROM or RCPT TO, and anything that is said in a session.
 _HELLO = line(_command("EHLO ").low, 90)
 _SENDER = line(_command("MAIL FROM:<>").low, 300)
-_ENVELOPE = Size(_SENDER.low, 10_000_000, tagged=False, bits=6)
+_ENVELOPE = Size(_SENDER.low, 300, tagged=False, bits=6)
+_LONG_ENVELOPE = Size(301, 100_000, tagged=False, bits=13)
 _ANY = Size(1, 10_000_000, tagged=False, bits=6)
 
 _CREDENTIALS = exchanges("AUTH", tagged=False)
@@ -61,7 +61,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
         *_CREDENTIALS,
         stays(LISTED, _HELLO, "hello", cost=7),
         stays(LISTED, _QUICK, "noop", cost=4, not_last=True),
-        stays(_UNAUTHENTICATED, _SENDER, "mail", cost=7),
+        stays(_UNAUTHENTICATED, _SENDER, "mail", cost=10),
         _FAREWELL,
     ),
     _UNAUTHENTICATED: (stays(_UNAUTHENTICATED, _ANY, "session"),),
@@ -83,11 +83,13 @@ MOVES: dict[str, tuple[Move, ...]] = {
     # the envelope, a command at a time or all at once (RFC 2920)
     FRESH: (
         stays(_BEGUN, _ENVELOPE, "mail"),
+        stays(_BEGUN, _LONG_ENVELOPE, "mail"),
         stays(FRESH, _QUICK, "noop", cost=1, not_last=True),
         replace(_FAREWELL, cost=5),
     ),
     _BEGUN: (
         stays(_ADDRESSED, _ENVELOPE, "mail"),
+        stays(_ADDRESSED, _LONG_ENVELOPE, "mail"),
         stays(SESSION, _command("DATA"), "session", not_last=True),
         replace(_FAREWELL, cost=4),
     ),
@@ -122,7 +124,6 @@ GENERIC: Words = {
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("334 ")),
     "after challenge": after_challenge(tagged=False),
-    "together": ANSWERS_TOGETHER,
     "session": (mail(0, 40, 5), mail(41, 10_000_000, 8)),
 }
 

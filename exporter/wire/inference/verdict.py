@@ -8,7 +8,7 @@ from exporter.wire.inference.bursts import Turn
 from exporter.wire.inference.readings import UNCLEAR, Attempt, Reading
 from exporter.wire.trace import TraceEnd
 
-#: Ends behind which more may have been said: what is missing then was not seen, which isn't to say that it wasn't there.
+#: Ends behind which more may have been said: what wasn't seen may have been there all the same.
 _OPEN_ENDS = frozenset({TraceEnd.CAPTURE_ENDED, TraceEnd.GAP, TraceEnd.FULL})
 
 

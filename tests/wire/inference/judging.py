@@ -26,6 +26,33 @@ def truth(session: Session) -> Attempt:
     return session.truth[-1] if session.truth else ABANDONED
 
 
+#: Runs that sign in and leave, or hang up, and do nothing in between: by client, the words of `flavour` that make it more.
+_LEAVES_AT_ONCE: dict[str, frozenset[str]] = {
+    "imaplib": frozenset({"select", "noop"}),
+    "poplib": frozenset({"list"}),
+    "smtplib": frozenset({"send"}),
+    **dict.fromkeys(("pop_checks", "smtp_checks", "gives_up", "pop_gives_up", "smtp_gives_up"), frozenset[str]()),
+}
+
+
+def is_decidable(session: Session) -> bool:
+    """Whether anything in the conversation decides.
+
+    On words that aren't known, who is let in and leaves at once looks like who is refused and leaves, and so does what
+    was sent together with other commands.
+    """
+    if not session.decidable:
+        return False
+    more = _LEAVES_AT_ONCE.get(session.client)
+    leaves_at_once = (more is not None and not more & set(session.flavour.split())) or "--quit-after" in session.flavour
+    return session.trace.microsoft or not leaves_at_once or truth(session).outcome is not AuthOutcome.ACCEPTED
+
+
+def is_exact(session: Session) -> bool:
+    """Whether lengths are; CBC gives them in steps of 16, so that sizes decide little."""
+    return "CBC" not in session.trace.cipher
+
+
 def told(session: Session) -> Attempt:
     """Where the client said nothing there is nothing to judge: that is as good as to say that it tried nothing."""
     found = infer(session.trace)

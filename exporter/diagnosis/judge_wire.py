@@ -1,0 +1,127 @@
+"""Verdicts from packets alone: the passive rules over each tap, placed by the contract's table."""
+
+from exporter.catalogue import TARGETS
+from exporter.diagnosis.causes import Where
+from exporter.diagnosis.decide import UNNAMED, Judged, faults_among, named, verdict_of
+from exporter.diagnosis.place import OUTSIDE_VANTAGE, Placed, by_cause
+from exporter.diagnosis.rules.passive import (
+    PassiveRule,
+    Tap,
+    certificates,
+    handshakes_failed,
+    hello_unheard,
+    in_clear,
+    not_connected,
+    product_of,
+    tampered,
+    taps,
+)
+from exporter.diagnosis.rules.passive_sign_in import (
+    cut_at_sign_in,
+    idle_cut,
+    lossy,
+    passwords,
+    slow,
+    throttled,
+    tokens,
+)
+from exporter.diagnosis.rules.wire import CAUSES_OF
+from exporter.diagnosis.seen import Seen
+from exporter.diagnosis.weigh import NAMED, Claim, Scales
+from exporter.observations import Evidence
+from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Responsible
+
+RULES: tuple[PassiveRule, ...] = (
+    not_connected, hello_unheard, certificates, handshakes_failed, in_clear, tampered,
+    passwords, tokens, throttled, cut_at_sign_in, idle_cut, slow, lossy,
+)  # fmt: skip
+
+#: Causes of the path's quality are the network's where nothing places them.
+_PATHS = frozenset({Cause.MTU_BLACKHOLE, Cause.IPV6_BROKEN, Cause.PACKET_LOSS, Cause.SLOW_PATH, Cause.PARTIAL_OUTAGE})
+#: What the servers themselves say or do: no side of the gateway is at fault.
+_SERVICE = frozenset({Cause.THROTTLED, Cause.SERVICE_OUTAGE, Cause.SLOW_SIGN_IN, Cause.SLOW_SERVICE})
+_BOTH_SIDES = "compare both sides of the gateway: `diagnose --inside FILE --outside FILE`"
+
+
+def judge_wire(seen: Seen) -> list[Judged]:
+    """The verdicts about each target at each tap; nothing for a tap that saw only beginnings or ends."""
+    return [each for tap in taps(seen) for each in _of_tap(tap)]
+
+
+def _of_tap(tap: Tap) -> list[Judged]:
+    told = [each for each in tap.connections if each.outcome is not ConnectionOutcome.INCOMPLETE]
+    claims = [claim for rule in RULES for claim in rule(tap)]
+    faults = faults_among(named(claims))
+    if faults:
+        return [_verdict(tap, claim, belief) for claim, belief in faults]
+    if not told:
+        return []
+    if tap.established:
+        return [_healthy(tap)]
+    return [_unknown(tap, claims)]
+
+
+def _verdict(tap: Tap, claim: Claim, belief: float) -> Judged:
+    placed = _placed(tap, claim)
+    next_experiment = placed.next_experiment
+    confidence = belief * placed.belief
+    verdict = verdict_of(tap.target, tap.vantage, claim, placed, confidence, next_experiment, _where(tap))
+    return Judged(verdict, claim.confirmed)
+
+
+def _where(tap: Tap) -> Where:
+    """As clients named it."""
+    first = tap.connections[0]
+    issuers = [each.certificate_issuer for each in tap.connections if each.certificate_issuer]
+    name = next((each.sni for each in tap.connections if each.sni), None)
+    known = TARGETS.get(tap.target)
+    host = name or (known.host if known is not None else first.server)
+    return Where(host, first.server_port, issuers[0] if issuers else "")
+
+
+def _placed(tap: Tap, claim: Claim) -> Placed:
+    """By packets of both sides, by what the cause itself tells, else as the table has it."""
+    if (own := by_cause(claim.cause)) is not None:
+        return own
+    tampering = [
+        found for each in tap.connections for found in each.tampering if claim.cause in CAUSES_OF.get(found.kind, ())
+    ]
+    if tampering:
+        text = f"the gateway was seen to do it: {tampering[0].kind}"
+        return Placed(Responsible.GATEWAY, (Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.97),))
+    if tap.two_sided and claim.cause not in _SERVICE:
+        text = "outside the gateway the same connections fare the same: it begins beyond"
+        return Placed(Responsible.NETWORK, (Evidence(observation=text, points_to=Responsible.NETWORK, weight=0.85),))
+    if claim.cause is Cause.TLS_INTERCEPTED and (product := product_of(tap.connections)) is not None:
+        text = f"the issuer is {product}, which gateways use to inspect TLS"
+        return Placed(Responsible.GATEWAY, (Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.8),))
+    if claim.cause in _PATHS:
+        return Placed(Responsible.NETWORK, next_experiment=_BOTH_SIDES)
+    return Placed(Responsible.UNKNOWN, next_experiment=_BOTH_SIDES)
+
+
+def _healthy(tap: Tap) -> Judged:
+    scales = Scales(Cause.HEALTHY)
+    scales.add(0.7, f"{len(tap.established)} of {len(tap.connections)} connections were established")
+    accepted = [each for each in tap.established if each.auth is not None and each.auth.outcome == "accepted"]
+    if accepted:
+        scales.add(0.8, f"{len(accepted)} sign-ins were accepted")
+    claim = scales.claim(str(Phase.SESSION), Phase.SESSION, confirmed=True)
+    placed = Placed(Responsible.UNKNOWN)
+    return Judged(verdict_of(tap.target, tap.vantage, claim, placed, claim.belief), confirmed=True)
+
+
+def _unknown(tap: Tap, claims: list[Claim]) -> Judged:
+    """Nothing was established, and no cause is sure enough."""
+    scales = Scales(Cause.UNKNOWN)
+    outcomes = ", ".join(sorted({each.outcome for each in tap.connections}))
+    scales.add(0.3, f"of {len(tap.connections)} connections none was established: {outcomes}")
+    for rival in sorted(claims, key=lambda claim: claim.belief, reverse=True)[:3]:
+        if rival.belief < NAMED and rival.pro:
+            scales.pro.append(
+                Evidence(observation=f"it may be {rival.cause}", points_to=rival.cause, weight=round(rival.belief, 2))
+            )
+    claim = scales.claim(str(Phase.CONNECT), Phase.CONNECT)
+    placed = Placed(Responsible.UNKNOWN)
+    verdict = verdict_of(tap.target, tap.vantage, claim, placed, UNNAMED, OUTSIDE_VANTAGE, _where(tap))
+    return Judged(verdict, confirmed=False)

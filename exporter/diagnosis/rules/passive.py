@@ -1,0 +1,301 @@
+"""Verdicts from packets alone: what real clients' connections to one target, seen at one tap, have in common.
+
+No probe and no experiment: what separates twins is what other clients, other names and other servers met at that tap.
+A single connection may have any reason; what all share, or many, has one.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from exporter.diagnosis.endpoints import endpoints
+from exporter.diagnosis.rules.common import listed, quoted
+from exporter.diagnosis.rules.wire import CAUSES_OF
+from exporter.diagnosis.seen import Seen
+from exporter.diagnosis.signatures import INSPECTION_PRODUCTS
+from exporter.diagnosis.weigh import Claim, Scales, believed
+from exporter.observations import Connection
+from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Tampering
+
+#: The vantage of what was seen on the wire; `wire:NAME` where the interface, or the side, is known.
+WIRE = "wire"
+#: Failures among successes count from so many, and from such a share, on.
+SOME, SHARE = 3, 0.2
+#: A claim of so many connections is confirmed: no lost packet is behind it.
+ENOUGH = 3
+
+#: Organizations that issue Microsoft's certificates (facts 6.1). Any other is a sign; these names prove nothing.
+_MICROSOFTS = ("digicert", "microsoft corporation", "globalsign", "baltimore")
+#: Alerts by which a client refuses a certificate (RFC 8446 6.2).
+_REFUSALS = frozenset({"unknown_ca", "bad_certificate", "certificate_unknown", "unsupported_certificate"})
+_VERSION = frozenset({"protocol_version", "insufficient_security"})
+
+
+@dataclass(frozen=True)
+class Tap:
+    """The connections to one target at one tap. `peers`: those to other targets there."""
+
+    target: str
+    vantage: str
+    connections: tuple[Connection, ...]
+    peers: tuple[Connection, ...]
+    two_sided: bool = False
+
+    def ended(self, *outcomes: ConnectionOutcome) -> list[Connection]:
+        """Those that got so far and no further."""
+        return [each for each in self.connections if each.outcome in outcomes]
+
+    @cached_property
+    def established(self) -> list[Connection]:
+        """Those whose handshake was completed."""
+        return self.ended(ConnectionOutcome.ESTABLISHED)
+
+    def count(self, connections: Sequence[Connection]) -> float:
+        """How much weight a number of failures has: all of them, or enough among successes; 0 for the odd one."""
+        if not connections:
+            return 0.0
+        told = [each for each in self.connections if each.outcome is not ConnectionOutcome.INCOMPLETE]
+        if len(connections) == len(told):
+            return min(0.6 + 0.1 * (len(connections) - 1), 0.9)
+        return 0.6 if len(connections) >= SOME and len(connections) >= SHARE * len(told) else 0.0
+
+
+PassiveRule = Callable[[Tap], Iterator[Claim]]
+
+
+def taps(seen: Seen) -> list[Tap]:
+    """Connections of known targets, by target and tap."""
+    by_tap: dict[str, list[Connection]] = {}
+    for connection in seen.connections:
+        by_tap.setdefault(WIRE + (f":{connection.interface}" if connection.interface else ""), []).append(connection)
+    found = []
+    for vantage, unnamed in by_tap.items():
+        connections = list(_with_targets(unnamed))
+        targets = dict.fromkeys(each.target for each in connections if each.target is not None)
+        for target in targets:
+            own = tuple(each for each in connections if each.target == target)
+            others = tuple(each for each in connections if each.target != target)
+            found.append(Tap(target, vantage, own, others, two_sided=seen.two_sided and vantage == f"{WIRE}:inside"))
+    return found
+
+
+def _with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
+    """A connection that got no name out is of the target that others reach there, or that its port and address tell."""
+    known = {(each.server, each.server_port): each.target for each in connections if each.target is not None}
+    for each in connections:
+        target = each.target or known.get((each.server, each.server_port)) or _by_address(each)
+        yield each if target == each.target else replace(each, target=target)
+
+
+_BY_PORT = {993: "imap", 995: "pop", 587: "smtp"}
+
+
+def _by_address(connection: Connection) -> str | None:
+    """Mail to one of the addresses that Microsoft publishes for Exchange Online."""
+    name = _BY_PORT.get(connection.server_port)
+    address = ipaddress.ip_address(connection.server)
+    networks = endpoints().ranges["exchange"] if name is not None else ()
+    return name if any(address in network for network in networks if network.version == address.version) else None
+
+
+def _claim(scales: Scales, phase: Phase, failed: Sequence[Connection], subject: str | None = None) -> Claim:
+    hint = "compare both sides of the gateway: `diagnose --inside FILE --outside FILE`"
+    return scales.claim(subject or str(phase), phase, confirmed=len(failed) >= ENOUGH, hint=hint)
+
+
+def _tampering(scales: Scales, failed: Iterable[Connection]) -> None:
+    """Packets of both sides: the mechanism itself."""
+    for connection in failed:
+        for found in connection.tampering:
+            if scales.cause in CAUSES_OF.get(found.kind, ()):
+                scales.add(0.9, f"seen on both sides of the gateway: {found.kind} {quoted(found.detail)}".strip())
+                return
+
+
+_REACH = {
+    ConnectionOutcome.NO_ANSWER: (Cause.TCP_DROPPED, "SYNs get no answer"),
+    ConnectionOutcome.REFUSED: (Cause.TCP_RESET, "SYNs are answered by RST"),
+    ConnectionOutcome.UNREACHABLE: (Cause.TCP_UNREACHABLE, "SYNs are answered by ICMP"),
+}
+
+
+def not_connected(tap: Tap) -> Iterator[Claim]:
+    """tcp_dropped, tcp_reset, tcp_unreachable; partial_outage and ipv6_broken where other servers of it answer."""
+    for outcome, (cause, words) in _REACH.items():
+        failed = tap.ended(outcome)
+        servers = {each.server for each in failed}
+        alive = [each for each in tap.connections if each.outcome not in (*_REACH, ConnectionOutcome.INCOMPLETE)]
+        dead = servers - {each.server for each in alive}
+        if alive and dead:
+            yield from _some_servers(tap, [each for each in failed if each.server in dead], alive, words)
+        elif weight := tap.count(failed):
+            scales = Scales(cause)
+            scales.add(weight, f"{words}: {len(failed)} of {len(tap.connections)} connections")
+            if any(each.retry_of for each in failed):
+                scales.add(0.3, "clients try again and again")
+            if any(each.server_port != failed[0].server_port for each in tap.peers if each not in tap.ended(outcome)):
+                scales.add(0.2, "other ports are reached from here")
+            _tampering(scales, failed)
+            yield _claim(scales, Phase.CONNECT, failed)
+
+
+def _some_servers(tap: Tap, failed: list[Connection], alive: list[Connection], words: str) -> Iterator[Claim]:
+    six = all(each.ip_version == 6 for each in failed) and all(each.ip_version == 4 for each in alive)
+    scales = Scales(Cause.IPV6_BROKEN if six else Cause.PARTIAL_OUTAGE)
+    scales.add(0.6 if len(failed) < ENOUGH else 0.8, f"{words} at {listed(each.server for each in failed)}")
+    scales.add(0.3, f"{listed(each.server for each in alive)} answers")
+    yield _claim(scales, Phase.CONNECT, failed)
+
+
+def hello_unheard(tap: Tap) -> Iterator[Claim]:
+    """sni_reset, sni_dropped, tls_reset, large_hello_dropped, by what other names and other hellos met there."""
+    for outcome in (ConnectionOutcome.HELLO_RESET, ConnectionOutcome.HELLO_UNANSWERED):
+        failed = tap.ended(outcome)
+        weight = tap.count(failed)
+        if not weight:
+            continue
+        abrupt = outcome is ConnectionOutcome.HELLO_RESET
+        by_name = Scales(Cause.SNI_RESET if abrupt else Cause.SNI_DROPPED)
+        any_hello, large = Scales(Cause.TLS_RESET), Scales(Cause.LARGE_HELLO_DROPPED)
+        said = "is reset" if abrupt else "gets no answer"
+        text = (
+            f"the ClientHello that names {listed(each.sni or 'nobody' for each in failed)} {said}: {len(failed)} times"
+        )
+        by_name.add(weight * 0.7, text)
+        large.add(0.1, text)
+        if abrupt:
+            any_hello.add(weight * 0.6, text)
+        _other_names(by_name, any_hello, tap, failed)
+        _other_hellos(by_name, any_hello, large, tap, failed)
+        rivals = [by_name, large, *((any_hello,) if abrupt else ())]
+        _tampering(max(rivals, key=lambda scales: believed(scales.pro, scales.contra)), failed)
+        for scales in rivals:
+            yield _claim(scales, Phase.TLS, failed)
+
+
+def _other_names(by_name: Scales, any_hello: Scales, tap: Tap, failed: list[Connection]) -> None:
+    servers, ports = {each.server for each in failed}, {each.server_port for each in failed}
+    answered = [each for each in tap.peers if each.outcome is ConnectionOutcome.ESTABLISHED and each.sni]
+    same_server = [each for each in answered if each.server in servers]
+    same_port = [each for each in answered if each.server_port in ports]
+    failing_names = {each.sni for each in tap.peers if each.outcome is failed[0].outcome and each.server_port in ports}
+    if same_server:
+        text = f"the same server answers other names: {listed(each.sni or '' for each in same_server)}"
+        by_name.add(0.85, text)
+        any_hello.against(0.9, text, by_name.cause)
+    elif same_port:
+        text = f"on the same port other names are answered: {listed(each.sni or '' for each in same_port)}"
+        by_name.add(0.6, text)
+        any_hello.against(0.6, text, by_name.cause)
+    elif failing_names - {each.sni for each in failed}:
+        text = f"other names fail alike on that port: {listed(name or 'nobody' for name in failing_names)}"
+        any_hello.add(0.6, text)
+        by_name.against(0.6, text, any_hello.cause)
+
+
+def _other_hellos(by_name: Scales, any_hello: Scales, large: Scales, tap: Tap, failed: list[Connection]) -> None:
+    """Clients of another form get through with the same name: what is minded is the form, mostly the size."""
+    through = {each.ja4 for each in tap.established if each.ja4 and each.sni in {other.sni for other in failed}}
+    stuck = {each.ja4 for each in failed if each.ja4}
+    if not through or not stuck or through & stuck:
+        return
+    families = listed(each.client_family or "unknown" for each in failed)
+    text = f"clients with another ClientHello get through with the same name; those stuck are {families}"
+    large.add(0.7, text)
+    for scales in (by_name, any_hello):
+        scales.against(0.8, text, large.cause)
+
+
+def certificates(tap: Tap) -> Iterator[Claim]:
+    """tls_intercepted: a foreign issuer, or clients that refuse. root_not_trusted: they refuse Microsoft's own."""
+    issued = [each for each in tap.connections if each.certificate_issuer]
+    foreign = [each for each in issued if not _is_microsofts(each.certificate_issuer or "")]
+    refusing = [
+        each for each in tap.connections
+        if each.alert is not None and each.alert.sender == "client" and each.alert.name in _REFUSALS
+    ]  # fmt: skip
+    scales = Scales(Cause.TLS_INTERCEPTED)
+    if foreign:
+        scales.add(0.9, f"certificates issued by {quoted(listed(each.certificate_issuer or '' for each in foreign))}")
+        if (product := product_of(foreign)) is not None:
+            scales.add(0.5, f"that is {product}, an inspecting product")
+    if refusing:
+        families = {each.client_family for each in refusing}
+        alerts = listed(each.alert.name or "" for each in refusing if each.alert is not None)
+        text = f"{len(refusing)} clients' handshakes end by their alert {alerts}"
+        if issued and not foreign:
+            yield from _root_missing(tap, refusing, issued, text)
+            return
+        scales.add(0.85 if len(families) > 1 or len(refusing) >= ENOUGH else 0.7, text)
+    _tampering(scales, tap.connections)
+    if scales.pro:
+        yield _claim(scales, Phase.TLS, foreign or refusing or tap.connections)
+
+
+def _root_missing(tap: Tap, refusing: list[Connection], issued: list[Connection], text: str) -> Iterator[Claim]:
+    scales = Scales(Cause.ROOT_NOT_TRUSTED)
+    scales.add(0.6, f"{text}, though its issuer is {quoted(issued[0].certificate_issuer)}")
+    if tap.established:
+        scales.add(0.3, "other clients accept it")
+    yield _claim(scales, Phase.TLS, refusing)
+
+
+def product_of(connections: Iterable[Connection]) -> str | None:
+    """The inspecting product that an issuer's name tells."""
+    text = " ".join(each.certificate_issuer or "" for each in connections).lower()
+    return next((product for part, product in INSPECTION_PRODUCTS.items() if part in text), None)
+
+
+def _is_microsofts(issuer: str) -> bool:
+    return any(name in issuer.lower() for name in _MICROSOFTS)
+
+
+def handshakes_failed(tap: Tap) -> Iterator[Claim]:
+    """tls_version_blocked by the alert, mtu_blackhole by silence in the middle of the server's flight."""
+    failed = tap.ended(ConnectionOutcome.HANDSHAKE_FAILED)
+    refused = [each for each in failed if each.alert and each.alert.sender == "server" and each.alert.name in _VERSION]
+    if weight := tap.count(refused):
+        scales = Scales(Cause.TLS_VERSION_BLOCKED)
+        scales.add(max(weight, 0.7), f"{len(refused)} ClientHellos are answered by the alert protocol_version")
+        _tampering(scales, refused)
+        yield _claim(scales, Phase.TLS, refused)
+    silent = [each for each in failed if each.alert is None and each.retransmissions > 1 and each.closed_by != "server"]
+    if weight := tap.count(silent):
+        scales = Scales(Cause.MTU_BLACKHOLE)
+        text = f"{len(silent)} handshakes stop in the server's flight, its segments sent again and again"
+        scales.add(weight, text)
+        _tampering(scales, silent)
+        yield _claim(scales, Phase.TLS, silent)
+
+
+def in_clear(tap: Tap) -> Iterator[Claim]:
+    """starttls_stripped: mail that stays in clear where TLS should begin."""
+    failed = tap.ended(ConnectionOutcome.NOT_TLS)
+    if not (weight := tap.count(failed)):
+        return
+    scales = Scales(Cause.STARTTLS_STRIPPED)
+    scales.add(weight, f"{len(failed)} connections never come to TLS: STARTTLS isn't offered, or refused")
+    _tampering(scales, failed)
+    includes = frozenset({Cause.PROTOCOL_REWRITTEN})
+    hint = "look at the EHLO reply on both sides of the gateway"
+    confirmed = len(failed) >= ENOUGH
+    yield scales.claim(str(Phase.STARTTLS), Phase.STARTTLS, includes=includes, confirmed=confirmed, hint=hint)
+
+
+#: Tampering that is a fault by itself, whatever became of the connection.
+_FAULTS = {
+    Tampering.GREETING_REWRITTEN: (Cause.PROTOCOL_REWRITTEN, Phase.GREETING),
+    Tampering.BANNER_INJECTED: (Cause.PROTOCOL_REWRITTEN, Phase.GREETING),
+    Tampering.DELAY_ADDED: (Cause.SLOW_PATH, Phase.CONNECT),
+    Tampering.IDLE_CUT: (Cause.IDLE_CUT, Phase.SESSION),
+}
+
+
+def tampered(tap: Tap) -> Iterator[Claim]:
+    """What the gateway was seen to do to connections that went on all the same."""
+    done = dict.fromkeys(found.kind for each in tap.connections for found in each.tampering if found.kind in _FAULTS)
+    for cause, phase in dict.fromkeys(_FAULTS[kind] for kind in done):
+        scales = Scales(cause)
+        _tampering(scales, tap.connections)
+        yield scales.claim(f"tampering {cause}", phase, confirmed=True)

@@ -1,0 +1,153 @@
+"""How real clients fare at signing in, and how long they wait: from lengths, directions and times of their records."""
+
+from collections.abc import Iterator, Sequence
+from statistics import median
+
+from exporter.diagnosis.rules.common import LATE, listed
+from exporter.diagnosis.rules.passive import ENOUGH, Tap, _claim
+from exporter.diagnosis.rules.speed import LONG_TLS, MANY_TIMES, SLOW_CONNECT, SLOW_TLS
+from exporter.diagnosis.weigh import Claim, Scales
+from exporter.observations import Connection, WireAuth
+from exporter.vocabulary import AuthOutcome, Cause, ClosedBy, ConnectionOutcome, Mechanism, Phase
+
+#: Ages at which idle connections end differ so little where a clock of somebody's ends them, and are at least, seconds.
+SAME_AGE, IDLE = 0.1, 55.0
+#: Clients whose tokens are all refused, from so many on, have no fault in common but the service.
+MANY_CLIENTS = 3
+#: Retries in a short time that are a loop.
+LOOP = 3
+#: Segments sent again for each connection that are more than bad luck.
+LOSSY = 3.0
+
+_CUT = frozenset({ClosedBy.RESET_SERVER, ClosedBy.TIMEOUT})
+_SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
+
+
+def passwords(tap: Tap) -> Iterator[Claim]:
+    """password_refused: clients still present one, or read that none is taken and leave, again and again."""
+    refused = _of(tap, Mechanism.PASSWORD, AuthOutcome.REFUSED)
+    leaving = [each for each in tap.established if _last(each, AuthOutcome.ABANDONED) and each.retry_of >= LOOP]
+    if not refused and not leaving:
+        return
+    scales = Scales(Cause.PASSWORD_REFUSED)
+    if refused:
+        scales.add(0.9, f"{len(refused)} sign-ins by password are refused ({_clients(refused)})")
+    if leaving:
+        text = f"{_clients(leaving)} read what is offered and leave, again and again, as clients set to a password do"
+        scales.add(0.65, text)
+    yield scales.claim("sign-in by password", Phase.AUTH, confirmed=True)
+
+
+def tokens(tap: Tap) -> Iterator[Claim]:
+    """token_expired for some clients, service_outage where every one of many is refused."""
+    refused, accepted = (_of(tap, Mechanism.TOKEN, each) for each in (AuthOutcome.REFUSED, AuthOutcome.ACCEPTED))
+    if not refused:
+        return
+    clients = {each.client for each in refused} - {None}
+    everyone = not accepted and len(clients) >= MANY_CLIENTS
+    scales = Scales(Cause.SERVICE_OUTAGE if everyone else Cause.TOKEN_EXPIRED)
+    text = f"{len(refused)} sign-ins by token are refused ({_clients(refused)})"
+    scales.add(0.65, f"{text}, and none is accepted" if everyone else text)
+    if accepted:
+        scales.add(0.3, f"others' are accepted ({_clients(accepted)}): the way carries authentication")
+    yield scales.claim("sign-in by token", Phase.AUTH, confirmed=len(refused) >= ENOUGH)
+
+
+def throttled(tap: Tap) -> Iterator[Claim]:
+    """throttled, as the conversation's form tells."""
+    slowed = [each for each in tap.established if _last(each, AuthOutcome.THROTTLED)]
+    if slowed:
+        scales = Scales(Cause.THROTTLED)
+        scales.add(0.7, f"{len(slowed)} sign-ins are told to wait")
+        yield _claim(scales, Phase.AUTH, slowed)
+
+
+def cut_at_sign_in(tap: Tap) -> Iterator[Claim]:
+    """auth_dropped: reset or silence behind a token, without an answer."""
+    cut = [
+        each for each in tap.established
+        if each.closed_by in _CUT and each.auth is not None and each.auth.mechanism is Mechanism.TOKEN
+        and each.auth.outcome in (AuthOutcome.UNKNOWN, AuthOutcome.ABANDONED)
+    ]  # fmt: skip
+    if weight := tap.count(cut):
+        scales = Scales(Cause.AUTH_DROPPED)
+        scales.add(
+            weight, f"{len(cut)} connections die when the token is sent ({listed(str(e.closed_by) for e in cut)})"
+        )
+        yield _claim(scales, Phase.AUTH, cut)
+
+
+def idle_cut(tap: Tap) -> Iterator[Claim]:
+    """idle_cut: signed-in connections that end by reset or silence at one and the same age."""
+    cut = [each for each in tap.established if each.closed_by in _CUT and _age(each) >= IDLE]
+    ages = [_age(each) for each in cut]
+    if len(cut) < ENOUGH:
+        return
+    middle = median(ages)
+    alike = [age for age in ages if abs(age - middle) <= SAME_AGE * middle]
+    if len(alike) >= ENOUGH and len(alike) * 2 > len(ages):
+        scales = Scales(Cause.IDLE_CUT)
+        scales.add(0.8, f"{len(alike)} connections are cut at an age of some {middle:.0f} s, without a word")
+        yield scales.claim("hold", Phase.SESSION, confirmed=True)
+
+
+def slow(tap: Tap) -> Iterator[Claim]:
+    """slow_path by handshakes; slow_sign_in and slow_service by answers over quick handshakes."""
+    connect = _median(each.tcp_handshake_seconds for each in tap.established)
+    handshake = _median(each.tls_handshake_seconds for each in tap.established)
+    if connect is None:
+        return
+    handshake = handshake or 0.0
+    if (
+        connect >= SLOW_CONNECT
+        or handshake >= SLOW_TLS
+        or (handshake >= LONG_TLS and handshake >= MANY_TIMES * connect)
+    ):
+        scales = Scales(Cause.SLOW_PATH)
+        scales.add(0.75, f"TCP handshakes take {connect:.2f} s in the median, TLS handshakes {handshake:.2f} s")
+        yield _claim(scales, Phase.CONNECT, tap.established, "speed")
+        return
+    sign_in = tap.target in _SIGN_IN
+    answer = _median((each.reply_seconds if sign_in else each.first_reply_seconds) for each in tap.established)
+    if answer is not None and answer >= LATE:
+        scales = Scales(Cause.SLOW_SIGN_IN if sign_in else Cause.SLOW_SERVICE)
+        scales.add(0.75, f"answers take {answer:.1f} s in the median, TCP handshakes {connect:.3f} s")
+        yield _claim(scales, Phase.TOKEN if sign_in else Phase.GREETING, tap.established, "speed")
+
+
+def lossy(tap: Tap) -> Iterator[Claim]:
+    """packet_loss: many segments sent again, on connections that stand all the same."""
+    again = sum(each.retransmissions for each in tap.established)
+    if len(tap.established) >= ENOUGH and again >= LOSSY * len(tap.established):
+        scales = Scales(Cause.PACKET_LOSS)
+        scales.add(0.65, f"{again} segments were sent again on {len(tap.established)} connections")
+        yield _claim(scales, Phase.CONNECT, tap.established, "speed")
+
+
+def _of(tap: Tap, mechanism: Mechanism, outcome: AuthOutcome) -> list[Connection]:
+    """Connections with such an attempt; one that stays in clear counts too."""
+    told = tap.ended(ConnectionOutcome.ESTABLISHED, ConnectionOutcome.NOT_TLS)
+    return [each for each in told if any((a.mechanism, a.outcome) == (mechanism, outcome) for a in _attempts(each))]
+
+
+def _attempts(connection: Connection) -> Sequence[WireAuth]:
+    return connection.attempts or ((connection.auth,) if connection.auth is not None else ())
+
+
+def _last(connection: Connection, outcome: AuthOutcome) -> bool:
+    return connection.auth is not None and connection.auth.outcome is outcome
+
+
+def _clients(connections: Sequence[Connection]) -> str:
+    """How many clients, never who."""
+    known = len({each.client for each in connections} - {None})
+    return "one client" if known == 1 else f"{known} clients" if known else "clients"
+
+
+def _age(connection: Connection) -> float:
+    return (connection.end - connection.start).total_seconds()
+
+
+def _median(values: Iterator[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None

@@ -1,0 +1,50 @@
+"""Where machine code of this package is, made by mypyc out of these very sources; without it they are interpreted.
+
+`make setup` compiles where a C compiler is at hand (scripts/compile-wire). What was made of other sources, or for
+another interpreter, lies in a directory of another name and is never loaded: an edited module is interpreted at once.
+"""
+
+import hashlib
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+#: What every packet, or every connection, passes through.
+MODULES: Final = (
+    "attempts", "beginnings", "clear_text", "decode", "encapsulation", "fast_path", "flow", "link_headers", "observe",
+    "outcome", "pcap", "reading", "replies", "reporting", "segments", "servers", "skim", "story", "streams", "table",
+    "tcp", "timers", "tracker",
+)  # fmt: skip
+#: Set to anything, the sources are interpreted.
+INTERPRETED: Final = "OUTLOOK_AUTH_EXPORTER_INTERPRETED"
+
+_SOURCES: Final = Path(__file__).parent
+
+
+def digest() -> str:
+    """Of the sources, and of what can't be mixed with other interpreters'."""
+    found = hashlib.sha256(f"{sys.implementation.cache_tag} {sysconfig.get_config_var('EXT_SUFFIX')}".encode())
+    for name in MODULES:
+        found.update((_SOURCES / f"{name}.py").read_bytes())
+    return found.hexdigest()[:16]
+
+
+def place() -> Path:
+    """The directory for machine code of these sources, whether it is there or not."""
+    return Path(sysconfig.get_path("platlib")) / "outlook_auth_exporter_compiled" / digest()
+
+
+def directory() -> Path | None:
+    """The directory to load from; its shared library has been made known. None: interpret."""
+    if INTERPRETED in os.environ:
+        return None
+    try:
+        found = place()
+        if not (found / "whole").exists():
+            return None
+    except OSError:  # sources that aren't files, as in a zip
+        return None
+    sys.path.append(str(found))
+    return found

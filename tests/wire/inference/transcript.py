@@ -1,0 +1,59 @@
+"""Conversations written as text and turned into the trace of their records, so that tests read as transcripts.
+
+`C:` begins a client's record, `S:` a server's; a line that begins with neither goes on with the record before. `.`
+alone stands for an empty line, `<1500>` for so many bytes, `(2.5 s)` for time that passes.
+"""
+
+import re
+from collections.abc import Sequence
+
+from exporter.vocabulary import Protocol
+from exporter.wire.trace import Record, Trace, TraceEnd
+
+_FILLER = re.compile(r"<(\d+)>")
+_OVERHEAD = {
+    ("TLSv1.3", "TLS_AES_256_GCM_SHA384"): 17,
+    ("TLSv1.2", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"): 24,
+    ("TLSv1.2", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"): 16,
+}
+ROUND_TRIP = 0.05
+
+
+def trace(
+    protocol: Protocol,
+    text: str,
+    *,
+    end: TraceEnd = TraceEnd.CLIENT_CLOSED,
+    microsoft: bool = False,
+    starttls: bool = False,
+    tls: tuple[str, str] = ("TLSv1.3", "TLS_AES_256_GCM_SHA384"),
+    banner_length: int | None = None,
+) -> Trace:
+    """The trace of a conversation whose records hold exactly these lines."""
+    records: list[Record] = []
+    now = 0.0
+    for line in (line.strip() for line in text.strip().splitlines()):
+        if pause := re.fullmatch(r"\(([\d.]+) s\)", line):
+            now += float(pause[1])
+            continue
+        side, said = (line[0], line[2:].strip()) if line[:2] in ("C:", "S:") else ("", line)
+        length = _length(said)
+        if side:
+            now += ROUND_TRIP / 2
+            records.append(Record(now, side == "C", 23, length + _OVERHEAD[tls]))
+        else:
+            records[-1] = records[-1]._replace(length=records[-1].length + length)
+    return Trace(
+        protocol=protocol, tls_version=tls[0], cipher=tls[1], handshake_end=0.0, records=tuple(records), end=end,
+        microsoft=microsoft, starttls=starttls, banner_length=banner_length,
+    )  # fmt: skip
+
+
+def _length(said: str) -> int:
+    """Bytes of a line with its CRLF."""
+    filled = sum(int(count) for count in _FILLER.findall(said))
+    return filled + len(_FILLER.sub("", "" if said == "." else said)) + 2
+
+
+def sizes(trace: Trace) -> Sequence[int]:
+    return [record.length for record in trace.records]
