@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from exporter.accounts.file_owner import why
 from exporter.accounts.token import Resource
 from exporter.secret_files import Secret, others_can_read
 
@@ -117,7 +118,7 @@ class TokenFile:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise TokenFileError(f"token_cache: {self.path}: {error.strerror}") from None
+            raise TokenFileError(f"token_cache: {self.path}: {why(error, self.path)}") from None
         try:
             _await_lock(descriptor, pause)
             yield
@@ -134,7 +135,7 @@ class TokenFile:
         except FileNotFoundError:
             return Stored()
         except OSError as error:
-            raise TokenFileError(f"token_cache: {self.path}: {error.strerror}") from None
+            raise TokenFileError(f"token_cache: {self.path}: {why(error, self.path)}") from None
         with open(descriptor, "rb") as file:
             self._refuse_others(descriptor)
             content = file.read(MAX_FILE + 1)
@@ -160,7 +161,9 @@ class TokenFile:
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
-            raise TokenFileError(f"token_cache: {self.path}: {error.strerror}; nothing of it was changed") from None
+            raise TokenFileError(
+                f"token_cache: {self.path}: {why(error, self.path)}; nothing of it was changed"
+            ) from None
 
     def _remove_leftovers(self) -> None:
         """What a kill left half written; the lock is held, so nobody writes them any more."""
