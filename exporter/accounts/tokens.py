@@ -200,7 +200,14 @@ class TokenSource:
         cause = None if why is None else why.cause
         if result.phases and result.phases[-1].outcome is Outcome.THROTTLED:
             cause = Cause.THROTTLED
-        history = policy.failed(stored.history, now, cause or Cause.UNKNOWN, result.retry_after, self.randomness)
+        history = policy.failed(
+            stored.history,
+            now,
+            cause or Cause.UNKNOWN,
+            result.retry_after,
+            self.randomness,
+            label=None if why is None else why.label,
+        )
         return replace(stored, history=history, last_error=None if why is None else why.words, last_error_at=now)
 
     def _note_path(self, vantage: Vantage, *, reached: bool) -> None:
