@@ -172,9 +172,7 @@ class TokenFile:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise TokenFileError(
-                    f"token_cache: {self.path}: it is no regular file; name one"
-                )
+                raise TokenFileError(f"token_cache: {self.path}: it is no regular file; name one")
             self._refuse_others(descriptor)
             with open(descriptor, "rb", closefd=False) as file:
                 return file.read(MAX_FILE + 1)
