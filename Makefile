@@ -20,7 +20,7 @@ help:
 	@echo 'make runbooks  docs/runbooks anew from exporter/diagnosis/causes.yaml'
 	@echo 'make clean   removes what these made, .venv included'
 
-setup: .venv/installed
+setup: .venv/installed .venv/compiled
 
 dev: .venv/installed-dev
 
@@ -36,7 +36,14 @@ dev: .venv/installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
-demo: setup
+# Machine code of the inspector's hot modules, half a minute, where a C compiler is at hand. It is of these very sources:
+# what is edited is interpreted until this runs again.
+.venv/compiled: .venv/installed requirements-native.lock scripts/compile_wire.py $(wildcard exporter/wire/*.py)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-native.lock
+	@scripts/compile-wire $(BIN)/python
+	@touch $@
+
+demo: .venv/installed
 	@exec $(EXPORTER) demo $(ARGS)
 
 run: setup
@@ -55,7 +62,7 @@ format: dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: dev
+bench: dev .venv/compiled
 	@scripts/install-test-packages
 	$(BIN)/python -m benchmarks $(ARGS)
 

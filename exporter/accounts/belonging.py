@@ -13,8 +13,9 @@ from exporter.accounts.token_file import History, Stored
 from exporter.secret_files import Secret
 from exporter.settings_account import AccountSettings
 
-#: RFC 7914: some ten milliseconds and 4 MiB a guess, for a password may be a short one and the cache is copied.
-_COST, _BLOCKS, _SALT, _LENGTH = 4_096, 8, 16, 16
+#: RFC 8018 5.2: some ten milliseconds a guess, for a password may be a short one, and files are copied. No scrypt: what
+#: it takes of memory, on several threads, stays with the process.
+_ROUNDS, _SALT, _LENGTH = 20_000, 16, 16
 
 
 class Belonging:
@@ -45,9 +46,7 @@ class Belonging:
 
     def _mark(self, salt: str) -> str:
         if salt not in self._marks:
-            found = hashlib.scrypt(
-                self._parts.reveal_bytes(), salt=salt.encode(), n=_COST, r=_BLOCKS, p=1, dklen=_LENGTH
-            )
+            found = hashlib.pbkdf2_hmac("sha256", self._parts.reveal_bytes(), salt.encode(), _ROUNDS, _LENGTH)
             self._marks = {salt: f"{salt}:{found.hex()}"}
         return self._marks[salt]
 

@@ -12,7 +12,7 @@ def why(error: OSError, path: Path) -> str:
     owner = _owner(path)
     if error.errno not in (errno.EACCES, errno.EPERM) or owner in (None, os.geteuid()):
         return words
-    return f"{words}; it belongs to {_name(owner)}: run this command as that user (sudo -u)"
+    return f"{words}; it belongs to {_name(owner)}: run this command as that user (docs/accounts.md)"
 
 
 def _owner(path: Path) -> int | None:

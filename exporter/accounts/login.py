@@ -57,7 +57,8 @@ def run_login(name: str, *, config: Path | None, env: Mapping[str, str]) -> int:
         forbid_core_dumps()
         tools = make_prober(settings, once=True).tools
         names = [vantage.name for vantage in vantages]
-        account = next(each for each in make_accounts(settings, env, tools, names) if each.name == name)
+        alone = settings.model_copy(update={"accounts": (own,)})  # the secrets of others aren't needed, nor always here
+        [account] = make_accounts(alone, env, tools, names)
         vantage = next(each for each in vantages if each.name in account.vantages)
         return asyncio.run(_until_signal(account, vantage))
     finally:

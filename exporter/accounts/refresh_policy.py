@@ -36,6 +36,8 @@ _PASSES = frozenset({Cause.SERVICE_OUTAGE, Cause.THROTTLED, Cause.UNKNOWN, Cause
 
 def is_fresh(token: AccessToken, now: float) -> bool:
     """Whether a token is good for a while: no request is needed for it."""
+    if now < token.obtained_at - SET_BACK:  # the clock was wrong when it was given, or is now
+        return False
     life = token.expires_at - token.obtained_at
     return now < token.expires_at - min(max(life * REFRESH_SHARE, REFRESH_AHEAD), max(life, 0.0) / 2)
 

@@ -17,6 +17,7 @@ from exporter.accounts.configured import certificate_expiry, token_file
 from exporter.accounts.token import Grant, Resource
 from exporter.accounts.token_file import Stored, TokenFileError
 from exporter.settings import AccountSettings, Settings
+from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
 
 #: A refresh token that ends within so many days, for want of use, is told of.
@@ -69,9 +70,9 @@ def standing(own: AccountSettings, env: Mapping[str, str], now: datetime, index:
     known = Standing(name=own.name, kind=own.kind, grant=grant_of(own), encrypted=file.encrypted)
     try:
         stored = file.read()
-    except TokenFileError as problem:
+        expires = certificate_expiry(own, env, index)
+    except (TokenFileError, ConfigurationError) as problem:
         return _with(known, problem=str(problem))
-    expires = certificate_expiry(own, env, index)
     access = stored.access.get(Resource.EXCHANGE)
     known = _with(
         known,

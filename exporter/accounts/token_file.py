@@ -131,14 +131,11 @@ class TokenFile:
         Raises TokenFileError: others can read it, it can't be read, or it was damaged and has been set aside.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            content = self._content()
         except FileNotFoundError:
             return Stored()
         except OSError as error:
             raise TokenFileError(f"token_cache: {self.path}: {why(error, self.path)}") from None
-        with open(descriptor, "rb") as file:
-            self._refuse_others(descriptor)
-            content = file.read(MAX_FILE + 1)
         try:
             return _parsed(self._opened(content))
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
@@ -169,6 +166,18 @@ class TokenFile:
         """What a kill left half written; the lock is held, so nobody writes them any more."""
         for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
             leftover.unlink(missing_ok=True)
+
+    def _content(self) -> bytes:
+        """One byte more than a cache may have, at most. Raises OSError, TokenFileError."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise TokenFileError(f"token_cache: {self.path}: it is no regular file; name one")
+            self._refuse_others(descriptor)
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(MAX_FILE + 1)
+        finally:
+            os.close(descriptor)
 
     def _refuse_others(self, descriptor: int) -> None:
         if others_can_read(descriptor):

@@ -36,7 +36,14 @@ def named(claims: Iterable[Claim]) -> list[Believed]:
 def faults_among(believed: Iterable[Believed]) -> list[Believed]:
     """The faults that stand for themselves, the nearest to the wire first."""
     faults = [(claim, belief) for claim, belief in believed if claim.cause is not Cause.HEALTHY]
-    return _without_consequences(_absorbed(sorted(faults, key=_nearness)))
+    return _without_consequences(_absorbed(sorted(_lasting(faults), key=_nearness)))
+
+
+def _lasting(faults: list[Believed]) -> list[Believed]:
+    """Without a slow path seen once beside another fault: a busy moment here, or a packet lost."""
+    if len(faults) < 2:
+        return faults
+    return [(claim, belief) for claim, belief in faults if claim.cause is not Cause.SLOW_PATH or claim.confirmed]
 
 
 def _winners(claims: Iterable[Claim]) -> list[Believed]:

@@ -7,7 +7,7 @@ its sign-in when that was read (`signed_in`), the rest when it is over (`finishe
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.metrics.catalogue import REACH_BUCKETS, SIGN_IN_BUCKETS
@@ -54,14 +54,15 @@ class InterfaceCounts:
 class WireState:
     """Thread-safe; a SampleSource for `State.sources["wire"]`. `now`: Unix seconds."""
 
-    def __init__(self, window: float = 900.0, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, window: float = 900.0, now: Callable[[], float] = time.time, mail: Collection[str] = ()) -> None:
+        """`window`: of clients' states, seconds. `mail`: targets whose sign-ins can be read."""
         self._lock = threading.Lock()
         self._now = now
         self._counts: Counter[tuple[str, Labels]] = Counter()
         self._histograms: dict[tuple[str, Labels], Histogram] = {}
         self._interfaces: dict[str, InterfaceCounts] = {}
         self._before: dict[str, InterfaceCounts] = {}  # totals of inspectors that ran before
-        self._clients = Clients(window)
+        self._clients = Clients(window, mail)
         self._places: set[tuple[str, str]] = set()
         self._few = FewValues()
         self._recent: deque[Connection] = deque(maxlen=RECENT)

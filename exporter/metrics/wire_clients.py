@@ -4,7 +4,7 @@ A client is an opaque key that the inspector made (an HMAC whose key never leave
 """
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from exporter.observations import Connection
 from exporter.vocabulary import AuthOutcome, ClientState, ConnectionOutcome, Mechanism
@@ -27,8 +27,11 @@ _BLOCKED = frozenset(
 _REFUSED = frozenset({ClientState.PASSWORD_REFUSED, ClientState.TOKEN_REFUSED, ClientState.ABANDONED})
 
 
-def state_after(connection: Connection) -> ClientState | None:
-    """How one connection left its client; None where it tells nothing."""
+def state_after(connection: Connection, *, signs_in: bool = False) -> ClientState | None:
+    """How one connection left its client; None where it tells nothing.
+
+    `signs_in`: at such a target sign-ins can be read, so that to get through alone is not to be healthy.
+    """
     if connection.outcome in _BLOCKED:
         return ClientState.BLOCKED
     if connection.outcome is not ConnectionOutcome.ESTABLISHED:
@@ -41,7 +44,9 @@ def state_after(connection: Connection) -> ClientState | None:
             return ClientState.TOKEN_REFUSED
         case AuthOutcome.ABANDONED:
             return ClientState.ABANDONED
-        case AuthOutcome.ACCEPTED | None:
+        case AuthOutcome.ACCEPTED:
+            return ClientState.HEALTHY
+        case None if not signs_in:
             return ClientState.HEALTHY
     return None
 
@@ -49,14 +54,15 @@ def state_after(connection: Connection) -> ClientState | None:
 class Clients:
     """Clients by target, for as long as the window is."""
 
-    def __init__(self, window: float) -> None:
-        """`window`: seconds."""
+    def __init__(self, window: float, mail: Collection[str] = ()) -> None:
+        """`window`: seconds. `mail`: targets whose sign-ins can be read."""
         self.window = window
+        self._mail = frozenset(mail)
         self._events: OrderedDict[tuple[str, str], deque[tuple[float, ClientState]]] = OrderedDict()
 
     def seen(self, target: str, client: str, connection: Connection, now: float) -> None:
         """A connection of this client ended."""
-        state = state_after(connection)
+        state = state_after(connection, signs_in=target in self._mail)
         if state is None:
             return
         key = (target, client)

@@ -16,6 +16,8 @@ SEQUENCE_MASK: Final = 0xFFFF_FFFF
 BEHIND: Final = 0x8000_0000
 
 
+#: Bytes kept of one direction of a connection while segments or a record's rest are waited for.
+MAX_REASSEMBLY: Final = 16_384
 #: What a direction's bytes are read as (`Half.stage`): nothing, for there is nothing more to learn from them; something
 #: that the first bytes will tell; mail in clear; TLS.
 SKIMMED: Final = 0

@@ -18,7 +18,7 @@ from exporter.wire.messages import Kind, Message
 #: Messages that are read at once; then others have their turn, for the loop times probes too.
 AT_ONCE = 20
 #: How long before it is tried again to connect, seconds: doubled up to the last.
-FIRST_WAIT, LAST_WAIT = 1.0, 30.0
+FIRST_WAIT, LAST_WAIT = 0.5, 4.0
 #: How long a forked inspector has to end, seconds.
 STOP_SECONDS = 1.5
 

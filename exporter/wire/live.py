@@ -15,6 +15,7 @@ from ipaddress import ip_network
 from exporter.catalogue import TARGETS, Target
 from exporter.metrics.wire import InterfaceCounts, WireState
 from exporter.observations import Connection
+from exporter.vocabulary import Protocol
 from exporter.wire.bpf import Instruction
 from exporter.wire.fanout import join_group
 from exporter.wire.interface_state import Interface, InterfaceState
@@ -36,6 +37,7 @@ QUIET, QUIET_EVERY = 30 * SECOND, 5 * SECOND
 _LATE = SECOND // 5
 #: A server that isn't heard may still answer, seconds. Live, what is decided late is no help.
 PATIENCE = 5.0
+_MAIL = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +87,7 @@ class Watched:
         if self.capture is not None and not self.capture.is_there():
             self.close()
             self.problem = f"{self.interface.name}: no such interface any more"
+            self._retry_at = now + RETRY
         if self.capture is None and now >= self._retry_at:
             self._open(now)
         return self.state != before
@@ -164,7 +167,8 @@ class Inspection:
 
     def __init__(self, config: InspectorConfig, tell: Callable[[Connection], None]) -> None:
         self.config = config
-        self.counted = WireState(config.window, lambda: self._now)
+        mail = [target.name for target in config.targets.values() if target.protocol in _MAIL]
+        self.counted = WireState(config.window, lambda: self._now, mail)
         self.watched: dict[str, Watched] = {}
         self._tell = tell
         self._privacy = Privacy(config.privacy)

@@ -8,10 +8,9 @@ from typing import Final
 
 from exporter.vocabulary import Protocol
 from exporter.wire.clear_text import ClearText
-from exporter.wire.flow import BEHIND, FIRST, RECORDS, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
+from exporter.wire.flow import BEHIND, FIRST, MAX_REASSEMBLY, RECORDS, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
 from exporter.wire.servers import mail_protocol
 from exporter.wire.story import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, TlsStory
-from exporter.wire.streams import MAX_REASSEMBLY
 from exporter.wire.trace import MAX_RECORDS
 
 RECORD_HEADER: Final = 5
@@ -247,6 +246,6 @@ def _not_a_record(half: Half, size: int) -> None:
 def _lose(half: Half) -> None:
     """Where the next record begins is no longer known."""
     half.synchronized, half.opened = False, None
-    flow = half.flow
-    if flow.gap is None or (flow.tls is not None and flow.tls.established is None):
+    flow, tls = half.flow, half.flow.tls
+    if flow.gap is None or (tls is not None and (tls.established is None or flow.gap < tls.established)):
         flow.gap = half.last

@@ -5,13 +5,11 @@
 * Bytes inside a protected record don't matter, only where the next one begins: `Half.head` may lie ahead of what came.
 """
 
-from collections.abc import Callable
 from typing import Final
 
-from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Half, Waiting
+from exporter.wire.flow import BEHIND, MAX_REASSEMBLY, SEQUENCE_MASK, Half, Waiting
+from exporter.wire.reading import consume, missing
 
-#: Bytes kept of one direction of a connection while segments or a record's rest are waited for.
-MAX_REASSEMBLY: Final = 16_384
 #: Segments kept of one direction while one before them is waited for.
 MAX_WAITING: Final = 64
 #: Holes in one direction that are remembered, to tell a late segment from a repeated one.
@@ -20,11 +18,6 @@ MAX_HOLES: Final = 16
 ACKNOWLEDGED_HOLE: Final = 100_000_000
 #: A segment that fills a hole so soon was overtaken, not sent again (as Wireshark counts), nanoseconds.
 OVERTAKEN: Final = 3_000_000
-
-#: Takes bytes that follow those taken before: the direction, the bytes, the time of their segment.
-Consume = Callable[[Half, bytes | bytearray, int], None]
-#: The direction's bytes up to this number will never come.
-Missing = Callable[[Half, int], None]
 
 
 def count_segment(half: Half, sequence: int, length: int, time: int) -> None:
@@ -67,13 +60,13 @@ def _fill_hole(half: Half, sequence: int, end: int) -> bool:
     return False
 
 
-def receive(half: Half, sequence: int, data: bytes | bytearray, time: int, consume: Consume, missing: Missing) -> None:
+def receive(half: Half, sequence: int, data: bytes | bytearray, time: int) -> None:
     """A segment's payload, as much as was captured."""
     if half.waiting:
         _add_waiting(half, sequence, data, time)
-        _drain(half, consume)
+        _drain(half)
         if half.waiting:
-            _give_up_where_hopeless(half, time, consume, missing)
+            _give_up_where_hopeless(half, time)
         return
     offset = (half.head - sequence & SEQUENCE_MASK) + len(half.part)  # bytes of it that came before
     if offset >= BEHIND:
@@ -85,7 +78,7 @@ def receive(half: Half, sequence: int, data: bytes | bytearray, time: int, consu
             consume(half, data[offset:], time)
     else:
         _add_waiting(half, sequence, data, time)
-        _give_up_where_hopeless(half, time, consume, missing)
+        _give_up_where_hopeless(half, time)
 
 
 def _add_waiting(half: Half, sequence: int, data: bytes | bytearray, time: int) -> None:
@@ -99,7 +92,7 @@ def _missing_before(half: Half, waiting: Waiting) -> int:
     return gap - (SEQUENCE_MASK + 1) if gap >= BEHIND else gap
 
 
-def _drain(half: Half, consume: Consume) -> None:
+def _drain(half: Half) -> None:
     """Consumes waiting segments as far as they reach; where two overlap, the one that came first."""
     while half.waiting:
         candidates = [(index, gap) for index, w in enumerate(half.waiting) if (gap := _missing_before(half, w)) <= 0]
@@ -116,9 +109,9 @@ def _drain(half: Half, consume: Consume) -> None:
             consume(half, data[:limit], chosen.time)
 
 
-def _give_up_where_hopeless(half: Half, time: int, consume: Consume, missing: Missing) -> None:
+def _give_up_where_hopeless(half: Half, time: int) -> None:
     while half.waiting and _hopeless(half, time):
-        skip_hole(half, consume, missing)
+        skip_hole(half)
 
 
 def _hopeless(half: Half, time: int) -> bool:
@@ -127,11 +120,20 @@ def _hopeless(half: Half, time: int) -> bool:
     first = min(half.waiting, key=lambda waiting: _missing_before(half, waiting))
     acked = half.peer.acked
     received = acked >= 0 and not acked - first.sequence & BEHIND
-    return received and time - first.time > ACKNOWLEDGED_HOLE
+    return received and (half.flow.filtered or time - first.time > ACKNOWLEDGED_HOLE)
 
 
-def skip_hole(half: Half, consume: Consume, missing: Missing) -> None:
+def skip_filtered(half: Half, time: int) -> None:
+    """What the other side acknowledged and the filter took out is passed over before that side's bytes are read."""
+    if half.waiting:
+        _give_up_where_hopeless(half, time)
+
+
+def skip_hole(half: Half) -> None:
     """The bytes before the first waiting segment will never come."""
     first = min(half.waiting, key=lambda waiting: _missing_before(half, waiting))
+    flow, before = half.flow, half.flow.gap
     missing(half, first.sequence)
-    _drain(half, consume)
+    if flow.filtered and flow.gap != before:
+        flow.gap = first.time - 1  # whatever is missing passed before that
+    _drain(half)

@@ -6,8 +6,8 @@ from typing import Final
 from exporter.vocabulary import ClosedBy
 from exporter.wire.capture_file import Buffer
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
-from exporter.wire.reading import consume, missing, read_part, read_unanswered
-from exporter.wire.streams import count_segment, receive, skip_hole
+from exporter.wire.reading import missing, read_part, read_unanswered
+from exporter.wire.streams import count_segment, receive, skip_filtered, skip_hole
 
 FIN: Final = 1
 SYN: Final = 2
@@ -37,6 +37,8 @@ def take(
             half.acked = half.acked_first = acknowledgment
         elif acknowledgment != acked and (acknowledgment - acked & SEQUENCE_MASK) < BEHIND:
             half.acked = acknowledgment
+        if half.flow.filtered:
+            skip_filtered(half.peer, time)
     if length:
         _payload(half, time, sequence, buffer, begin, end, length)
     else:
@@ -50,7 +52,10 @@ def is_over(flow: Flow) -> bool:
     if flow.reset:
         return True
     client, server = flow.client, flow.server
-    return client.fin and server.fin and _knows_end(client, server) and _knows_end(server, client)
+    if not (client.fin and server.fin):
+        return False
+    # The acknowledgment of the last FIN is one of those that a filter takes out.
+    return flow.filtered or (_knows_end(client, server) and _knows_end(server, client))
 
 
 def _knows_end(half: Half, peer: Half) -> bool:
@@ -62,7 +67,7 @@ def flush(flow: Flow) -> None:
     """Nothing more comes: what waits for something missing is read without it."""
     for half in (flow.client, flow.server):
         while half.waiting:
-            skip_hole(half, consume, missing)
+            skip_hole(half)
     if flow.text is not None:
         read_unanswered(flow)
     for half in (flow.client, flow.server):
@@ -143,6 +148,6 @@ def _payload(half: Half, time: int, sequence: int, buffer: Buffer, begin: int, e
         if isinstance(buffer, mmap.mmap):  # the capture's ring: a password may stand there
             buffer[begin:end] = b"x" * len(data)
     if data:
-        receive(half, sequence, data, time, consume, missing)
+        receive(half, sequence, data, time)
     if end - begin < length and not half.waiting:
         missing(half, sequence + length & SEQUENCE_MASK)

@@ -110,9 +110,8 @@ class Tracker:
 
     def packets(self, packets: Iterable[PacketTuple]) -> None:
         """Many frames, one behind the other."""
-        packet = self.packet
-        for each in packets:
-            packet(*each)
+        for time, link_type, buffer, start, end, original, interface, vlan in packets:
+            self.packet(time, link_type, buffer, start, end, original, interface, vlan)
 
     def expire(self, now: int) -> None:
         """It is `now` (nanoseconds): what rests on silence is decided. Packets call it themselves."""

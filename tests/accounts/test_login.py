@@ -129,6 +129,25 @@ async def test_roots_command_into_the_services_directory_says_whose_it_should_be
     assert lab.outlook.behaviour.traffic.counts["connection"] == 0, "before a person is bothered"
 
 
+async def test_the_secrets_of_other_accounts_neednt_be_at_hand(lab: Lab, tmp_path: Path):
+    """A credential is there for the unit alone: `login` beside it hasn't the others', nor `accounts`."""
+    other = work(lab, tmp_path, client_secret_file="canary-work")
+    third = work(lab, tmp_path, name="third", token_cache=str(tmp_path / "third.token"), certificate_file="app",
+                 private_key_file="key")  # fmt: skip
+    settings_of(lab, tmp_path, other, third, personal(lab, tmp_path))
+    process = await command(tmp_path, "login", PERSONAL)
+    assert "enter the code" in await instructions(process)
+    process.send_signal(signal.SIGTERM)
+    await said(process)
+    status, out, _ = await said(await command(tmp_path, "accounts", "--json"))
+    problems = {each["name"]: each["problem"] for each in map(json.loads, out.splitlines())}
+    assert status == 1
+    assert problems["third"].startswith(
+        "accounts[1].certificate_file: is a name, and $CREDENTIALS_DIRECTORY is not set"
+    )
+    assert "nobody has signed in yet" in problems[PERSONAL]
+
+
 @pytest.mark.parametrize(
     ("account", "ends"),
     [(personal, "2027-02-0[0-9], if unused"), (work, "told by Microsoft only")],

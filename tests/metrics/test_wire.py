@@ -186,6 +186,28 @@ def test_how_a_connection_leaves_its_client(connection: Connection, state: Clien
     assert state_after(connection) is state
 
 
+def test_at_a_mailbox_to_get_through_alone_is_not_to_be_healthy():
+    """Its sign-in couldn't be read, or hasn't happened."""
+    clients = Clients(900.0, mail=["imap"])
+    for target in ("imap", "graph"):
+        clients.seen(target, "a", replace(GOOD, auth=None), 1.0)
+    assert clients.counts(2.0) == {("graph", ClientState.HEALTHY): 1}
+
+
+def test_a_client_that_signed_in_is_healthy_before_it_leaves():
+    state = WireState(now=lambda: 1.0)
+    state.signed_in(GOOD, "a")
+    state.signed_in(refused(), "b")  # what a refusal comes to is seen at the end
+    assert state.clients() == {("imap", ClientState.HEALTHY): 1}
+
+
+def test_where_clients_are_not_told_apart_none_is_counted():
+    state = WireState(now=lambda: 1.0)
+    state.decided(GOOD)
+    state.finished(GOOD, None)
+    assert state.clients() == {}
+
+
 def test_three_refusals_in_five_minutes_are_a_loop_until_something_works():
     clients = Clients(900.0)
     for number in range(LOOP):

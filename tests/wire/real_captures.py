@@ -1,6 +1,7 @@
 """A capture made on the spot: real clients of many TLS stacks against real servers, in a namespace of its own."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -143,73 +144,51 @@ def run(where: str, command: Sequence[str], said: bytes = b"") -> None:
 
 
 def make_capture(directory: Path) -> Path:
-    """The whole: some hundred connections of eight stacks. Skips the test where a program is missing."""
-    programs = {
-        name: require_program(name, package)
-        for name, package in [
-            ("java", "openjdk-17-jdk-headless"), ("node", "nodejs"), ("tstclnt", "libnss3-tools"),
-            ("gnutls-cli", "gnutls-bin"), ("curl", "curl"),
-        ]
-    }  # fmt: skip
-    go_client, go_server = build_go(directory, "client"), build_go(directory, "server")
+    """The whole: some hundred connections of the stacks that are there; Go and Java only if at hand."""
+    node, curl = require_program("node", "nodejs"), require_program("curl")
+    nss, gnutls = require_program("tstclnt", "libnss3-tools"), require_program("gnutls-cli", "gnutls-bin")
+    java, go = shutil.which("java"), shutil.which("go")
     certificate(directory)
     file = directory / "stacks.pcap"
     ports = [*OPENSSL_SERVERS, GO]
     with namespace() as where, ExitStack() as stack:
         for port, words in OPENSSL_SERVERS.items():
-            command = [
-                "openssl",
-                "s_server",
-                "-accept",
-                str(port),
-                "-cert",
-                "cert.pem",
-                "-key",
-                "key.pem",
-                "-www",
-                *words,
-            ]
-            stack.enter_context(daemon(command, where, directory))
-        stack.enter_context(daemon([go_server, "cert.pem", "key.pem", str(GO)], where, directory))
+            stack.enter_context(daemon(openssl_server(port, words), where, directory))
+        go_server = [build_go(directory, "server"), "cert.pem", "key.pem", str(GO)] if go else openssl_server(GO, [])
+        stack.enter_context(daemon(go_server, where, directory))
         inside(where, _await_ports, ports)
         with capturing(where, file):
             openssl_clients(where, ports)
-            run(where, [go_client, *errands([*ports, CLOSED])])
-            run(
-                where,
-                [
-                    programs["java"],
-                    "-Xshare:auto",
-                    "-XX:TieredStopAtLevel=1",
-                    str(STACKS / "Client.java"),
-                    *errands(ports),
-                ],
-            )
-            run(where, [programs["node"], str(STACKS / "client.js"), *errands([*ports, CLOSED])])
+            if go:
+                run(where, [build_go(directory, "client"), *errands([*ports, CLOSED])])
+            if java:
+                words = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", str(STACKS / "Client.java")]
+                run(where, [java, *words, *errands(ports)])
+            run(where, [node, str(STACKS / "client.js"), *errands([*ports, CLOSED])])
             for port in ports:
-                nss = [programs["tstclnt"], "-h", "127.0.0.1", "-p", str(port), "-a", NAME, "-D", "-Q"]
-                run(where, [*nss, "-o"])
-                run(where, nss)
-                run(
-                    where,
-                    [programs["gnutls-cli"], "--insecure", "--sni-hostname", NAME, "-p", str(port), "127.0.0.1"],
-                    b"GET / HTTP/1.0\r\n\r\n",
-                )
-                run(
-                    where,
-                    [
-                        programs["gnutls-cli"],
-                        "--sni-hostname",
-                        NAME,
-                        "--verify-hostname",
-                        NAME,
-                        "-p",
-                        str(port),
-                        "127.0.0.1",
-                    ],
-                )
-                run(
-                    where, [programs["curl"], "-sk", "--connect-to", f"{NAME}:443:127.0.0.1:{port}", f"https://{NAME}/"]
-                )
-                run(where, [programs["curl"], "-s", "--connect-to", f"{NAME}:443:127.0.0.1:{port}", f"https://{NAME}/"])
+                nss_client(where, nss, port)
+                gnutls_client(where, gnutls, port)
+                curl_client(where, curl, port)
     return file
+
+
+def openssl_server(port: int, words: Sequence[str]) -> list[str]:
+    return ["openssl", "s_server", "-accept", str(port), "-cert", "cert.pem", "-key", "key.pem", "-www", *words]
+
+
+def nss_client(where: str, program: str, port: int) -> None:
+    command = [program, "-h", "127.0.0.1", "-p", str(port), "-a", NAME, "-D", "-Q"]
+    run(where, [*command, "-o"])
+    run(where, command)
+
+
+def gnutls_client(where: str, program: str, port: int) -> None:
+    command = [program, "--sni-hostname", NAME, "-p", str(port)]
+    run(where, [*command, "--insecure", "127.0.0.1"], b"GET / HTTP/1.0\r\n\r\n")
+    run(where, [*command, "--verify-hostname", NAME, "127.0.0.1"])
+
+
+def curl_client(where: str, program: str, port: int) -> None:
+    command = [program, "-s", "--connect-to", f"{NAME}:443:127.0.0.1:{port}", f"https://{NAME}/"]
+    run(where, [*command, "-k"])
+    run(where, command)

@@ -6,7 +6,7 @@ import tracemalloc
 from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.attempts import MAX_CLIENTS, REMEMBERED, Attempts
-from exporter.wire.streams import MAX_REASSEMBLY
+from exporter.wire.flow import MAX_REASSEMBLY
 from exporter.wire.tracker import Tracker, TrackerConfig
 from tests.wire.conversation import START, Conversation, inspect, one
 from tests.wire.flights import Talk, healthy

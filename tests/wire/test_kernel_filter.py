@@ -342,7 +342,20 @@ SPECS = (
 def frames(draw):
     """Packets near to what the filter looks at: right ones, and ones with a byte changed, cut, or longer."""
     payload = draw(
-        st.sampled_from([b"", b"x", b"\x16\x03", HELLO, DATA, record(23, bytes(53)), record(21, b"\2\0"), b"220 mx\r\n", BULK, bytes(40)])
+        st.sampled_from(
+            [
+                b"",
+                b"x",
+                b"\x16\x03",
+                HELLO,
+                DATA,
+                record(23, bytes(53)),
+                record(21, b"\2\0"),
+                b"220 mx\r\n",
+                BULK,
+                bytes(40),
+            ]
+        )
     )
     packet = segment(
         draw(st.sampled_from([SYN, ACK, ACK | PSH, FIN | ACK, RST])),

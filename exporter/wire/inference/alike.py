@@ -61,7 +61,7 @@ def readings_of(grammar: Grammar, turns: tuple[Turn, ...], end: TraceEnd, *, mic
 
 @lru_cache(maxsize=MAX_REMEMBERED)
 def _followed(same: _Same, turns: tuple[Turn, ...], end: TraceEnd, microsoft: bool) -> Readings:
-    return at_end(follow(same.grammar, turns, microsoft=microsoft), end)
+    return at_end(follow(same.grammar, turns, end, microsoft=microsoft), end)
 
 
 @lru_cache(maxsize=MAX_GRAMMARS)

@@ -211,7 +211,8 @@ def ranges(verdict: Verdict, *rows: tuple[int, int, float], tagged: bool = True)
 def answers_together(shortest: int, cost: float = 0) -> tuple[Answer, ...]:
     """Behind commands that were sent together: which answer is whose can't be told from their sum.
 
-    `shortest`: what two answers have at least. Where the words are known a single one would have fitted (`cost`).
+    `shortest`: what two answers have at least, or the first of them where a trace is cut. Where the words are known a
+    single one would have fitted (`cost`).
     """
     return (
         Answer(shortest, 200, Verdict.UNCLEAR, cost, tagged=False, bits=7),

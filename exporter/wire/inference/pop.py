@@ -125,7 +125,7 @@ _REFUSED = ranges(
     tagged=False,
 )
 #: "+OK Logged in.", or what is in the mailbox: RFC 1939's own example has 49 bytes, Cyrus' 87.
-_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 18, 0), (19, 29, 6), (30, 60, 5), (61, 140, 4), tagged=False)
+_ACCEPTED = ranges(Verdict.ACCEPTED, (5, 8, 4), (9, 18, 0), (19, 29, 6), (30, 60, 5), (61, 140, 4), tagged=False)
 
 GENERIC: Words = {
     "junk": ANSWERS_TO_JUNK,
@@ -139,7 +139,7 @@ GENERIC: Words = {
     "password": (*_ACCEPTED, *_REFUSED),
     "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
     "after challenge": after_challenge(tagged=False),
-    "together": answers_together(20),
+    "together": answers_together(5),
     "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 6), mail(61, 10_000_000, 6)),
 }
 

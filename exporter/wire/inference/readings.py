@@ -15,6 +15,8 @@ from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, START, Grammar, Mo
 from exporter.wire.inference.overhead import Length
 from exporter.wire.trace import TraceEnd
 
+#: Ends behind which more may have been said: what wasn't seen may have been there all the same.
+OPEN_ENDS = frozenset({TraceEnd.CAPTURE_ENDED, TraceEnd.GAP, TraceEnd.FULL})
 #: Readings more surprising than the best by so many bits at the end are left out.
 MARGIN = 6
 #: On the way they are kept for longer: what comes later may make them likely again.
@@ -92,12 +94,13 @@ def begin(grammar: Grammar, *, microsoft: bool) -> Readings:
     }
 
 
-def follow(grammar: Grammar, turns: tuple[Turn, ...], *, microsoft: bool) -> Readings:
+def follow(grammar: Grammar, turns: tuple[Turn, ...], end: TraceEnd, *, microsoft: bool) -> Readings:
     """The readings behind the last turn, with what each had to suppose."""
     readings = begin(grammar, microsoft=microsoft)
     for number, turn in enumerate(turns):
         last = number == len(turns) - 1 or (number == len(turns) - 2 and turns[-1].may_be_close)
-        readings = _kept(_step(grammar, readings, number, turn, last=last))
+        not_last = not last or end in OPEN_ENDS
+        readings = _kept(_step(grammar, readings, number, turn, last=last, not_last=not_last))
     return readings
 
 
@@ -125,7 +128,8 @@ def _kept(readings: Readings) -> Readings:
     return dict(sorted(likely.items(), key=lambda item: item[1])[:_MOST])
 
 
-def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last: bool) -> Readings:
+def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last: bool, not_last: bool) -> Readings:
+    """`last`, `not_last`: whether the turn may be the client's last, or another; where a trace is cut, both."""
     found: Readings = {}
 
     def note(reading: Reading, cost: float) -> None:
@@ -138,7 +142,7 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
         note(reading._replace(state=UNCLEAR), cost + (_STILL_UNCLEAR if reading.state == UNCLEAR else _UNCLEAR_COST))
         words = grammar.microsoft if reading.words == _MICROSOFT else grammar.generic
         for move in grammar.moves.get(reading.state, ()):
-            if (move.last and not last) or (move.not_last and last):
+            if (move.last and not last) or (move.not_last and not not_last):
                 continue
             besides = _pondered(turn, move) + _repeated(turn, move)
             for tag, more in _tags(reading, move.size, turn.sent, number):

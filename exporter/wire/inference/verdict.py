@@ -5,11 +5,8 @@ from collections.abc import Iterable
 from exporter.observations import WireAuth
 from exporter.vocabulary import AuthOutcome, Mechanism
 from exporter.wire.inference.bursts import Turn
-from exporter.wire.inference.readings import UNCLEAR, Attempt, Reading
+from exporter.wire.inference.readings import OPEN_ENDS, UNCLEAR, Attempt, Reading
 from exporter.wire.trace import TraceEnd
-
-#: Ends behind which more may have been said: what wasn't seen may have been there all the same.
-_OPEN_ENDS = frozenset({TraceEnd.CAPTURE_ENDED, TraceEnd.GAP, TraceEnd.FULL})
 
 
 def agreed(readings: Iterable[Reading], turns: tuple[Turn, ...], end: TraceEnd) -> tuple[WireAuth, ...]:
@@ -19,7 +16,7 @@ def agreed(readings: Iterable[Reading], turns: tuple[Turn, ...], end: TraceEnd) 
     if count:
         return tuple(_observation([attempts[-back] for attempts in told], turns, end) for back in range(count, 0, -1))
     tried = not told or any(not attempt.bare for attempts in told for attempt in attempts)
-    outcome = AuthOutcome.UNKNOWN if tried or end in _OPEN_ENDS else AuthOutcome.ABANDONED
+    outcome = AuthOutcome.UNKNOWN if tried or end in OPEN_ENDS else AuthOutcome.ABANDONED
     return (WireAuth(mechanism=Mechanism.UNKNOWN, outcome=outcome),)
 
 
@@ -50,4 +47,4 @@ def _seconds(sent: int, answered: int | None, turns: tuple[Turn, ...]) -> float 
 
 
 def _without_answer(end: TraceEnd) -> AuthOutcome:
-    return AuthOutcome.UNKNOWN if end in _OPEN_ENDS else AuthOutcome.ABANDONED
+    return AuthOutcome.UNKNOWN if end in OPEN_ENDS else AuthOutcome.ABANDONED

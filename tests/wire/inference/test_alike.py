@@ -39,7 +39,7 @@ def told(grammar: Grammar, conversation: tuple[Turn, ...], end: TraceEnd, micros
 
 
 def followed(grammar: Grammar, conversation: tuple[Turn, ...], end: TraceEnd, microsoft: bool):
-    return at_end(follow(grammar, conversation, microsoft=microsoft), end)
+    return at_end(follow(grammar, conversation, end, microsoft=microsoft), end)
 
 
 @given(st.sampled_from(GRAMMARS), st.lists(turns, max_size=5), st.sampled_from(TraceEnd), st.booleans())

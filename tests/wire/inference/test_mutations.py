@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from exporter.wire.inference import infer
 from exporter.wire.trace import Record, Trace, TraceEnd
 from tests.clients import corpus
+from tests.clients.session import Session
 from tests.wire.inference.mutations import (
     MUTATIONS,
     cut_tail,
@@ -31,16 +32,22 @@ def told(trace: Trace) -> list[tuple[str, str]]:
     return [(each.mechanism, each.outcome) for each in infer(trace)]
 
 
+def never_another(mutated: list[tuple[str, str]], session: Session) -> bool:
+    """Of several attempts the whole conversation may leave open which there were; the server's log doesn't."""
+    finished = without_open_ends(mutated)
+    return is_within(finished, told(session.trace)) or is_within(finished, session.truth)
+
+
 @pytest.mark.parametrize("name", MUTATIONS)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=150)
 @given(session=st.sampled_from(SESSIONS), seed=st.integers(0, 2**32))
 def test_an_answer_never_becomes_another(name: str, session, seed: int):
     mutated = told(MUTATIONS[name](session.trace, Random(seed)))
 
-    assert is_within(without_open_ends(mutated), told(session.trace))
+    assert never_another(mutated, session)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(
     session=st.sampled_from(SESSIONS),
     seed=st.integers(0, 2**32),
@@ -51,10 +58,10 @@ def test_nor_does_it_under_several_at_once(session, seed: int, names: list[str])
     for name in names:
         mutated = MUTATIONS[name](mutated, random)
 
-    assert is_within(without_open_ends(told(mutated)), told(session.trace))
+    assert never_another(told(mutated), session)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(session=st.sampled_from(EXACT), seed=st.integers(0, 2**32))
 def test_how_records_are_cut_hardly_matters_where_lengths_are_exact(session, seed: int):
     """Only a reply in several records says a little more than one in a single record."""
@@ -63,14 +70,14 @@ def test_how_records_are_cut_hardly_matters_where_lengths_are_exact(session, see
     assert told(join(split(session.trace, random), random)) == told(split(session.trace, random)) or joined
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(session=st.sampled_from(EXACT), seed=st.integers(0, 2**32))
 def test_single_bytes_and_swaps_keep_the_order_of_things(session, seed: int):
     assert told(swap(session.trace, Random(seed))) == told(session.trace)
     assert is_within(told(single_bytes(session.trace, Random(seed))), told(session.trace))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, derandomize=True, max_examples=60)
 @given(session=st.sampled_from(SESSIONS), seed=st.integers(0, 2**32))
 def test_a_capture_that_ends_early_never_says_abandoned(session, seed: int):
     assert "abandoned" not in [outcome for _, outcome in told(cut_tail(session.trace, Random(seed)))]
@@ -85,7 +92,7 @@ record = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=300)
 @given(
     session=st.sampled_from(SESSIONS), records=st.lists(record, max_size=64), end=st.sampled_from(TraceEnd),
     version=st.sampled_from(["TLSv1.3", "TLSv1.2", "TLSv1", "", "SSLv2"]),
