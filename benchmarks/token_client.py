@@ -22,6 +22,7 @@ from exporter.probe.resolve import NameService
 from exporter.probe.walk import Tools, Vantage, walk
 from exporter.probe.way import Deadline
 from exporter.secret_files import Secret
+from exporter.service import SWITCH_INTERVAL
 from exporter.settings import AccountSettings, Settings
 from exporter.settings_file import load
 from exporter.vocabulary import Phase
@@ -79,6 +80,7 @@ async def walks(settings: Settings, tools: Tools, until: asyncio.Event, count: i
 
 
 async def _measure(what: str, count: int, directory: Path) -> dict[str, object]:
+    sys.setswitchinterval(SWITCH_INTERVAL)  # as `run` does
     settings = load(directory / "accounts.yml", os.environ)
     tools = make_prober(settings, once=True).tools
     assert Authority.of(settings.accounts[0]).host == SERVER

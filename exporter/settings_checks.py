@@ -28,6 +28,7 @@ def cross_check(settings: Any) -> list[Problem]:
         *_each(settings, ("probe", "custom"), _custom_target),
         *_each(settings, ("vantages",), _vantage),
         *_each(settings, ("accounts",), _account),
+        *_caches_used_once(settings),
     ]
 
 
@@ -76,6 +77,16 @@ def _names_used_once(settings: Any) -> Iterator[Problem]:
     for index, name in enumerate(_names(settings, "vantages")):
         if name in RESERVED_NAMES:
             yield Problem(("vantages", index, "name"), f"{name} has a meaning of its own; choose another name")
+
+
+def _caches_used_once(settings: Any) -> Iterator[Problem]:
+    """In one file for two accounts each would present the other's token."""
+    first: dict[str, int] = {}
+    for index, account in enumerate(_items(settings, "accounts")):
+        place = _get(account, "token_cache")
+        if place and first.setdefault(str(place), index) != index:
+            words = f"is that of accounts[{first[str(place)]}] already; each account needs a file of its own"
+            yield Problem(("accounts", index, "token_cache"), words)
 
 
 def _targets_exist(settings: Any) -> Iterator[Problem]:

@@ -202,6 +202,13 @@ class TestMistakes:
                 "vantages: [{name: a}, {name: b}, {name: a}]",
                 ["vantages[2].name: is the name of vantages[0] already; choose another"],
             ),
+            (
+                "accounts: [{name: a, kind: oauth_personal, client_id: c, token_cache: /x}, "
+                "{name: b, kind: oauth_personal, client_id: c, token_cache: /x}]",
+                [
+                    "accounts[1].token_cache: is that of accounts[0] already; each account needs a file of its own",
+                ],
+            ),
             ("vantages: [{name: all}]", ["vantages[0].name: all has a meaning of its own; choose another name"]),
             ("vantages: a", ["vantages: must be a list"]),
             ("probe: [a]", ["probe: must be a mapping of keys to values"]),

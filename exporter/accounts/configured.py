@@ -12,6 +12,7 @@ from cryptography import x509
 
 from exporter.accounts.attempt import mechanism_of
 from exporter.accounts.authority import grant_of, has_tokens
+from exporter.accounts.belonging import Belonging
 from exporter.accounts.msal_bridge import Credentials
 from exporter.accounts.password_guard import PasswordGuard
 from exporter.accounts.token_file import KEY_CREDENTIAL, TokenFile, TokenFileError, default_path
@@ -43,6 +44,17 @@ class Account:
     @property
     def name(self) -> str:
         return self.settings.name
+
+    def same_as(self, other: "Account") -> bool:
+        """Whether nothing of it has changed: neither its configuration nor its secret."""
+        mine, others = self._belonging, other._belonging
+        return self.settings == other.settings and mine is not None and others is not None and mine.same_as(others)
+
+    @property
+    def _belonging(self) -> Belonging | None:
+        if self.guard is not None:
+            return self.guard.belonging
+        return None if self.tokens is None else self.tokens.belonging
 
     def plan(self) -> AccountPlan:
         """What its metrics are prepared for."""
@@ -111,7 +123,7 @@ def _account(
     targets = settings.account_targets(own)
     if own.kind is AccountKind.APP_PASSWORD:
         password = _secret("password_file", own.password_file, env)
-        guard = PasswordGuard(token_file(own, env))
+        guard = PasswordGuard(token_file(own, env), Belonging(own.username, password))
         return Account(settings=own, targets=targets, vantages=seen_from, password=password, guard=guard)
     credentials = Credentials(
         client_secret=_secret("client_secret_file", own.client_secret_file, env),

@@ -8,10 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from exporter.accounts import refresh_policy
 from exporter.accounts.attempt import mechanism_of, sign_in, why_not_there, without_token
 from exporter.accounts.configured import Account
+from exporter.accounts.side_thread import on_thread
 from exporter.accounts.sign_in_policy import SignInPolicy
 from exporter.accounts.token import Resource, Source, TokenResult
 from exporter.accounts.token_file import TokenFileError
@@ -57,8 +59,10 @@ class AccountsJob:
             self.state.record_credential_expiry(account.name, account.credential_expires)
 
     def continue_from(self, earlier: "AccountsJob") -> None:
-        """Takes over when what was tried, at a reload."""
-        self.policy.continue_from(earlier.policy)
+        """Takes over when what was tried, at a reload. An account that has changed is tried at once."""
+        known = {account.name: account for account in earlier.accounts}
+        same = {own.name for own in self.accounts if own.name in known and own.same_as(known[own.name])}
+        self.policy.continue_from(earlier.policy, same)
         self._measured, self._starts = earlier._measured, earlier._starts
 
     async def run(self) -> None:
@@ -101,14 +105,15 @@ class AccountsJob:
 
     async def _try_password(self, account: Account, vantage: Vantage, target: Target, password: Secret) -> None:
         """Only where it wasn't refused a short while ago, by anyone of this machine."""
-        assert account.guard is not None
+        guard = account.guard
+        assert guard is not None
         if not self.policy.is_due((account.name, target.name, vantage.name), self.tools.clock()):
             return
         if why_not_there(account.settings, target) is not None:
             await self._try(account, vantage, target, _Given(password))
             return
         try:
-            waiting = await asyncio.to_thread(account.guard.why_wait, self._now())
+            waiting = await on_thread(partial(guard.why_wait, self._now()))
         except TokenFileError as problem:
             waiting = str(problem)
         if waiting is not None:
@@ -117,7 +122,7 @@ class AccountsJob:
         result = await self._try(account, vantage, target, _Given(password))
         if result is not None:
             with suppress(TokenFileError):
-                await asyncio.to_thread(account.guard.ended, result.outcome, self._now())
+                await on_thread(partial(guard.ended, result.outcome, self._now()))
 
     def _now(self) -> float:
         return self.tools.wall_clock().timestamp()
@@ -151,13 +156,14 @@ class AccountsJob:
         return _Given(token.secret, use, token)
 
     async def _try(self, account: Account, vantage: Vantage, target: Target, given: "_Given") -> AccountResult | None:
-        place = (account.name, target.name, vantage.name)
-        if not self.policy.is_due(place, self.tools.clock()):
+        place, presents = (account.name, target.name, vantage.name), given.secret is not None
+        if not self.policy.is_due(place, self.tools.clock(), presents=presents):
             return None
         result = await self._signed_in(account, vantage, target, given)
         if result is None:
             return None
-        self.policy.ended(place, mechanism_of(account.settings), result.outcome, self.tools.clock())
+        mechanism = mechanism_of(account.settings)
+        self.policy.ended(place, mechanism, result.outcome, self.tools.clock(), presented=presents)
         self.state.record_sign_in(target.name, vantage.name, result, self.tools.wall_clock())
         self.ended(target.name, vantage.name, result)
         return result

@@ -17,8 +17,10 @@ from exporter.accounts.authority import Authority
 from exporter.accounts.configured import Account, make_accounts
 from exporter.accounts.errors import TokenError, explain
 from exporter.accounts.msal_bridge import Carrier, begin_device_flow, poll_device_flow
+from exporter.accounts.request import Reply
+from exporter.accounts.side_thread import Recall, on_thread
 from exporter.accounts.token import Grant, Resource, TokenResult
-from exporter.accounts.token_file import TokenFileError
+from exporter.accounts.token_file import TokenFile, TokenFileError
 from exporter.accounts.tokens import TokenSource, signed_in
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.clean import clean
@@ -55,7 +57,8 @@ def run_login(name: str, *, config: Path | None, env: Mapping[str, str]) -> int:
         forbid_core_dumps()
         tools = make_prober(settings, once=True).tools
         names = [vantage.name for vantage in vantages]
-        account = next(each for each in make_accounts(settings, env, tools, names) if each.name == name)
+        alone = settings.model_copy(update={"accounts": (own,)})  # the secrets of others aren't needed, nor always here
+        [account] = make_accounts(alone, env, tools, names)
         vantage = next(each for each in vantages if each.name in account.vantages)
         return asyncio.run(_until_signal(account, vantage))
     finally:
@@ -84,7 +87,7 @@ class _Login:
     loop: asyncio.AbstractEventLoop
 
     async def run(self) -> int:
-        with_cache = await asyncio.to_thread(self._check_cache)
+        with_cache = await on_thread(self._check_cache)
         flow, refused = await self._ask(lambda carrier: begin_device_flow(self.source.account, carrier, self.scopes))
         if refused is not None or "device_code" not in flow:
             return self._say(refused, flow)
@@ -93,9 +96,9 @@ class _Login:
             click.echo("The sign-in is kept unencrypted, readable by this user alone (see README, accounts).", err=True)
         return await self._await_person(flow)
 
-    def _check_cache(self) -> Any:
+    def _check_cache(self, recall: Recall) -> TokenFile:
         """Before the person is bothered: the cache can be read and written."""
-        with self.source.file.locked():
+        with self.source.file.locked(recall.pause):
             try:
                 stored = self.source.file.read()
             except TokenFileError as problem:
@@ -112,11 +115,16 @@ class _Login:
 
     async def _ask(self, step: Callable[[Carrier], dict[str, Any]]) -> tuple[dict[str, Any], TokenResult | None]:
         """The step's answer; a result where there was none."""
-        carrier = Carrier(Authority.of(self.source.account), self.source.carry(self.vantage, self.loop))
-        answer = await asyncio.to_thread(step, carrier)
+
+        def stepped(recall: Recall) -> tuple[dict[str, Any], Reply | None]:
+            carry = self.source.carry(self.vantage, self.loop, recall)
+            carrier = Carrier(Authority.of(self.source.account), carry)
+            return step(carrier), carrier.reply
+
+        answer, reply = await on_thread(stepped)
         if answer:
             return answer, None
-        result, _ = self.source.judged(self.vantage, carrier.reply, answer, Grant.DEVICE_CODE)
+        result, _ = self.source.judged(self.vantage, reply, answer, Grant.DEVICE_CODE)
         return {}, result
 
     async def _await_person(self, flow: dict[str, Any]) -> int:
@@ -146,12 +154,13 @@ class _Login:
         if token is None:
             return self._say(None, answer)
 
-        def keep() -> None:
-            with self.source.file.locked():
+        def keep(recall: Recall) -> None:
+            with self.source.file.locked(recall.pause):
                 now = self.source.tools.wall_clock().timestamp()
-                self.source.file.write(signed_in(self.source.file.read(), Resource.EXCHANGE, token, answer, now))
+                stored = self.source.belonging.kept(self.source.file.read())
+                self.source.file.write(signed_in(stored, Resource.EXCHANGE, token, answer, now))
 
-        await asyncio.to_thread(keep)
+        await on_thread(keep)
         click.echo(f"Signed in. {self.source.account.name} is tried from now on.")
         if not answer.get("refresh_token"):
             click.echo("No refresh token came with it: it will work for an hour only.", err=True)

@@ -21,6 +21,8 @@ from exporter.settings_account import AccountSettings
 
 #: GETs for metadata of an identity provider that isn't Microsoft's, in one acquisition.
 MAX_GETS = 2
+#: Between two polls for a device's code at the most, seconds.
+MAX_INTERVAL = 60
 _OPENID = "/.well-known/openid-configuration"
 
 Carry = Callable[[Request], Reply]
@@ -144,9 +146,12 @@ def begin_device_flow(account: AccountSettings, carrier: Carrier, scopes: tuple[
     """RFC 8628 3.1: `user_code`, `verification_uri` and MSAL's state of the flow, or `error`; {} without an answer."""
     try:
         application = _application(account, carrier, Credentials())
-        return dict(application.initiate_device_flow(list(scopes)))
+        flow = dict(application.initiate_device_flow(list(scopes)))
     except Exception:
         return {}
+    if "device_code" in flow:
+        flow["interval"] = min(max(flow["interval"], 1), MAX_INTERVAL)  # at none MSAL would ask twice at once
+    return flow
 
 
 def poll_device_flow(account: AccountSettings, carrier: Carrier, flow: dict[str, Any]) -> dict[str, Any]:

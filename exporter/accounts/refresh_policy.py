@@ -28,12 +28,16 @@ SET_BACK = 5 * _MINUTE
 #: Share of a pause that is added at random.
 JITTER = 0.1
 
+#: Refusals that another request makes worse, by their numbers: a lock or a bad reputation, a loop that was noticed.
+WORSENED = frozenset({"50053", "50196"})
 #: What passes by itself; every other refusal is mended by somebody.
 _PASSES = frozenset({Cause.SERVICE_OUTAGE, Cause.THROTTLED, Cause.UNKNOWN, Cause.SLOW_SIGN_IN})
 
 
 def is_fresh(token: AccessToken, now: float) -> bool:
     """Whether a token is good for a while: no request is needed for it."""
+    if now < token.obtained_at - SET_BACK:  # the clock was wrong when it was given, or is now
+        return False
     life = token.expires_at - token.obtained_at
     return now < token.expires_at - min(max(life * REFRESH_SHARE, REFRESH_AHEAD), max(life, 0.0) / 2)
 
@@ -62,10 +66,16 @@ def succeeded(history: History, now: float) -> History:
 
 
 def failed(
-    history: History, now: float, cause: Cause | None, retry_after: float | None, randomness: random.Random
+    history: History,
+    now: float,
+    cause: Cause | None,
+    retry_after: float | None,
+    randomness: random.Random,
+    *,
+    label: str | None = None,
 ) -> History:
-    """With a request that gave none. `cause` None: it didn't reach the identity provider."""
-    passes = cause is None or cause in _PASSES
+    """With a request that gave none. `cause` None: it didn't reach the identity provider. `label`: see Explanation."""
+    passes = (cause is None or cause in _PASSES) and label not in WORSENED
     first, last = (FIRST_PAUSE, LAST_PAUSE) if passes else (REFUSED_PAUSE, LAST_REFUSED_PAUSE)
     pause = min(first * 2 ** min(history.failures, 10), last)
     pause = max(pause * (1 + randomness.uniform(0, JITTER)), retry_after or 0.0)

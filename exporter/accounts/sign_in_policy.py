@@ -5,7 +5,7 @@ Pure; `now` is any monotonic clock. A refused password is the dangerous one: Mic
 """
 
 import random
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 
 from exporter.vocabulary import AuthOutcome, Mechanism
@@ -25,6 +25,7 @@ Place = tuple[Hashable, ...]  # account, target, vantage
 class _Course:
     due: float = 0.0
     refusals: int = 0
+    presented: bool = True
 
 
 class SignInPolicy:
@@ -35,16 +36,28 @@ class SignInPolicy:
         self._interval, self._random = interval, randomness
         self._courses: dict[Place, _Course] = {}
 
-    def is_due(self, place: Place, now: float) -> bool:
-        """Whether a sign-in is to be tried there now."""
-        return now >= self._courses.setdefault(place, _Course()).due
+    def is_due(self, place: Place, now: float, *, presents: bool = True) -> bool:
+        """Whether a sign-in is to be tried there now. `presents`: there is something to present, a token say.
+
+        Where there was nothing the last time, it is: somebody has signed in anew.
+        """
+        course = self._courses.setdefault(place, _Course())
+        return now >= course.due or (presents and not course.presented)
 
     def ended(
-        self, place: Place, mechanism: Mechanism, outcome: AuthOutcome, now: float, retry_after: float | None = None
+        self,
+        place: Place,
+        mechanism: Mechanism,
+        outcome: AuthOutcome,
+        now: float,
+        retry_after: float | None = None,
+        *,
+        presented: bool = True,
     ) -> None:
         """A sign-in was tried. What didn't come to an answer is tried again at the usual time."""
         course = self._courses.setdefault(place, _Course())
         refused = outcome in (AuthOutcome.REFUSED, AuthOutcome.THROTTLED)
+        course.presented = presented
         course.refusals = min(course.refusals + 1, 20) if refused else 0
         pause = self._interval
         if refused:
@@ -55,6 +68,6 @@ class SignInPolicy:
         pause *= 1 + self._random.uniform(0 if refused else -JITTER, JITTER)
         course.due = now + max(pause, retry_after or 0.0)
 
-    def continue_from(self, earlier: "SignInPolicy") -> None:
-        """Takes over what was refused, and when: a reload is no reason to try again."""
-        self._courses = earlier._courses
+    def continue_from(self, earlier: "SignInPolicy", accounts: Collection[str]) -> None:
+        """Takes over what was refused to those accounts, and when: a reload is no reason to try again."""
+        self._courses = {place: course for place, course in earlier._courses.items() if place[0] in accounts}

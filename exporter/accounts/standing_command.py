@@ -17,6 +17,7 @@ from exporter.accounts.configured import certificate_expiry, token_file
 from exporter.accounts.token import Grant, Resource
 from exporter.accounts.token_file import Stored, TokenFileError
 from exporter.settings import AccountSettings, Settings
+from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
 
 #: A refresh token that ends within so many days, for want of use, is told of.
@@ -29,7 +30,10 @@ GOOD, NOT_GOOD = 0, 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One account's standing; times RFC 3339 UTC in JSON. `problem`: what a person has to do, None where nothing."""
+    """One account's standing; times RFC 3339 UTC in JSON. `problem`: what a person has to do, None where nothing.
+
+    `credential_expires`: of its certificate; of a client secret only Microsoft knows, until it is over (AADSTS7000222).
+    """
 
     name: str
     kind: str
@@ -66,9 +70,9 @@ def standing(own: AccountSettings, env: Mapping[str, str], now: datetime, index:
     known = Standing(name=own.name, kind=own.kind, grant=grant_of(own), encrypted=file.encrypted)
     try:
         stored = file.read()
-    except TokenFileError as problem:
+        expires = certificate_expiry(own, env, index)
+    except (TokenFileError, ConfigurationError) as problem:
         return _with(known, problem=str(problem))
-    expires = certificate_expiry(own, env, index)
     access = stored.access.get(Resource.EXCHANGE)
     known = _with(
         known,
@@ -119,13 +123,21 @@ def _print(settings: Settings, standings: list[Standing]) -> None:
         click.echo("No account is configured: the canary needs none. See `accounts` in the README.")
         return
     table = Table(box=None, pad_edge=False)
-    for head in ("account", "kind", "token valid until", "last refresh", "kept", "what to do"):
+    for head in ("account", "kind", "token valid until", "last refresh", "credential ends", "kept", "what to do"):
         table.add_column(head, overflow="fold")
     for each in standings:
         kept = {None: "-", True: "encrypted", False: "unencrypted"}[each.encrypted]
-        times = _words(each.valid_until), _words(each.last_refresh)
+        times = _words(each.valid_until), _words(each.last_refresh), _ends(each)
         table.add_row(each.name, each.kind, *times, kept, each.problem or "-")
     Console(width=None if os.isatty(1) else 160).print(table)
+
+
+def _ends(each: Standing) -> str:
+    """When what it signs in with ends: its certificate, or the sign-in on file if it isn't used any more."""
+    if each.grant == Grant.CLIENT_CREDENTIALS and each.credential_expires is None:
+        return "told by Microsoft only"
+    ends = each.credential_expires or each.sign_in_expires
+    return "-" if ends is None else f"{ends:%F}" + ("" if each.credential_expires else ", if unused")
 
 
 def _words(moment: datetime | None) -> str:

@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from exporter.accounts.file_owner import why
 from exporter.accounts.token import Resource
 from exporter.secret_files import Secret, others_can_read
 
@@ -69,7 +70,10 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """What a cache holds. `refresh_obtained_at`: when the refresh token was given, or used last; Unix seconds."""
+    """What a cache holds. `refresh_obtained_at`: when the refresh token was given, or used last; Unix seconds.
+
+    `belongs_to`: see Belonging; None while it is nobody's.
+    """
 
     refresh_token: Secret | None = None
     refresh_obtained_at: float | None = None
@@ -77,6 +81,7 @@ class Stored:
     history: History = History()
     last_error: str | None = None
     last_error_at: float | None = None
+    belongs_to: str | None = None
 
     @property
     def sign_in_expires(self) -> float | None:
@@ -104,15 +109,18 @@ class TokenFile:
         return self._key is not None
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the cache against other processes and threads. Raises TokenFileError where it can't be had in time."""
+    def locked(self, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
+        """Holds the cache against other processes and threads. Raises TokenFileError where it can't be had in time.
+
+        `pause`: sleeps between two tries; what it raises ends the wait.
+        """
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(f"{self.path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
-            raise TokenFileError(f"token_cache: {self.path}: {error.strerror}") from None
+            raise TokenFileError(f"token_cache: {self.path}: {why(error, self.path)}") from None
         try:
-            _await_lock(descriptor)
+            _await_lock(descriptor, pause)
             yield
         finally:
             os.close(descriptor)
@@ -123,14 +131,11 @@ class TokenFile:
         Raises TokenFileError: others can read it, it can't be read, or it was damaged and has been set aside.
         """
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            content = self._content()
         except FileNotFoundError:
             return Stored()
         except OSError as error:
-            raise TokenFileError(f"token_cache: {self.path}: {error.strerror}") from None
-        with open(descriptor, "rb") as file:
-            self._refuse_others(descriptor)
-            content = file.read(MAX_FILE + 1)
+            raise TokenFileError(f"token_cache: {self.path}: {why(error, self.path)}") from None
         try:
             return _parsed(self._opened(content))
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
@@ -153,12 +158,26 @@ class TokenFile:
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
-            raise TokenFileError(f"token_cache: {self.path}: {error.strerror}; nothing of it was changed") from None
+            raise TokenFileError(
+                f"token_cache: {self.path}: {why(error, self.path)}; nothing of it was changed"
+            ) from None
 
     def _remove_leftovers(self) -> None:
         """What a kill left half written; the lock is held, so nobody writes them any more."""
         for leftover in self.path.parent.glob(f".{self.path.name}.*.tmp"):
             leftover.unlink(missing_ok=True)
+
+    def _content(self) -> bytes:
+        """One byte more than a cache may have, at most. Raises OSError, TokenFileError."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise TokenFileError(f"token_cache: {self.path}: it is no regular file; name one")
+            self._refuse_others(descriptor)
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read(MAX_FILE + 1)
+        finally:
+            os.close(descriptor)
 
     def _refuse_others(self, descriptor: int) -> None:
         if others_can_read(descriptor):
@@ -219,7 +238,7 @@ def _derived(key: Secret) -> bytes:
     return HKDF(SHA256(), 32, salt=None, info=b"outlook-auth-exporter token cache").derive(raw)
 
 
-def _await_lock(descriptor: int) -> None:
+def _await_lock(descriptor: int, pause: Callable[[float], None]) -> None:
     until = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -228,7 +247,7 @@ def _await_lock(descriptor: int) -> None:
         except BlockingIOError:
             if time.monotonic() >= until:
                 raise TokenFileError("token_cache: another process has been using it for too long") from None
-            time.sleep(_LOCK_PERIOD)
+            pause(_LOCK_PERIOD)
 
 
 def _sync_directory(directory: Path) -> None:
@@ -251,6 +270,7 @@ def _plain(stored: Stored) -> dict[str, Any]:
         "history": asdict(stored.history),
         "last_error": stored.last_error,
         "last_error_at": stored.last_error_at,
+        "belongs_to": stored.belongs_to,
     }
 
 
@@ -272,6 +292,7 @@ def _parsed(content: bytes) -> Stored:
         ),
         last_error=None if plain["last_error"] is None else str(plain["last_error"]),
         last_error_at=_time(plain["last_error_at"]),
+        belongs_to=None if plain.get("belongs_to") is None else str(plain["belongs_to"]),
     )
 
 

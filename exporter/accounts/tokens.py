@@ -7,17 +7,18 @@ before it is used. What doesn't reach the identity provider is the vantage's fau
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from exporter.accounts import refresh_policy as policy
 from exporter.accounts.authority import Authority, grant_of
+from exporter.accounts.belonging import Belonging
 from exporter.accounts.errors import TokenError, explain
-from exporter.accounts.msal_bridge import Carrier, Credentials, ask
+from exporter.accounts.msal_bridge import Carrier, Carry, Credentials, ask
 from exporter.accounts.request import Gate, Reply, Request, send
 from exporter.accounts.scrub import secrets_sent
+from exporter.accounts.side_thread import Recall, on_thread
 from exporter.accounts.token import Grant, Resource, Source, TokenResult
 from exporter.accounts.token_file import AccessToken, Stored, TokenFile, TokenFileError
 from exporter.accounts.withholding import why_withheld
@@ -58,9 +59,13 @@ class TokenSource:
     tools: Tools
     skew: Callable[[], float] = lambda: 0.0
     randomness: random.Random = field(default_factory=random.SystemRandom)
+    belonging: Belonging = field(init=False)
     _last_error: TokenError | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _paths: dict[str, _PathPause] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.belonging = Belonging.of(self.account, self.credentials)
 
     async def token(
         self, vantage: Vantage, resource: Resource = Resource.EXCHANGE, *, force: bool = False, ahead: bool = True
@@ -69,22 +74,23 @@ class TokenSource:
 
         `ahead` False: a token that is still good is not replaced before its time. Never raises but for cancellation.
         """
+        loop = asyncio.get_running_loop()
         async with self._turn:
             try:
-                return await asyncio.to_thread(
-                    self._token, vantage, resource, asyncio.get_running_loop(), force=force, ahead=ahead
+                return await on_thread(
+                    lambda recall: self._token(
+                        vantage, resource, self.carry(vantage, loop, recall), recall, force=force, ahead=ahead
+                    )
                 )
             except TokenFileError as problem:
                 return replace(self._result(vantage), unusable=str(problem))
-            except CancelledError:
-                raise asyncio.CancelledError from None
 
     def _token(
-        self, vantage: Vantage, resource: Resource, loop: asyncio.AbstractEventLoop, *, force: bool, ahead: bool
+        self, vantage: Vantage, resource: Resource, carry: Carry, recall: Recall, *, force: bool, ahead: bool
     ) -> TokenResult:
         """On a thread of its own, with the cache held: nobody else uses the refresh token meanwhile."""
-        with self.file.locked():
-            stored = self.file.read()
+        with self.file.locked(recall.pause):
+            stored = self.belonging.kept(self.file.read())
             known = stored.access.get(resource)
             now = self._now()
             good = known is not None and (policy.is_fresh(known, now) if ahead else policy.is_usable(known, now))
@@ -96,7 +102,7 @@ class TokenSource:
             if (reason := self._why_wait(stored, vantage, now)) is not None:
                 error = self._last_error if stored.history.failures else None  # the account's, from every vantage
                 return _with_expiry(replace(self._cached(vantage, known), waiting=reason, error=error), stored)
-            return self._asked(vantage, resource, stored, loop)
+            return self._asked(vantage, resource, stored, carry)
 
     def _why_wait(self, stored: Stored, vantage: Vantage, now: float) -> str | None:
         if not policy.may_ask(stored.history, now):
@@ -107,13 +113,11 @@ class TokenSource:
             return "the way to the identity provider is broken from this vantage; it is tried again soon"
         return None
 
-    def _asked(
-        self, vantage: Vantage, resource: Resource, stored: Stored, loop: asyncio.AbstractEventLoop
-    ) -> TokenResult:
+    def _asked(self, vantage: Vantage, resource: Resource, stored: Stored, carry: Carry) -> TokenResult:
         before = stored.history
         stored = replace(stored, history=policy.asking(before, self._now()))
         self.file.write(stored)
-        carrier = Carrier(Authority.of(self.account), self.carry(vantage, loop))
+        carrier = Carrier(Authority.of(self.account), carry)
         scopes = carrier.authority.scopes(self.account, resource)
         grant = grant_of(self.account)
         answer = ask(
@@ -136,13 +140,12 @@ class TokenSource:
             return replace(result, secret=usable.token, expires_at=_instant(usable.expires_at))
         return result
 
-    def carry(self, vantage: Vantage, loop: asyncio.AbstractEventLoop) -> Callable[[Request], Reply]:
+    def carry(self, vantage: Vantage, loop: asyncio.AbstractEventLoop, recall: Recall) -> Carry:
         """Carries a request from MSAL's thread over the event loop's walk."""
 
         def carried(request: Request) -> Reply:
             deadline = Deadline(self.tools.clock() + REQUEST_SECONDS)
-            walking = send(request, vantage, self.tools, deadline=deadline, gate=self._gate())
-            return asyncio.run_coroutine_threadsafe(walking, loop).result()
+            return recall.result(lambda: send(request, vantage, self.tools, deadline=deadline, gate=self._gate()), loop)
 
         return carried
 
@@ -197,7 +200,14 @@ class TokenSource:
         cause = None if why is None else why.cause
         if result.phases and result.phases[-1].outcome is Outcome.THROTTLED:
             cause = Cause.THROTTLED
-        history = policy.failed(stored.history, now, cause or Cause.UNKNOWN, result.retry_after, self.randomness)
+        history = policy.failed(
+            stored.history,
+            now,
+            cause or Cause.UNKNOWN,
+            result.retry_after,
+            self.randomness,
+            label=None if why is None else why.label,
+        )
         return replace(stored, history=history, last_error=None if why is None else why.words, last_error_at=now)
 
     def _note_path(self, vantage: Vantage, *, reached: bool) -> None:

@@ -124,7 +124,7 @@ class HttpSession:
             raise PhaseFailure(Outcome.CLOSED, "closed by the server without an answer")
         headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers]
         self._talk.read_date(http.date_of(headers))
-        ended = self._talk.way.clock()
+        ended = self._talk.heard()
         return Answer(status=response.status_code, headers=headers, body=body[:MAX_BODY], sent=sent, ended=ended)
 
 

@@ -60,6 +60,7 @@ async def imap_conversation(talk: Conversation, upgrade: Upgrade | None) -> None
 async def _greeting(session: _Imap) -> None:
     async with session.talk.way.phase(Phase.GREETING) as phase:
         greeting = await session.response()
+        phase.seconds = session.talk.heard() - phase.began
         known = session.talk.judge("greeting", greeting.line)
         bad_news(known, greeting.line)
         if greeting.tag != "*" or greeting.status is None:
@@ -124,7 +125,7 @@ async def _sign_in(session: _Imap, credential: Credential, capabilities: tuple[s
                 challenge = challenge or sasl.parse_challenge(answer.text)
                 await talk.stream.send(b"\r\n")
                 answer, _ = await session.completion(tag, "auth")
-            phase.seconds = talk.way.clock() - (phase.began if sent is None else sent)
+            phase.seconds = talk.heard() - (phase.began if sent is None else sent)
             if answer.tag == "+":
                 raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, "one SASL challenge after another")
             if answer.status == "OK":

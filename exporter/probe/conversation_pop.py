@@ -39,6 +39,7 @@ async def pop_conversation(talk: Conversation, upgrade: Upgrade | None) -> None:
 async def _greeting(session: _Pop) -> None:
     async with session.talk.way.phase(Phase.GREETING) as phase:
         greeting = await session.status()
+        phase.seconds = session.talk.heard() - phase.began
         known = session.talk.judge("greeting", greeting.line)
         bad_news(known, greeting.line)
         if greeting.ok is None:
@@ -94,7 +95,7 @@ async def _sign_in(session: _Pop, credential: Credential) -> None:
                 break
             challenge = challenge or sasl.parse_challenge(status.text)
             status = await session.command(b"\r\n")
-        phase.seconds = talk.way.clock() - (phase.began if sent is None else sent)
+        phase.seconds = talk.heard() - (phase.began if sent is None else sent)
         if status.ok is None:
             raise PhaseFailure(Outcome.UNEXPECTED_CONTENT, "one SASL challenge after another")
         if status.ok:

@@ -41,6 +41,7 @@ async def smtp_conversation(talk: Conversation, upgrade: Upgrade | None) -> None
 async def _greeting(session: _Smtp) -> None:
     async with session.talk.way.phase(Phase.GREETING) as phase:
         greeting = await session.reply()
+        phase.seconds = session.talk.heard() - phase.began
         known = session.talk.judge("greeting", greeting.line)
         bad_news(known, greeting.line)
         if greeting.code != 220:
@@ -105,7 +106,7 @@ async def _sign_in(session: _Smtp, credential: Credential) -> None:
                 break
             challenge = challenge or sasl.parse_challenge(reply.text)
             reply = await session.command(b"\r\n")
-        phase.seconds = talk.way.clock() - (phase.began if sent is None else sent)
+        phase.seconds = talk.heard() - (phase.began if sent is None else sent)
         if reply.code == 235:
             talk.presenter.accepted(talk, phase, reply.line)
         else:

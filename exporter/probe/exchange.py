@@ -11,7 +11,7 @@ from OpenSSL import SSL
 
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.presenter import BAD_NEWS, Credential, Link, Presenter
-from exporter.probe.stream import Stream
+from exporter.probe.stream import Stream, arrived
 from exporter.probe.way import WalkEnded, Way
 from exporter.protocols.replies import KnownReply, Replies
 from exporter.vocabulary import AuthOutcome, Mechanism, OfferedMechanism, Outcome
@@ -80,6 +80,11 @@ class Conversation:
                 raise PhaseFailure(Outcome.CLOSED, "closed by the server without a reply")
             reader.feed(data)
         return reply
+
+    def heard(self) -> float:
+        """When the last bytes received arrived, seconds of the walk's clock: as the kernel says, else now."""
+        stamp = arrived(self.stream)
+        return self.way.clock() if stamp is None else stamp
 
     async def farewell(self, line: bytes) -> None:
         """The last, polite word; nobody waits for its answer, and that it doesn't arrive changes nothing."""

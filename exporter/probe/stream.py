@@ -3,12 +3,21 @@
 import asyncio
 import os
 import socket
+import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 #: Read from the kernel at once, bytes.
 READ_SIZE = 65_536
+
+#: socket(7), asm-generic/socket.h: the kernel stamps what it receives, and recvmsg() tells of the last segment read.
+_SO_TIMESTAMPNS = 35
+_TIMESPEC = struct.Struct("@qq")
+_CONTROL_SIZE = socket.CMSG_SPACE(_TIMESPEC.size)
+#: An older stamp isn't believed, seconds: the wall clock was set in between.
+_OLDEST = 5.0
 
 
 class Stream(Protocol):
@@ -31,7 +40,8 @@ class TcpStream:
     """A connected non-blocking socket.
 
     `send` returns the time before the system call that carried the last bytes: on return the kernel has often
-    already delivered them, so that the time after it would include the other side's work.
+    already delivered them, so that the time after it would include the other side's work. `arrived` is the kernel's
+    own stamp: our event loop, or another process, may have been busy since.
     """
 
     def __init__(self, sock: socket.socket, clock: Callable[[], float] = time.monotonic, *, error: int = 0) -> None:
@@ -39,6 +49,9 @@ class TcpStream:
         self._socket = sock
         self._clock = clock
         self._error = error
+        self.arrived: float | None = None
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
 
     async def send(self, data: bytes) -> float:
         self._raise_error()
@@ -57,7 +70,16 @@ class TcpStream:
 
     async def receive(self) -> bytes:
         self._raise_error()
-        return await asyncio.get_running_loop().sock_recv(self._socket, READ_SIZE)
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                data, control, _, _ = self._socket.recvmsg(READ_SIZE, _CONTROL_SIZE)
+            except (BlockingIOError, InterruptedError):
+                await readable(loop, self._socket)
+                continue
+            age = _age(control)
+            self.arrived = None if age is None else self._clock() - age
+            return data
 
     def _raise_error(self) -> None:
         if self._error:
@@ -74,6 +96,10 @@ class PrefixedStream:
         self._stream = stream
         self._already = already
 
+    @property
+    def arrived(self) -> float | None:
+        return arrived(self._stream)
+
     async def send(self, data: bytes) -> float:
         return await self._stream.send(data)
 
@@ -83,6 +109,31 @@ class PrefixedStream:
 
     def close(self) -> None:
         self._stream.close()
+
+
+def arrived(stream: Stream) -> float | None:
+    """When the last bytes received arrived at this machine, seconds of the monotonic clock; None: it can't tell."""
+    return getattr(stream, "arrived", None)
+
+
+def _age(control: list[tuple[int, int, bytes]]) -> float | None:
+    """How long ago the kernel stamped what was read, seconds."""
+    for level, kind, value in control:
+        if (level, kind, len(value)) == (socket.SOL_SOCKET, _SO_TIMESTAMPNS, _TIMESPEC.size):
+            seconds, nanoseconds = _TIMESPEC.unpack(value)
+            age = (time.time_ns() - seconds * 10**9 - nanoseconds) / 1e9
+            return age if 0 <= age <= _OLDEST else None
+    return None
+
+
+async def readable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
+    """Waits until there are bytes, or the end of the stream."""
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(sock, _wake, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock)
 
 
 async def writable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:

@@ -16,7 +16,7 @@ import OpenSSL
 from OpenSSL import SSL, crypto
 
 from exporter.probe.failures import PhaseFailure, of_clear_alert, of_tls_error
-from exporter.probe.stream import READ_SIZE, Stream
+from exporter.probe.stream import READ_SIZE, Stream, arrived
 from exporter.vocabulary import Outcome
 
 #: Bytes of TLS records taken out of the BIO at once.
@@ -166,6 +166,10 @@ class TlsStream:
     def __init__(self, connection: SSL.Connection, stream: Stream) -> None:
         self._connection = connection
         self._stream = stream
+
+    @property
+    def arrived(self) -> float | None:
+        return arrived(self._stream)
 
     async def send(self, data: bytes) -> float:
         view = memoryview(data)

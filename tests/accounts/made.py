@@ -2,6 +2,10 @@
 
 from datetime import UTC, datetime, timedelta
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
 from exporter.accounts.presenting import AccountPresenter
 from exporter.accounts.withholding import why_withheld
 from exporter.observations import TlsResult
@@ -55,3 +59,16 @@ def account(**more: object) -> AccountSettings:
         "name": "me", "kind": AccountKind.OAUTH_PERSONAL, "client_id": "app", "username": USER,
     }  # fmt: skip
     return AccountSettings.model_validate({**fields, **more})
+
+
+def app_certificate() -> tuple[str, str]:
+    """An application's key and a self-signed certificate of it, PEM."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the app")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(7).not_valid_before(now).not_valid_after(now + timedelta(days=20))
+    certificate = builder.sign(key, hashes.SHA256())
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return private.decode(), certificate.public_bytes(pem).decode()

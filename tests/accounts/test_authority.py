@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.accounts.authority import Authority, grant_of
-from exporter.accounts.msal_bridge import Carrier, Credentials, NotAnswered, ask
+from exporter.accounts.msal_bridge import Carrier, Credentials, NotAnswered, ask, begin_device_flow
 from exporter.accounts.request import Reply, Request
 from exporter.accounts.token import Grant, Resource
 from exporter.probe.conversation_http import Answer
@@ -124,6 +124,17 @@ def test_answers_that_are_none_end_without_a_token(text: str):
     carry = Scripted((200, text))
     answer = ask(APP, Carrier(Authority.of(APP), carry), Grant.CLIENT_CREDENTIALS, ("s",), credentials=_app())
     assert not isinstance(answer.get("access_token"), str)
+
+
+@pytest.mark.parametrize(
+    ("said", "polled"),
+    [("7", 7), ("0", 1), ("-3", 1), ("2.5", 2), ("1e9", 60), ('"9"', 9)],
+)
+def test_a_devices_code_is_polled_for_at_a_pace_that_msal_can_keep(said: str, polled: int):
+    code = '{"device_code": "d", "user_code": "u", "verification_uri": "https://x.example", "expires_in": 900, '
+    carry = Scripted((200, f'{code}"interval": {said}}}'))
+    flow = begin_device_flow(PERSON, Carrier(Authority.of(PERSON), carry), ("s",))
+    assert (flow["device_code"], flow["interval"]) == ("d", polled)
 
 
 def _app() -> Credentials:

@@ -1,6 +1,5 @@
 """The accounts' job against the embedded Outlook.com: who is tried where, how often, and what is said of it."""
 
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -117,27 +116,6 @@ async def test_an_account_that_fails_unexpectedly_doesnt_keep_the_others_from_th
     with pytest.raises(RuntimeError, match="unexpected"):  # the schedule counts it
         await job.run()
     assert at(job, "imap_office365").outcome is AuthOutcome.ACCEPTED
-
-
-async def test_simulated_days_of_sign_ins_reach_the_servers_rarely(lab: Lab, tmp_path: Path):
-    """A refused account is tried ever more rarely; what reaches the servers is counted there."""
-    clock = Clock(datetime(2026, 11, 25, tzinfo=UTC))
-    for name, error, tokens_a_day in (("revoked", 50173, 8), ("outage", 90033, 30)):
-        directory = tmp_path / name
-        directory.mkdir()
-        job = job_of(settings_of(lab, directory, personal(lab, directory, targets=["imap"])))
-        clock.drive(job)
-        signed_in_before(job.accounts[0], REFRESH)
-        before = Counter(lab.outlook.behaviour.traffic.counts)
-        lab.outlook.behaviour.token_error = error
-        for _ in range(2 * 24 * 4):
-            await job.run()
-            clock.forward(900)
-        counts = lab.outlook.behaviour.traffic.counts
-        asked = counts["token_request"] - before["token_request"]
-        assert 6 <= asked <= 2 * tokens_a_day, f"{name}: {asked} token requests in two days"
-        assert counts["token"] == before["token"], "there was nothing to present"
-        lab.outlook.behaviour.token_error = None
 
 
 async def test_a_day_of_a_healthy_account(lab: Lab, tmp_path: Path):

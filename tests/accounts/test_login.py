@@ -7,14 +7,18 @@ import re
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from exporter.accounts.token_file import Stored
 from exporter.lab.lab import Lab
-from tests.accounts.trying import PERSONAL, personal, secret_file, settings_of, work
+from exporter.secret_files import Secret
+from tests.accounts.trying import PERSONAL, job_of, personal, secret_file, settings_of, work
+from tests.real.process import need_root
 
 
 async def command(tmp_path: Path, *words: str, **env: str) -> "asyncio.subprocess.Process":
@@ -110,6 +114,54 @@ async def test_before_and_after_damage(lab: Lab, tmp_path: Path):
     status, out, _ = await said(await command(tmp_path, "accounts", "--json"))
     assert "damaged" in json.loads(out)["problem"]
     assert len(list(tmp_path.glob("personal.token.damaged-*"))) == 1  # noqa: ASYNC240 - a test's own directory
+
+
+async def test_roots_command_into_the_services_directory_says_whose_it_should_be(lab: Lab, tmp_path: Path):
+    """Capabilities are given up, so that root has no right there; and a file of root's is none that the service reads."""
+    need_root("giving a directory to another user")
+    directory = tmp_path / "state"
+    directory.mkdir(mode=0o700)
+    os.chown(directory, 65_534, 65_534)
+    settings_of(lab, tmp_path, personal(lab, tmp_path, token_cache=str(directory / "personal.token")))
+    status, _, err = await said(await command(tmp_path, "login", PERSONAL))
+    assert status == 1
+    assert re.search(r"Permission denied; it belongs to nobody: run this command as that user", err)
+    assert lab.outlook.behaviour.traffic.counts["connection"] == 0, "before a person is bothered"
+
+
+async def test_the_secrets_of_other_accounts_neednt_be_at_hand(lab: Lab, tmp_path: Path):
+    """A credential is there for the unit alone: `login` beside it hasn't the others', nor `accounts`."""
+    other = work(lab, tmp_path, client_secret_file="canary-work")
+    third = work(lab, tmp_path, name="third", token_cache=str(tmp_path / "third.token"), certificate_file="app",
+                 private_key_file="key")  # fmt: skip
+    settings_of(lab, tmp_path, other, third, personal(lab, tmp_path))
+    process = await command(tmp_path, "login", PERSONAL)
+    assert "enter the code" in await instructions(process)
+    process.send_signal(signal.SIGTERM)
+    await said(process)
+    status, out, _ = await said(await command(tmp_path, "accounts", "--json"))
+    problems = {each["name"]: each["problem"] for each in map(json.loads, out.splitlines())}
+    assert status == 1
+    assert problems["third"].startswith(
+        "accounts[1].certificate_file: is a name, and $CREDENTIALS_DIRECTORY is not set"
+    )
+    assert "nobody has signed in yet" in problems[PERSONAL]
+
+
+@pytest.mark.parametrize(
+    ("account", "ends"),
+    [(personal, "2027-02-0[0-9], if unused"), (work, "told by Microsoft only")],
+    ids=["person", "client secret"],
+)
+async def test_when_what_it_signs_in_with_ends(lab: Lab, tmp_path: Path, account: Any, ends: str):
+    job = job_of(settings_of(lab, tmp_path, account(lab, tmp_path)))
+    source = job.accounts[0].tokens
+    assert source is not None
+    used = datetime(2026, 11, 7, tzinfo=UTC).timestamp()
+    with source.file.locked():
+        source.file.write(Stored(refresh_token=Secret(b"r"), refresh_obtained_at=used))
+    _, out, _ = await said(await command(tmp_path, "accounts"))
+    assert re.search(ends, " ".join(out.split()))
 
 
 async def test_a_wrong_secret_is_an_unhealthy_probe(lab: Lab, tmp_path: Path):

@@ -75,6 +75,12 @@ def test_a_token_is_replaced_well_before_it_expires():
     assert not policy.is_usable(an_hour, HOUR)
 
 
+def test_a_token_given_in_the_future_is_replaced():
+    """The clock was years ahead at boot: else it would be presented for years."""
+    assert not policy.is_fresh(token(1_900_000_000.0, HOUR), 1_800_000_000.0)
+    assert policy.is_fresh(token(1_800_000_060.0, HOUR), 1_800_000_000.0), "a correction by NTP is none"
+
+
 @given(st.floats(1, 1e6))
 def test_a_token_just_given_is_fresh_however_short_its_life(life: float):
     """Else each tick would ask for another."""

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +121,16 @@ def test_any_bytes_are_a_cache_or_a_clear_error(content: bytes):
         for left in path.parent.iterdir():
             left.unlink()
         path.parent.rmdir()
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo], ids=["directory", "FIFO"])
+def test_what_is_no_file_stays_where_it_is(tmp_path: Path, make: Callable[[Path], None]):
+    """`token_cache: /var/lib/…` names the directory, easily."""
+    file = TokenFile(tmp_path / "state", "box")
+    make(file.path)
+    with file.locked(), pytest.raises(TokenFileError, match="no regular file; name one"):
+        file.read()
+    assert file.path.exists()
 
 
 def test_a_cache_too_large_to_be_one_is_set_aside_unread(file: TokenFile):

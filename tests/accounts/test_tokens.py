@@ -1,13 +1,10 @@
 """Tokens through MSAL against the embedded sign-in: what reaches it, what is remembered, and what never leaves."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import serialization
 
 from exporter.accounts import refresh_policy
 from exporter.accounts.errors import explain
@@ -18,6 +15,7 @@ from exporter.lab.lab import Lab
 from exporter.lab.sign_in import App
 from exporter.vocabulary import Cause, Outcome, Phase
 from tests.accounts.conftest import REFRESH
+from tests.accounts.made import app_certificate
 from tests.accounts.trying import job_of, personal, secret_file, settings_of, signed_in_before, with_access_token, work
 
 
@@ -198,7 +196,7 @@ async def test_an_application_by_its_secret(lab: Lab, tmp_path: Path):
 
 
 async def test_an_application_by_its_certificate(lab: Lab, tmp_path: Path):
-    key, certificate = _certificate()
+    key, certificate = app_certificate()
     files = {
         "certificate_file": secret_file(tmp_path / "app.pem", certificate),
         "private_key_file": secret_file(tmp_path / "app.key", key),
@@ -220,7 +218,7 @@ async def test_a_wrong_secret_is_a_refusal_with_its_number(lab: Lab, tmp_path: P
 
 
 async def test_a_key_that_is_none_ends_in_words_not_in_a_traceback(lab: Lab, tmp_path: Path):
-    _, certificate = _certificate()
+    _, certificate = app_certificate()
     files = {
         "certificate_file": secret_file(tmp_path / "app.pem", certificate),
         "private_key_file": secret_file(tmp_path / "app.key", "-----BEGIN NOTHING-----"),
@@ -248,16 +246,5 @@ async def test_stopping_in_the_middle_of_a_request_ends_at_once(lab: Lab, person
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-
-
-def _certificate() -> tuple[str, str]:
-    """A key and a self-signed certificate of it, PEM."""
-    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the app")])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(7).not_valid_before(now).not_valid_after(now + timedelta(days=20))
-    certificate = builder.sign(key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return private.decode(), certificate.public_bytes(pem).decode()
+    await asyncio.wait_for(asyncio.get_running_loop().shutdown_default_executor(), 10)
+    assert len(source_of(person).file.read().history.requests) == 1, "it was heard: a restart in a loop counts it"

@@ -24,6 +24,8 @@ USER = "someone@outlook.com"
 MAIL_SCOPES = tuple(
     f"https://outlook.office.com/{name}" for name in ("IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "SMTP.Send")
 )
+#: The one application that the foreign identity provider knows, and its secret.
+APPLICATION, APPLICATION_SECRET = "the-application", "the-applications-secret"
 
 
 def secret_file(path: Path, text: str) -> str:
