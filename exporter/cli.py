@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from exporter import __version__
-from exporter.settings_errors import ConfigurationError
+from exporter.configuration_error import ConfigurationError
 
 #: Exit statuses of the contract.
 HEALTHY, UNHEALTHY, USAGE = 0, 1, 2

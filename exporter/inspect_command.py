@@ -15,8 +15,8 @@ from exporter.inspect_input import Reading, StoppedError, open_inputs
 from exporter.inspect_summary import Summary
 from exporter.inspect_table import header, row
 from exporter.observations import Connection
-from exporter.observations import as_json as to_json
 from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
+from exporter.wire.connection_json import connection_json
 from exporter.wire.tracker import Tracker, TrackerConfig
 
 #: In a file there is no hurry to tell that nothing came: what was silent so long may still be answered, seconds.
@@ -131,7 +131,7 @@ class Inspection:
             click.echo(header())
         self.summary.add(connection)
         if self._as_json:
-            sys.stdout.write(to_json(connection) + "\n")
+            sys.stdout.write(connection_json(connection) + "\n")
             sys.stdout.flush()
         else:
             click.echo(row(connection))

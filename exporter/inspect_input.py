@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from exporter.settings_errors import ConfigurationError
+from exporter.configuration_error import ConfigurationError
 
 #: How often progress is shown, seconds.
 PROGRESS = 0.25

@@ -6,9 +6,7 @@ Times are aware UTC datetimes, durations are seconds, `None` means not known.
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any
-
-from pydantic import Field, TypeAdapter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from exporter.vocabulary import (
     AuthOutcome,
@@ -24,6 +22,9 @@ from exporter.vocabulary import (
     Responsible,
     Tampering,
 )
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +175,13 @@ class Probe:
 class WireAlert:
     """A TLS alert seen on the way. `name` and `level` are None where it was encrypted; `sender` prints as `from`."""
 
+    __pydantic_config__: ClassVar[dict[str, Any]] = {
+        "alias_generator": lambda name: "from" if name == "sender" else name
+    }
+
     name: str | None
     level: str | None
-    sender: Annotated[str, Field(alias="from")]  # client or server
+    sender: str  # client or server
     encrypted: bool
 
 
@@ -264,10 +269,12 @@ class Verdict:
     next_experiment: str | None = None
 
 
-_ADAPTERS: dict[type, TypeAdapter[Any]] = {}
+_ADAPTERS: "dict[type, TypeAdapter[Any]]" = {}
 
 
-def _adapter(kind: type) -> TypeAdapter[Any]:
+def _adapter(kind: type) -> "TypeAdapter[Any]":
+    from pydantic import TypeAdapter  # it takes longer to import than a small capture to read
+
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]

@@ -12,6 +12,8 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from exporter.configuration_error import ConfigurationError as ConfigurationError
+
 #: A word that may be shown as a key: anything else may be a value that lost its space (`password:hunter2`).
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,79}")
 _EXPECTED = re.compile(r"'([^']*)'")
@@ -57,14 +59,6 @@ class Problem:
     def __str__(self) -> str:
         place = place_of(self.location)
         return f"{place}: {self.message}" if place else self.message
-
-
-class ConfigurationError(Exception):
-    """A configuration can't be used. `problems`: a line each, with file, place, and what to do."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = list(problems)
 
 
 class Problems(ValueError):
