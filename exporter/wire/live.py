@@ -10,7 +10,8 @@ whose addresses DNS answers or hellos taught.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_network
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
 
 from exporter.catalogue import TARGETS, Target
 from exporter.metrics.wire import InterfaceCounts, WireState
@@ -45,7 +46,8 @@ class InspectorConfig:
     """What is followed, and what of it may be told. `window`: of the clients' states, seconds.
 
     `worker` of `workers`: which share of the clients is this process's; `group` ties the workers together.
-    `promiscuous`: frames for other machines are read too (a mirror port).
+    `promiscuous`: frames for other machines are read too (a mirror port). `own_stack`: the last two parts of our own
+    prober's JA4, which is no client. `ignored_clients`: their connections are passed over.
     """
 
     targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
@@ -55,6 +57,8 @@ class InspectorConfig:
     window: float = 900.0
     privacy: Mode = "off"
     promiscuous: bool = False
+    own_stack: str | None = None
+    ignored_clients: tuple[Network, ...] = ()
     worker: int = 0
     workers: int = 1
     group: int = 0
@@ -162,6 +166,16 @@ def filter_spec(
     )
 
 
+@lru_cache(maxsize=4_096)
+def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
+    return any(ip_address(address) in network for network in networks)
+
+
+def stack_of(ja4: str | None) -> str | None:
+    """The parts of a JA4 that don't depend on name and ALPN: hashes of cipher suites and of extensions."""
+    return ja4.partition("_")[2] if ja4 is not None else None
+
+
 class Inspection:
     """All interfaces. `tell`: gets each connection that is over, as it may be told."""
 
@@ -185,7 +199,7 @@ class Inspection:
             self._count_interface(watched)
         for name, interface in wanted.items():
             if name not in self.watched:
-                self.watched[name] = Watched(interface, self.config, self._tracker(interface))
+                self.watched[name] = Watched(interface, self.config, self.tracker(interface))
 
     def read(self) -> None:
         """Whatever has come on any interface."""
@@ -195,7 +209,7 @@ class Inspection:
 
     def tick(self, monotonic: float, now: int) -> bool:
         """Once a second: what rests on time, and counts. Whether an interface's state changed. `now`: ns since 1970."""
-        self._now = now / SECOND
+        self.set_time(now)
         changed = [watched.look_after(monotonic) for watched in self.watched.values()]
         quiet = now - self._settled >= QUIET_EVERY
         for watched in self.watched.values():
@@ -221,24 +235,41 @@ class Inspection:
 
     # ---- what trackers tell ------------------------------------------------------------------------------------------
 
-    def _tracker(self, interface: Interface) -> Tracker:
+    def set_time(self, now: int) -> None:
+        """The clients' states are those at `now`, nanoseconds since 1970."""
+        self._now = now / SECOND
+
+    def tracker(self, interface: Interface) -> Tracker:
+        """A tracker whose connections are counted here, as of that interface."""
         config = self.config
         tracked = TrackerConfig(
             targets=config.targets, servers=config.servers, everything=config.everything,
             max_connections=config.max_connections, patience=PATIENCE, filtered=True,
         )  # fmt: skip
 
+        def decided(connection: Connection) -> None:
+            if not self._is_ignored(connection.client):
+                self.counted.decided(connection)
+
         def signed_in(connection: Connection) -> None:
-            self.counted.signed_in(connection, self._client(connection, interface))
+            if not self._is_ignored(connection.client):
+                self.counted.signed_in(connection, self._client(connection, interface))
 
         def finished(connection: Connection) -> None:
-            self.counted.finished(connection, self._client(connection, interface))
-            self._tell(self._privacy.apply(connection))
+            if not self._is_ignored(connection.client):
+                self.counted.finished(connection, self._client(connection, interface))
+                self._tell(self._privacy.apply(connection))
 
-        return Tracker(tracked, finished, decided=self.counted.decided, signed_in=signed_in)
+        return Tracker(tracked, finished, decided=decided, signed_in=signed_in)
+
+    def _is_ignored(self, client: str | None) -> bool:
+        networks = self.config.ignored_clients
+        return bool(networks) and client is not None and _is_within(client, networks)
 
     def _client(self, connection: Connection, interface: Interface) -> str | None:
-        """Clients are told apart inside: beyond a gateway that translates addresses there is but one."""
+        """Who counts as one. Beyond a gateway that translates addresses there is but one; and we are none ourselves."""
+        if self.config.own_stack is not None and stack_of(connection.ja4) == self.config.own_stack:
+            return None
         if interface.side == "outside" and any(each.interface.side != "outside" for each in self.watched.values()):
             return None
         return connection.client

@@ -8,6 +8,7 @@ from typing import Final
 from exporter.catalogue import Target
 from exporter.clean import clean
 from exporter.observations import Connection, WireAlert, WireAuth
+from exporter.protocols.http import is_microsoft_host
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Goal
 from exporter.wire.clear_text import ClearSignIn
@@ -100,7 +101,7 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
         records=records,
         end=TraceEnd.GAP if gap is not None else _trace_end(flow, tls, now),
         finished_length=tls.client.finished_length,
-        microsoft=target is not None and not target.custom,
+        microsoft=target is not None and is_microsoft_host(target.host),
         banner_length=text.banner_length if text is not None else None,
         ehlo_reply_length=text.ehlo_reply_length if text is not None else None,
         starttls=text is not None,

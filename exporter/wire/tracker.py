@@ -25,6 +25,7 @@ from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
 from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
 from exporter.wire.timers import Clock, Timers
+from exporter.wire.trace import MAX_RECORDS
 from exporter.wire.tracker_config import Counts, TrackerConfig
 
 _DNS: Final = 53
@@ -303,6 +304,8 @@ class Tracker:
                 self._servers.learn(name, flow.server_address)
                 if self._servers.is_sign_in(name):
                     tls.brief, tls.log_limit = False, SIGN_IN_RECORDS
+            if tls.brief and self._reporter.is_mail(flow):  # at a port of the administrator's
+                tls.brief, tls.log_limit = False, MAX_RECORDS
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
                 self._forget(flow)
                 flow.release()

@@ -42,8 +42,12 @@ def test_moods():
     assert line(seen(states={"password_refused": 2})).mood is Mood.NEUTRAL  # Outlook.com's normal answer to one
     assert line(seen(states={"healthy": 2, "abandoned": 1})).mood is Mood.NEUTRAL
     assert line(seen(states={"blocked": 1})).mood is Mood.BAD
-    nobody = line(seen(outcomes={"established": 1}))
-    assert (nobody.mood, nobody.states) == (Mood.NEUTRAL, "none lately")
+    earlier = line(seen(outcomes={"established": 1}, attempts={("token", "accepted"): 1}))
+    assert (earlier.mood, earlier.states) == (Mood.NEUTRAL, "none lately")
+
+
+def test_where_there_is_nothing_to_tell_nothing_is():
+    assert clients_lines([seen(outcomes={"established": 1})]) == ()
 
 
 def test_trouble_comes_first():
