@@ -73,7 +73,6 @@ class _Captured:
         self._inspection: Inspection | None = None
         self._tracker: Tracker | None = None
         self._packets = 0
-        self._now = 0
 
     def take(self, moment: int, frame: bytes) -> None:
         """From the lab's thread."""
@@ -92,10 +91,9 @@ class _Captured:
         with self._lock:
             frames, self._frames = self._frames, []
         for moment, frame in frames:
+            self._inspection.set_time(moment)
             self._tracker.packet(moment, LinkType.ETHERNET, frame, 0, len(frame), len(frame), interface.name)
-            self._now = moment
         self._packets += len(frames)
         counted = self._inspection.counted
         counted.counters(interface.name, InterfaceCounts(packets=self._packets, tracked=len(self._tracker)))
-        self._inspection.set_time(self._now)
         mirror.take(Message(0, Kind.SAMPLES, list(counted.samples())))
