@@ -13,10 +13,11 @@ from exporter.metrics.wire import InterfaceCounts
 from exporter.metrics.wire_mirror import WireMirror
 from exporter.wire.decode import LinkType
 from exporter.wire.interface_state import Interface, InterfaceState
-from exporter.wire.live import Inspection, InspectorConfig
+from exporter.wire.live import Inspection
 from exporter.wire.messages import Kind, Message
 from exporter.wire.sandbox import may_read_packets
 from exporter.wire.tracker import Tracker
+from exporter.wire.watched import InspectorConfig
 
 LIVE = "Clients are read live from loopback."
 CAPTURED = "Clients are read from a capture made on the spot: reading loopback's packets needs CAP_NET_RAW."

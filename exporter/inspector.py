@@ -19,11 +19,12 @@ from exporter.unix_socket import listening, tell_systemd
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface
 from exporter.wire.link import InspectorLink
-from exporter.wire.live import InspectorConfig, stack_of
+from exporter.wire.live import stack_of
 from exporter.wire.messages import Kind
 from exporter.wire.process import Keeper, fork_keeper, keep_until_signal
 from exporter.wire.reading import RECORD_HEADER
 from exporter.wire.sandbox import may_read_packets
+from exporter.wire.watched import InspectorConfig
 
 #: What to do where the right is missing.
 GRANT = (

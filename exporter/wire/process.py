@@ -19,8 +19,8 @@ from typing import NoReturn
 from exporter.capabilities import die_with_parent
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface
-from exporter.wire.live import InspectorConfig
 from exporter.wire.sandbox import call_process, keep_only_raw
+from exporter.wire.watched import InspectorConfig
 from exporter.wire.worker import live
 
 #: How long a worker that ended waits to be started again, seconds: doubled up to the last, until one lives so long.

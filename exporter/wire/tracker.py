@@ -57,10 +57,12 @@ class Tracker:
         decided: Callback | None = None,
         signed_in: Callback | None = None,
         sighted: SightingCallback | None = None,
+        servers: Servers | None = None,
     ) -> None:
+        """`servers`: shared with another tracker, so that what one learns of addresses the other knows."""
         self.config = config
         self._counts = Counts()
-        self._servers = Servers(config.targets, config.servers)
+        self._servers = servers or Servers(config.targets, config.servers)
         self._reporter = Reporter(
             self._servers, config, finished, decided=decided, signed_in=signed_in, sighted=sighted
         )

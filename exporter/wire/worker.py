@@ -18,11 +18,12 @@ from exporter.vocabulary import ConnectionOutcome, Protocol
 from exporter.wire import messages
 from exporter.wire.inference import infer
 from exporter.wire.interface_state import Interface
-from exporter.wire.live import Inspection, InspectorConfig
+from exporter.wire.live import Inspection
 from exporter.wire.outbox import Outbox
 from exporter.wire.privacy import Privacy
 from exporter.wire.sandbox import call_process, enter, keep_only_raw
 from exporter.wire.trace import Record, Trace, TraceEnd
+from exporter.wire.watched import InspectorConfig
 
 #: Counts and everything that rests on time are looked after so often, seconds.
 TICK = 1.0

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from exporter.wire.interface_state import Interface
-from exporter.wire.live import Inspection, InspectorConfig
+from exporter.wire.live import Inspection
 from exporter.wire.messages import Kind
+from exporter.wire.watched import InspectorConfig
 from tests.probe.namespaces import inside, root
 from tests.wire.conversation import START, Conversation
 from tests.wire.flights import Talk
