@@ -2,7 +2,7 @@
 
 Both ends are in network namespaces of their own. The file is a generated one, so that names can be counted; its times
 are squeezed into the seconds that replaying takes, so that silence and handshake times mean nothing here. CPU is the
-capturer's own, its start included; what the kernel's filter costs is the sender's.
+capturer's own, with what its start took beside it; what the kernel's filter costs is the sender's.
 """
 
 import json
@@ -63,12 +63,18 @@ class Capturer:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One capturer at one speed. `named`: names told right."""
+    """One capturer at one speed. `named`: names told right; `started`: CPU seconds before the first packet."""
 
     run: Run
+    started: float
     dropped: int | None
     named: int | None
     rate: float
+
+    @property
+    def cpu(self) -> float:
+        """Seconds that the traffic took."""
+        return self.run.cpu - self.started
 
 
 def measure(directory: Path, capture: Path, truth: Path) -> str:
@@ -85,7 +91,7 @@ def measure(directory: Path, capture: Path, truth: Path) -> str:
                 seen = _watch(capturer, made, sender, directory / "live.out", names)
                 found[speed, capturer.name] = seen
                 rows.append(_row(capturer.name, speed, seen, len(names)))
-    head = ["program", "packets a second", "reached", "CPU s", "peak MiB", "kernel drops", "names"]
+    head = ["program", "packets a second", "reached", "CPU s", "start's", "peak MiB", "kernel drops", "names"]
     note = "Peers are stopped as ours is; nfstream hasn't told all of its flows by then."
     return f"{table(head, rows)}\n\n{_said(found)} {note}"
 
@@ -105,8 +111,9 @@ def capturers() -> list[Capturer]:
 
 
 def _watch(capturer: Capturer, made: Namespaces, sender: Sequence[str], output: Path, names: Names) -> Seen:
-    with _running([*made.command(made.server), *capturer.command(made.device)], output) as finish:
+    with _running([*made.command(made.server), *capturer.command(made.device)], output) as (child, finish):
         time.sleep(STARTS)
+        started = _used_by_session(child)
         said = subprocess.run(sender, cwd=ROOT, capture_output=True, text=True, check=False)
         if said.returncode:
             raise NotPossible(f"tcpreplay failed: {said.stderr[-500:]}")
@@ -117,12 +124,12 @@ def _watch(capturer: Capturer, made: Namespaces, sender: Sequence[str], output: 
     told = capturer.names(output) if capturer.names else None
     right = None if told is None else sum(_said_right(told, key, name) for key, name in names.items())
     rate = re.search(r"([\d.]+) pps", said.stdout)
-    return Seen(run, capturer.dropped(run), right, float(rate[1]) if rate else float("nan"))
+    return Seen(run, started, capturer.dropped(run), right, float(rate[1]) if rate else float("nan"))
 
 
 @contextmanager
-def _running(command: Sequence[str], output: Path) -> Iterator[Callable[[], Run]]:
-    """The capturer; what is given ends it by SIGINT, and tells what it used."""
+def _running(command: Sequence[str], output: Path) -> Iterator[tuple[int, Callable[[], Run]]]:
+    """The capturer's session, and what ends it by SIGINT and tells what it used."""
     small = [PYTHON, "-S", "-E", str(Path(measured_child.__file__)), str(output), str(output.with_suffix(".err"))]
     child = subprocess.Popen(
         [*small, *command],
@@ -140,13 +147,26 @@ def _running(command: Sequence[str], output: Path) -> Iterator[Callable[[], Run]
         return Run(float(cpu), float(wall), int(peak) / 1024, int(status), output)
 
     try:
-        yield finish
+        yield child.pid, finish
     finally:
         try:
             os.killpg(child.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
         child.wait()
+
+
+def _used_by_session(session: int) -> float:
+    """CPU seconds of all processes of a session so far (proc(5))."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _said_right(told: Names, key: tuple[str, int, str, int], name: str) -> bool:
@@ -174,7 +194,8 @@ def _row(name: str, speed: str, seen: Seen, names: int) -> list[str]:
         name,
         speed,
         f"{seen.rate:,.0f}",
-        f"{seen.run.cpu:.2f}",
+        f"{seen.cpu:.2f}",
+        f"{seen.started:.2f}",
         f"{seen.run.peak:.0f}",
         "?" if seen.dropped is None else f"{seen.dropped:,}",
         "" if seen.named is None else f"{seen.named} ({seen.named / names:.1%})",
@@ -187,5 +208,5 @@ def _said(found: dict[tuple[str, str], Seen]) -> str:
     for speed in {speed for speed, _ in found}:
         ours, nfstream = found[speed, OURS], found[speed, NFSTREAM]
         drops = "none" if ours.dropped == 0 else f"{ours.dropped} MISSED"
-        lines.append(f"At {speed}: drops {drops}; nfstream's CPU ÷ ours {nfstream.run.cpu / ours.run.cpu:.1f}.")
+        lines.append(f"At {speed}: drops {drops}; nfstream's CPU ÷ ours {nfstream.cpu / ours.cpu:.1f}.")
     return " ".join(sorted(lines))

@@ -127,7 +127,7 @@ def our_names(output: Path) -> Names:
     return {
         (each["client"], each["client_port"], each["server"], each["server_port"]): each["sni"]
         for each in said
-        if each["sni"]
+        if each.get("sni")  # a summary has none
     }
 
 

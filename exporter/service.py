@@ -354,8 +354,8 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether the first round has ended."""
-        return self._rounds > 0
+        """Whether there is something to show: a first result, or a first round that failed without one."""
+        return self._rounds > 0 or bool(self.state.latest())
 
     @property
     def listen(self) -> str:

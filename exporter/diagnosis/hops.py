@@ -49,7 +49,7 @@ def where_it_begins(cause: Cause, seen: Seen, probe: Probe) -> Place:
         return _by_resolver(seen, probe, tried)
     if cause in _BY_SIZE:
         return _NOWHERE  # a small packet's fate says nothing of a large one's, or of the way back
-    return _by_ttl(seen, probe, tried)
+    return _agreed_alike(seen, probe, _by_ttl(seen, probe, tried))
 
 
 _BY_SIZE = frozenset({Cause.MTU_BLACKHOLE, Cause.LARGE_HELLO_DROPPED, Cause.PACKET_LOSS, Cause.SLOW_PATH})
@@ -105,6 +105,23 @@ def _by_ttl(seen: Seen, probe: Probe, tried: Tried) -> Place:
         )
         return _first_hop(0.8, text)
     return _NOWHERE
+
+
+def _agreed_alike(seen: Seen, probe: Probe, found: Place) -> Place:
+    """What came through to what fails alike overrules silence: routers send only so much ICMP (RFC 1812, 4.3.2.8)."""
+    if found.where is Begins.BEYOND:
+        return found
+    failing = (probe.failed_phase, probe.outcome)
+    others = [other for other in seen.at(probe.vantage) if (other.failed_phase, other.outcome) == failing]
+    for other in sorted(others, key=lambda other: other.port != probe.port):
+        there = _by_ttl(seen, other, seen.tried(other))
+        if there.where is not Begins.BEYOND or there.evidence is None:
+            continue
+        if other.port != probe.port and found.where is Begins.FIRST_HOP:
+            return _NOWHERE  # two filters, or one and a router that kept silent
+        weight = 0.7 if other.port == probe.port else 0.6
+        return _beyond(weight, f"{there.evidence.observation} to {other.target}, which fails alike")
+    return found
 
 
 _ENDS = frozenset(

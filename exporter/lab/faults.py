@@ -12,7 +12,7 @@ from exporter.catalogue import TARGETS
 from exporter.lab.dns_server import Lie
 from exporter.lab.http_server import Answer
 from exporter.lab.listener import Reach
-from exporter.lab.outlook import CLEAR_PORTS
+from exporter.lab.places import CLEAR_PORTS
 from exporter.lab.treatments import (
     DropLargeChunks,
     DropLongRecords,

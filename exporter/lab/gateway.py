@@ -12,9 +12,10 @@ from collections.abc import Callable, Coroutine, Iterator
 
 from exporter.lab.client_hello import begins_tls
 from exporter.lab.conduit import Conduit
-from exporter.lab.listener import Listener, Reach
-from exporter.lab.outlook import GONE, Addresses, Place, places, switch_reach
+from exporter.lab.listener import Handler
+from exporter.lab.outlook import GONE
 from exporter.lab.pki import Pki
+from exporter.lab.places import Addresses, Listening, Place
 from exporter.lab.treatments import Pass, Say, Step, Steps, Treatment
 from exporter.vocabulary import Protocol
 
@@ -31,7 +32,7 @@ def behaves(_place: Place) -> Treatment:
     return Treatment()
 
 
-class Gateway:
+class Gateway(Listening):
     """Relays each inside address to its outside one. `choose` may change; connections under way keep their treatment.
 
     `seen`: what clients sent in connections whose TLS the gateway terminated, as (place's name, bytes).
@@ -43,26 +44,9 @@ class Gateway:
         self._pki, self._outside, self._shift = pki, outside, shift
         self._upstream = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._upstream.check_hostname, self._upstream.verify_mode = False, ssl.CERT_NONE
-        self._listeners = {
-            (place, index): Listener(address, place.port + shift, self._handler(place, index))
-            for place in places()
-            for index, address in enumerate(inside[place.host])
-        }
+        super().__init__(inside, shift, self._handler)
 
-    async def start(self) -> None:
-        """Listens on every inside address. Raises OSError where a port is taken."""
-        for listener in self._listeners.values():
-            listener.switch(Reach.OPEN)
-
-    async def stop(self) -> None:
-        """Closes everything."""
-        await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
-
-    def reach(self, places_of: frozenset[str], reach: Reach, index: int | None = None) -> None:
-        """How clients' SYNs fare at those places (by name), at one address of each or all."""
-        switch_reach(self._listeners, places_of, reach, index)
-
-    def _handler(self, place: Place, index: int) -> Callable[[socket.socket], "asyncio.Future[None]"]:
+    def _handler(self, place: Place, index: int) -> Handler:
         async def carry(sock: socket.socket) -> None:
             client = Conduit(sock)
             treatment = self.choose(place)
@@ -77,7 +61,7 @@ class Gateway:
                 relay.terminates(context, self._upstream, place.host)
             await relay.run(tls_at_once=not place.starttls)
 
-        return carry  # type: ignore[return-value]
+        return carry
 
     async def _connect(self, place: Place, index: int) -> Conduit:
         return await Conduit.connect(self._outside[place.host][index], place.port + self._shift)

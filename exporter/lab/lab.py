@@ -14,8 +14,9 @@ from exporter.lab.dns_server import DnsServer, Names
 from exporter.lab.faults import Fault, fault_named
 from exporter.lab.gateway import Choose, Gateway, behaves
 from exporter.lab.listener import Reach
-from exporter.lab.outlook import Addresses, Outlook, Place, places
+from exporter.lab.outlook import Outlook
 from exporter.lab.pki import Pki
+from exporter.lab.places import Addresses, Place, places
 from exporter.lab.proxy_server import ProxyServer
 from exporter.lab.treatments import Treatment
 from exporter.vocabulary import Protocol

@@ -5,14 +5,13 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from exporter.catalogue import TARGETS
 from exporter.lab import web_pages
 from exporter.lab.behaviour import Behaviour, Reply, Then
 from exporter.lab.conduit import Conduit
 from exporter.lab.http_server import Answer, HttpServer, Request
 from exporter.lab.imap_server import ImapServer
-from exporter.lab.listener import Listener, Reach
 from exporter.lab.pki import Pki
+from exporter.lab.places import Addresses, Listening, Place
 from exporter.lab.pop_server import PopServer
 from exporter.lab.sign_in import SignIn
 from exporter.lab.smtp_server import SmtpServer
@@ -21,83 +20,16 @@ from exporter.vocabulary import Protocol
 #: What a connection may fail with without being news: a client that left, or that doesn't speak TLS.
 GONE = (OSError, EOFError, ssl.SSLError)
 
-#: Where the same is spoken with STARTTLS.
-CLEAR_PORTS = {Protocol.IMAP: 143, Protocol.POP: 110}
-
 Server = ImapServer | SmtpServer | PopServer | HttpServer
-Addresses = dict[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A host's port, and what is spoken there. Its name is `HOST:PORT`, with the catalogue's port."""
-
-    host: str
-    port: int
-    protocol: Protocol
-    starttls: bool
-
-    @property
-    def name(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-def places() -> list[Place]:
-    """What the catalogue wants served, once each, and the mail ports that begin in clear."""
-    found = {
-        (host, target.port): Place(host, target.port, target.protocol, target.starttls)
-        for target in TARGETS.values()
-        for host in target.hosts
-    }
-    for place in list(found.values()):
-        clear = CLEAR_PORTS.get(place.protocol)
-        if clear is not None:
-            found[place.host, clear] = Place(place.host, clear, place.protocol, True)
-    return list(found.values())
-
-
-class Outlook:
+class Outlook(Listening):
     """All servers. `addresses` maps a host to its loopback addresses; ports are shifted by `shift`."""
 
     def __init__(self, pki: Pki, addresses: Addresses, shift: int) -> None:
         self.behaviour = Behaviour()
         self.sign_in = SignIn()
-        self._pki = pki
-        self._listeners = {
-            (place, index): Listener(address, place.port + shift, self._handler(place))
-            for place in places()
-            for index, address in enumerate(addresses[place.host])
-        }
-
-    async def start(self) -> None:
-        """Listens everywhere. Raises OSError where a port is taken."""
-        for listener in self._listeners.values():
-            listener.switch(Reach.OPEN)
-
-    async def stop(self) -> None:
-        """Closes every listener and connection."""
-        await asyncio.gather(*(listener.stop() for listener in self._listeners.values()))
-
-    def reach(self, places_of: frozenset[str], reach: Reach, index: int | None = None) -> None:
-        """How SYNs fare at those places (by name), at one address of each or all; everywhere else they are answered."""
-        switch_reach(self._listeners, places_of, reach, index)
-
-    def drop_connections(self) -> None:
-        """Ends every connection under way, as a restart does."""
-        for listener in self._listeners.values():
-            listener.drop_connections()
-
-    def _handler(self, place: Place) -> "_Handler":
-        return _Handler(self, place, self._pki)
-
-
-def switch_reach(
-    listeners: dict[tuple[Place, int], Listener], places_of: frozenset[str], reach: Reach, index: int | None = None
-) -> None:
-    """See `Outlook.reach`."""
-    for (place, number), listener in listeners.items():
-        concerned = place.name in places_of and index in (None, number)
-        listener.switch(reach if concerned else Reach.OPEN)
+        super().__init__(addresses, shift, lambda place, _index: _Handler(self, place, pki))
 
 
 @dataclass(frozen=True, slots=True)

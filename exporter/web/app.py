@@ -107,7 +107,7 @@ class _Pages:
     async def ready(self, request: Request) -> Response:
         if self._control.ready:
             return PlainTextResponse("ready\n")
-        return PlainTextResponse("the first round hasn't ended\n", 503)
+        return PlainTextResponse("no result yet\n", 503)
 
     async def reload(self, request: Request) -> Response:
         if not is_trusted(request) or not is_same_origin(request.headers, request.url.scheme):

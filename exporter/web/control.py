@@ -12,7 +12,7 @@ class Control(Protocol):
 
     @property
     def ready(self) -> bool:
-        """Whether the first round has ended."""
+        """Whether there is something to show."""
 
     @property
     def listen(self) -> str:

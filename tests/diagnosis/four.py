@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exporter.lab.outlook import places
+from exporter.lab.places import places
 from tests.conftest import require_program
 
 ROOT = Path(__file__).parent.parent.parent

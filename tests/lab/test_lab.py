@@ -15,8 +15,8 @@ import pytest
 
 from exporter.catalogue import TARGETS
 from exporter.lab.lab import Lab
-from exporter.lab.outlook import places
 from exporter.lab.pki import Pki
+from exporter.lab.places import places
 from tests.lab.clients import TIMEOUT, Clients, issuer
 from tests.lab.credentials import TOKEN, USER, xoauth2
 

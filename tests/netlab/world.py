@@ -20,8 +20,9 @@ from exporter.lab.dns_server import DnsServer, Names
 from exporter.lab.faults import Fault, fault_named
 from exporter.lab.gateway import Relay
 from exporter.lab.listener import Listener, Reach
-from exporter.lab.outlook import Addresses, Outlook, Place, places
+from exporter.lab.outlook import Outlook
 from exporter.lab.pki import Pki
+from exporter.lab.places import Addresses, Place, places
 from exporter.lab.treatments import Treatment
 from exporter.vocabulary import Protocol
 

@@ -12,7 +12,6 @@ from exporter.lab.lab import Lab
 from exporter.observations import Probe as ProbeObservation
 from exporter.observations import as_json, from_json
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
-from exporter.probe.round import Prober
 from exporter.probe.tls import TlsClient
 from exporter.probe.way import Deadline
 from exporter.settings import Settings
@@ -246,8 +245,17 @@ async def test_one_dead_address_is_seen_and_another_talked_over(lab):
     assert {result.outcome for result in imap.addresses} == {Outcome.OK, Outcome.REFUSED}
 
 
-def test_randomness_is_an_argument():
-    assert Prober.__dataclass_fields__["randomness"].default_factory is random.SystemRandom
+async def test_the_canary_is_made_of_the_randomness_given(lab):
+    async def presented(randomness: random.Random) -> str:
+        lap = Lap(lab)
+        lap.vantages, lap.prober.randomness = lap.vantages[:1], randomness
+        await lap.round("imap")
+        return str(lab.outlook.behaviour.traffic.credentials[-1].secret)
+
+    first, same, other = [await presented(random.Random(seed)) for seed in (7, 7, 8)]
+    assert first == same != other
+    assert first != await presented(random.SystemRandom())  # the service's own: never the same canary twice
+    assert type(Lap(lab).prober.randomness) is random.SystemRandom
 
 
 async def test_a_stalled_openid_configuration_ends_in_time_and_is_asked_by_a_canary(lab):
