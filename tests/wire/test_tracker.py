@@ -2,6 +2,7 @@
 
 import ssl
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,54 @@ def test_late_segments_of_a_connection_that_is_over_begin_none():
     made = Conversation().opens().plays(healthy()).closes()
     late = [made.frame(replace(sent, time=made.now + 10**6)) for sent in made.sent[-8:]]
     assert len(inspect([*made.frames(), *late])) == 1
+
+
+def forwarded(made: Conversation, head: Callable[[bool, bool], bytes]) -> list[Frame]:
+    """As a router captures it at all its interfaces: each packet comes in at one and goes out at the other."""
+    frames: list[Frame] = []
+    for sent in made.sent:
+        time, data, *_ = made.frame(sent)
+        frames += [(time + 20_000 * out, head(sent.from_client, out) + data[14:]) for out in (False, True)]
+    return frames
+
+
+def cooked(from_client: bool, out: bool) -> bytes:
+    return struct.pack(">HHH8xH", 4 if out else 0, 1, 6, 0x0800)
+
+
+def cooked2(from_client: bool, out: bool) -> bytes:
+    return struct.pack(">HHIHBB8x", 0x0800, 0, 2 + (from_client == out), 1, 4 if out else 0, 6)
+
+
+@pytest.mark.parametrize(("link_type", "head"), [(113, cooked), (276, cooked2)])
+def test_a_forwarded_packet_is_no_retransmission(link_type: int, head: Callable[[bool, bool], bytes]):
+    made = Conversation().opens().plays(healthy()).closes()
+    found: list[Connection] = []
+    tracker = Tracker(TrackerConfig(everything=True), found.append)
+    for time, data, *_ in forwarded(made, head):
+        tracker.packet(time, link_type, data, 0, len(data), len(data))
+    assert [(each.outcome, each.retransmissions) for each in found] == [(ConnectionOutcome.ESTABLISHED, 0)]
+    assert tracker.counts.elsewhere == len(made.sent) - 1  # the last one comes behind the end
+
+
+def test_two_interfaces_in_one_file_are_one_connection():
+    made = Conversation().opens().plays(healthy()).closes()
+    data = section() + interface(options=option(2, b"lan")) + interface(options=option(2, b"wan"))
+    for frame in made.frames():
+        data += enhanced(frame) + enhanced((frame[0] + 20_000, frame[1]), number=1)
+    (connection,) = inspect_file(data)
+    assert (connection.interface, connection.retransmissions) == ("lan", 0)
+
+
+def test_a_connection_may_move_to_another_interface():
+    made = Conversation().opens().plays(healthy()[:3])
+    moved = len(made.sent)
+    made.wait(2).plays(healthy()[3:]).closes()
+    data = section() + interface(options=option(2, b"one")) + interface(options=option(2, b"two"))
+    data += b"".join(enhanced(frame, number=place >= moved) for place, frame in enumerate(made.frames()))
+    (connection,) = inspect_file(data)
+    assert connection.outcome is ConnectionOutcome.ESTABLISHED
+    assert connection.bytes_received == sum(len(data) for side, data in healthy() if not side)
 
 
 # ---- TLS ----------------------------------------------------------------------------------------------------------------
