@@ -217,7 +217,7 @@ def _begin(config: InspectorConfig, channel: socket.socket) -> None:
 
 
 def warm_up() -> None:
-    """What is imported or read at first use: it is used now."""
+    """What is imported or read at first use: it is used now, by who may still read files; forked children have it."""
     now = datetime.now(UTC)
     example = Connection(
         start=now, end=now, client="192.0.2.1", client_port=1, server="192.0.2.2", server_port=993, ip_version=4,
