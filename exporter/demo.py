@@ -7,14 +7,17 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import yaml
 from rich.console import Console
 
+from exporter.demo_clients import DemoClients
+from exporter.inspector import config_of
 from exporter.lab.accounts import accounts_on
 from exporter.lab.faults import FAULTS, VARIANTS, fault_named
 from exporter.lab.lab import Lab
@@ -71,6 +74,10 @@ class LabThread:
         """Switches the gateway's fault and waits until it is in force."""
         assert self.lab is not None
         asyncio.run_coroutine_threadsafe(self.lab.set_fault(name), self._loop).result(5)
+
+    def begin(self, visits: Coroutine[Any, Any, None]) -> None:
+        """Runs something there; nobody waits for it."""
+        asyncio.run_coroutine_threadsafe(visits, self._loop)
 
     def stop(self) -> None:
         """Ends it within a second."""
@@ -161,24 +168,32 @@ def _serve(
     content["accounts"] = accounts_on(lab, directory)
     content["probe"] |= {"interval": INTERVAL, "canary_interval": "30s", "canaries_per_hour": 10_000}
     content["diagnosis"] = {"experiments_per_hour": 10_000}
-    config.write_text(yaml.safe_dump(content))
+    clients = DemoClients(lab, directory)
+    config.write_text(yaml.safe_dump(content | clients.configuration()))
     os.environ["SSL_CERT_FILE"] = str(lab.trust_store())  # this process is the demo's alone
     story = Story(thread, fault, as_json=as_json)
     seen: list[Walked] = []
 
     def on_round(walked: list[Walked]) -> None:
         seen[:] = walked
+        clients.tell(service.inspector.mirror, config_of(service.plan.settings))
         story.tell(walked)
+        thread.begin(clients.visitors.visit())
 
     environment = {**os.environ, "STATE_DIRECTORY": str(directory)}  # what is kept of accounts goes with the demo
-    service = Service(config, environment, listen=listen, on_round=on_round)
-    serve(service, rounds=1 if once else None, announce=_announcer(as_json=as_json))
+    clients.start(config, environment)
+    try:
+        service = Service(config, environment, listen=listen, on_round=on_round)
+        thread.begin(clients.visitors.visit())
+        serve(service, rounds=1 if once else None, announce=_announcer(as_json=as_json, clients=clients.words))
+    finally:
+        clients.stop()
     return 1 if once and any(each.probe.outcome is not Outcome.OK for each in seen) else 0
 
 
-def _announcer(*, as_json: bool) -> Callable[[str], None]:
+def _announcer(*, as_json: bool, clients: str) -> Callable[[str], None]:
     def announce(url: str) -> None:
-        click.echo(json.dumps({"url": url}) if as_json else f"Status page: {url}")
+        click.echo(json.dumps({"url": url, "clients": clients}) if as_json else f"Status page: {url}\n{clients}")
         sys.stdout.flush()
 
     return announce

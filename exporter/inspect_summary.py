@@ -39,7 +39,10 @@ class Summary:
             "outcomes": {target: dict(sorted(found.items())) for target, found in sorted(self._outcomes.items())},
             "dropped": self.dropped,
             "damaged": self.damaged,
-            **{name: self._counts[name] for name in ("undecoded", "cut", "fragments", "slow", "quic", "evicted")},
+            **{
+                name: self._counts[name]
+                for name in ("undecoded", "cut", "fragments", "slow", "quic", "evicted", "elsewhere")
+            },
         }
         return json.dumps({"summary": content})
 

@@ -1,6 +1,7 @@
 """The inspector as part of `run`: forked first where the right is there, or a unit of its own that is talked to."""
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import structlog
 
 from exporter.logs import configure_logs
 from exporter.metrics.wire_mirror import WireMirror
+from exporter.probe.failures import PhaseFailure
+from exporter.probe.tls import TlsClient
+from exporter.protocols.client_hello import read_client_hello
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
@@ -15,10 +19,12 @@ from exporter.unix_socket import listening, tell_systemd
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface
 from exporter.wire.link import InspectorLink
-from exporter.wire.live import InspectorConfig
+from exporter.wire.live import stack_of
 from exporter.wire.messages import Kind
 from exporter.wire.process import Keeper, fork_keeper, keep_until_signal
+from exporter.wire.reading import RECORD_HEADER
 from exporter.wire.sandbox import may_read_packets
+from exporter.wire.watched import InspectorConfig
 
 #: What to do where the right is missing.
 GRANT = (
@@ -42,7 +48,37 @@ def config_of(settings: Settings) -> InspectorConfig:
         privacy=settings.privacy.client_addresses,
         promiscuous=settings.inspect.promiscuous,
         workers=settings.inspect.workers,
+        own_stack=own_stack(),
+        ignored_clients=settings.inspect.ignored_clients,
     )
+
+
+class _Caught:
+    """A stream that keeps what is sent first, and goes no further."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    async def send(self, data: bytes) -> float:
+        self.data = data
+        raise ConnectionAbortedError
+
+    async def receive(self) -> bytes:
+        return b""
+
+    def close(self) -> None: ...
+
+
+@functools.cache
+def own_stack() -> str | None:
+    """What makes our prober's ClientHello known among others; None where that can't be told."""
+    caught = _Caught()
+    try:
+        asyncio.run(TlsClient().handshake(caught, "outlook.office365.com"))
+    except (OSError, PhaseFailure):
+        pass
+    hello = read_client_hello(caught.data[RECORD_HEADER:])
+    return stack_of(hello.stack.ja4) if hello is not None else None
 
 
 class InspectorPart:

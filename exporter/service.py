@@ -95,6 +95,7 @@ class Service:
         self.inspector = InspectorPart(settings)  # forked before anything secret is read
         self.state.sources["wire"] = self.inspector.mirror
         self.state.listings["connections"] = self.inspector.mirror.connections
+        self.state.listings["clients"] = self.inspector.mirror.clients
         self.plan = self._make_plan(settings)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rounds = 0

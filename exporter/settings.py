@@ -56,7 +56,8 @@ class InspectSettings(Section):
     """The inspector. `servers`: networks to follow besides names and DNS answers.
 
     `socket`: where an inspector that is a unit of its own listens (`run --only inspector`), and the service asks.
-    `workers`: processes that share each interface. `promiscuous`: for mirror ports.
+    `workers`: processes that share each interface. `promiscuous`: for mirror ports. `ignored_clients`: networks whose
+    connections are nobody's, as those of other monitoring.
     """
 
     interfaces: Annotated[tuple[InterfaceSettings, ...], Field(max_length=MAX_ENTRIES)] = ()
@@ -66,6 +67,7 @@ class InspectSettings(Section):
     socket: ConfigPath | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     promiscuous: bool = False
+    ignored_clients: Networks = ()
 
 
 class DiagnosisSettings(Section):

@@ -18,6 +18,23 @@ MAX_SERIES = 3_000
 
 Key = tuple[str, str, Labels]
 
+#: Where a metric is added up for the page, and by which of its labels.
+_COUNTED = {
+    "outlook_wire_clients": ("states", "state"),
+    "outlook_wire_connections_total": ("outcomes", "outcome"),
+    "outlook_wire_auth_attempts_total": ("attempts", "mechanism", "outcome"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TargetClients:
+    """What clients did at one target: how many are in each state, connections by outcome, sign-ins by mechanism too."""
+
+    target: str
+    states: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    outcomes: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    attempts: Counter[tuple[str, ...]] = field(default_factory=Counter)
+
 
 @dataclass(slots=True)
 class _Worker:
@@ -121,16 +138,19 @@ class WireMirror:
         """Whether packets of an interface on the clients' side are being read."""
         return any(state.open and state.side == "inside" for state in self.interfaces())
 
-    def by_target(self, metric: str, label: str) -> Mapping[str, Counter[str]]:
-        """A counter or gauge, summed by target and one of its labels."""
-        found: dict[str, Counter[str]] = {}
+    def clients(self) -> tuple[TargetClients, ...]:
+        """What clients did, by target, for the page."""
+        found: dict[str, TargetClients] = {}
         with self._lock:
             totals = self._totals()
-        for (name, _, labels), value in totals.items():
-            if name == metric and value:
+        for (metric, _, labels), value in totals.items():
+            counted = _COUNTED.get(metric)
+            if counted is not None and value:
                 named = dict(labels)
-                found.setdefault(named["target"], Counter())[named[label]] += int(value)
-        return found
+                target = found.setdefault(named["target"], TargetClients(named["target"]))
+                counter: Counter[tuple[str, ...]] = getattr(target, counted[0])
+                counter[tuple(named[name] for name in counted[1:])] += int(value)
+        return tuple(found.values())
 
     def _is_up(self) -> bool:
         return any(worker.up for worker in self._workers.values())

@@ -48,6 +48,7 @@ class StatusPage:
                 self._control.targets(),
                 datetime.fromtimestamp(self._now(), tz=UTC),
                 self._state.listings.get("accounts", tuple)(),
+                self._state.listings.get("clients", tuple)(),
             ),
             verdict=self._verdict(),
             unprotected=not self._protected and not is_loopback(listen_host),

@@ -14,6 +14,7 @@ from exporter.state import Change, Snapshot
 from exporter.vocabulary import Outcome, Phase
 from exporter.web import words
 from exporter.web.account_view import AccountLine, account_line
+from exporter.web.clients_view import ClientsLine, clients_lines
 from exporter.web.mood import Mood
 
 __all__ = ["AccountLine", "Mood", "Overview", "overview"]
@@ -105,12 +106,17 @@ class Overview:
     reload_failed: bool
     version: str
     accounts: tuple[AccountLine, ...] = ()
+    clients: tuple[ClientsLine, ...] = ()
 
 
 def overview(
-    snapshot: Snapshot, targets: Mapping[str, Target], now: datetime, accounts: Iterable[object] = ()
+    snapshot: Snapshot,
+    targets: Mapping[str, Target],
+    now: datetime,
+    accounts: Iterable[object] = (),
+    clients: Iterable[object] = (),
 ) -> Overview:
-    """The page's contents at `now`. `accounts`: AccountStanding each."""
+    """The page's contents at `now`. `accounts`: AccountStanding each; `clients`: TargetClients."""
     mood, headline = _headline(snapshot.tallies)
     probes = latest_probes(snapshot)
     times = [probe.time for probe in probes.values()]
@@ -127,6 +133,7 @@ def overview(
         reload_failed=not snapshot.reload_successful,
         version=snapshot.build.version,
         accounts=tuple(account_line(each, now) for each in accounts if isinstance(each, AccountStanding)),
+        clients=clients_lines(clients),
     )
 
 

@@ -2,7 +2,16 @@
 
 from datetime import datetime
 
-from exporter.vocabulary import AccountKind, AuthOutcome, OfferedMechanism, Outcome, Phase
+from exporter.vocabulary import (
+    AccountKind,
+    AuthOutcome,
+    ClientState,
+    ConnectionOutcome,
+    Mechanism,
+    OfferedMechanism,
+    Outcome,
+    Phase,
+)
 
 PHASES = {
     Phase.DNS: "name lookup",
@@ -42,6 +51,34 @@ OUTCOMES = {
     Outcome.UNEXPECTED_CONTENT: "unexpected content",
     Outcome.UNRECOGNIZED: "answer not recognized",
     Outcome.SKIPPED: "not reached",
+}
+
+#: How clients fare; the number stands in front.
+CLIENT_STATES = {
+    ClientState.HEALTHY: "fine",
+    ClientState.PASSWORD_REFUSED: "with a password, refused",
+    ClientState.TOKEN_REFUSED: "with a token, refused",
+    ClientState.RETRY_LOOP: "trying again and again",
+    ClientState.ABANDONED: "left without signing in",
+    ClientState.BLOCKED: "blocked on the way",
+}
+
+#: Connections that didn't get through; the number stands in front.
+CONNECTION_OUTCOMES = {
+    ConnectionOutcome.NO_ANSWER: "without an answer",
+    ConnectionOutcome.REFUSED: "refused",
+    ConnectionOutcome.UNREACHABLE: "unreachable",
+    ConnectionOutcome.HELLO_UNANSWERED: "silent after the ClientHello",
+    ConnectionOutcome.HELLO_RESET: "reset after the ClientHello",
+    ConnectionOutcome.HANDSHAKE_FAILED: "failed in the handshake",
+    ConnectionOutcome.NOT_TLS: "without TLS",
+}
+
+MECHANISMS = {
+    Mechanism.PASSWORD: "password",
+    Mechanism.TOKEN: "token",
+    Mechanism.OTHER: "something else",
+    Mechanism.UNKNOWN: "can't be told",
 }
 
 CANARY = {

@@ -63,7 +63,7 @@ class Frame:
             if first != 0x45 or fragment & 0x3FFF:
                 return False
             header, ends = 34, at + 14 + total
-        elif kind == _IPV6 and end - at >= _SHORTEST_IPV6:
+        elif kind == _IPV6 and first >> 4 == 6 and end - at >= _SHORTEST_IPV6:
             total, protocol, key, number, acked, offset, flags = _read_ipv6(buffer, at)
             header, ends = 54, at + 54 + total
         else:
@@ -84,7 +84,7 @@ class Frame:
             if buffer[at + 14] != 0x45 or buffer[at + 23] != _TCP or buffer[at + 20] & 0x3F or buffer[at + 21]:
                 return False
             tcp, addresses, ends = at + 34, 8, at + 14 + total
-        elif kind == _IPV6 and end - at >= _SHORTEST_IPV6:
+        elif kind == _IPV6 and buffer[at + 14] >> 4 == 6 and end - at >= _SHORTEST_IPV6:
             total = buffer[at + 18] << 8 | buffer[at + 19]
             if buffer[at + 20] != _TCP:
                 return False

@@ -47,7 +47,8 @@ class Half:
 
     __slots__ = (
         "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time",
-        "holes", "last", "opened", "part", "part_time", "peer", "plain", "stage", "synchronized", "waiting", "wraps",
+        "holes", "last", "opened", "part", "part_time", "peer", "place", "plain", "stage", "synchronized", "waiting",
+        "wraps",
     )  # fmt: skip
 
     def __init__(self, flow: "Flow", from_client: bool) -> None:
@@ -71,6 +72,7 @@ class Half:
         self.acked = self.acked_first = -1
         self.claimed = -1  # the number that its latest segment without payload gave for the next byte
         self.last = 0  # time of its latest segment
+        self.place: str | None = None  # where its segments are seen first: a forwarded packet passes several interfaces
         self.plain = 0  # what may be passed over: nothing, 1 acknowledgments, 2 payload too
 
     @property

@@ -85,6 +85,17 @@ def begin(link_type: int, buffer: Buffer, start: int, end: int, depth: int = 0) 
     return NotRead.UNKNOWN if read is None else read(buffer, start, end)
 
 
+def cooked_place(link_type: int, buffer: Buffer, start: int) -> str | None:
+    """Where a cooked frame passed that was read already: coming in or going out, and in the second version at which
+    interface. On a router each packet passes twice. None for other links.
+    """
+    if link_type == LinkType.LINUX_SLL:
+        return str(buffer[start + 1])
+    if link_type == LinkType.LINUX_SLL2:
+        return f"{_short(buffer, start + 6)[0]} {buffer[start + 10]}"
+    return None
+
+
 def _token_ring(buffer: Buffer, start: int, end: int) -> Stripped | NotRead:
     """IEEE 802.5, with routing information where the source address says so."""
     if end - start < 16:

@@ -8,6 +8,7 @@ from typing import Final
 from exporter.catalogue import Target
 from exporter.clean import clean
 from exporter.observations import Connection, WireAlert, WireAuth
+from exporter.protocols.http import is_microsoft_host
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Goal
 from exporter.wire.clear_text import ClearSignIn
@@ -16,7 +17,7 @@ from exporter.wire.inference import infer
 from exporter.wire.outcome import SECOND
 from exporter.wire.replies import first_reply, request_and_reply
 from exporter.wire.servers import mail_protocol
-from exporter.wire.story import APPLICATION_DATA, TlsStory
+from exporter.wire.story import ALERT_LENGTHS, APPLICATION_DATA, TLS13, TlsStory
 from exporter.wire.trace import Record, Trace, TraceEnd
 
 #: A capture that goes on so long without another packet of a connection saw its silence, nanoseconds.
@@ -69,11 +70,18 @@ def sign_ins_of(flow: Flow, now: int, target: Target | None) -> tuple[WireAuth, 
     """Attempts to sign in, read in clear or inferred from records."""
     if flow.text is not None and flow.text.sign_ins:
         return tuple(map(_clear_sign_in, flow.text.sign_ins))
-    tls = flow.tls
-    if tls is None or not any(record[1] and record[2] == APPLICATION_DATA for record in tls.log):
-        return ()  # not a word of the client's
+    if flow.tls is None or not _client_spoke(flow.tls):
+        return ()
     trace = trace_of(flow, now, target)
     return infer(trace) if trace is not None else ()
+
+
+def _client_spoke(tls: TlsStory) -> bool:
+    """Whether the client said a word inside TLS; in TLS 1.3 its farewell looks like one."""
+    short = ALERT_LENGTHS if tls.version == TLS13 else ()
+    return any(
+        from_client and kind == APPLICATION_DATA and length not in short for _, from_client, kind, length in tls.log
+    )
 
 
 def _clear_sign_in(sign_in: ClearSignIn) -> WireAuth:
@@ -100,7 +108,7 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
         records=records,
         end=TraceEnd.GAP if gap is not None else _trace_end(flow, tls, now),
         finished_length=tls.client.finished_length,
-        microsoft=target is not None and not target.custom,
+        microsoft=target is not None and is_microsoft_host(target.host),
         banner_length=text.banner_length if text is not None else None,
         ehlo_reply_length=text.ehlo_reply_length if text is not None else None,
         starttls=text is not None,

@@ -96,7 +96,7 @@ class PcapngReader:
                 self.count += 1
                 feed.offset = end
                 time, link_type, buffer, start, stop, *_ = packet
-                skimmer = self.skimmer
+                skimmer = self.skimmer if len(self._interfaces) == 1 else None
                 if skimmer is None or link_type != LinkType.ETHERNET or not skimmer.passes(time, buffer, start, stop):
                     yield packet
             else:
@@ -179,6 +179,8 @@ class PcapngReader:
                 units = base**exponent
             elif option == _IF_OFFSET and len(value) == 8:
                 (offset,) = struct.unpack(self._order + "q", value)
+        if name is None and self._interfaces:
+            name = str(len(self._interfaces))
         self._interfaces.append(_Interface(link_type, snap_length, name, units, offset))
 
     def _options(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:

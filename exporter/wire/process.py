@@ -19,9 +19,9 @@ from typing import NoReturn
 from exporter.capabilities import die_with_parent
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface
-from exporter.wire.live import InspectorConfig
 from exporter.wire.sandbox import call_process, keep_only_raw
-from exporter.wire.worker import live
+from exporter.wire.watched import InspectorConfig
+from exporter.wire.worker import live, warm_up
 
 #: How long a worker that ended waits to be started again, seconds: doubled up to the last, until one lives so long.
 FIRST_WAIT, LAST_WAIT = 1.0, 60.0
@@ -252,6 +252,7 @@ def _live_as_keeper(
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, _stop_by_signal)
         call_process("oae-keeper")
+        warm_up()  # nobody may not read where the interpreter lies
         keep_only_raw()
         die_with_parent(signal.SIGTERM, parent)
         channel.setblocking(False)
@@ -269,6 +270,7 @@ def keep_until_signal(keeper: Keeper) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_by_signal)
+    warm_up()
     keep_only_raw()
     try:
         keeper.keep()

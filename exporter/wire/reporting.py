@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.catalogue import STARTTLS_PORTS
 from exporter.observations import Connection
-from exporter.vocabulary import AuthOutcome, ConnectionOutcome
+from exporter.vocabulary import AuthOutcome, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Attempts, failed
 from exporter.wire.flow import Flow
 from exporter.wire.observe import connection_of, goal_of, read_replies, server_name, sign_ins_of
@@ -20,6 +20,7 @@ WANTED_PORTS: Final = TLS_PORTS | STARTTLS_PORTS
 #: Outcomes of plain HTTP that say something; what else happens there isn't TLS.
 _UNREACHED = frozenset({ConnectionOutcome.NO_ANSWER, ConnectionOutcome.REFUSED, ConnectionOutcome.UNREACHABLE})
 _HTTP: Final = 80
+_MAIL: Final = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
 
 Callback = Callable[[Connection], None]
 
@@ -53,6 +54,11 @@ class Reporter:
         hello = flow.tls.client_hello if flow.tls is not None else None
         family = hello.family if hello is not None else None
         return self.servers.target(server_name(flow), flow.server_address, flow.server_port, family)
+
+    def is_mail(self, flow: Flow) -> bool:
+        """Whether it goes to a port where its target speaks mail."""
+        target = self._targets.get(self.target(flow) or "")
+        return target is not None and target.protocol in _MAIL and target.port == flow.server_port
 
     def established(self, flow: Flow) -> None:
         """The handshake is complete."""

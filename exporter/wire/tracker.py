@@ -13,6 +13,7 @@ from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
 from exporter.wire.fast_path import Frame
 from exporter.wire.flow import SEQUENCE_MASK, SKIMMED, Flow, Half
+from exporter.wire.link_headers import cooked_place
 from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
 from exporter.wire.reading import begin_text, skim
@@ -25,6 +26,7 @@ from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
 from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
 from exporter.wire.timers import Clock, Timers
+from exporter.wire.trace import MAX_RECORDS
 from exporter.wire.tracker_config import Counts, TrackerConfig
 
 _DNS: Final = 53
@@ -32,6 +34,8 @@ _HTTPS: Final = 443
 _ETHERNET: Final = int(LinkType.ETHERNET)
 #: Records kept of a connection to a sign-in host: the time of a token request is told from them.
 SIGN_IN_RECORDS: Final = 24
+#: A direction that wasn't seen for so long at one interface may be followed at another, nanoseconds.
+MOVED: Final = SECOND
 #: Flows of QUIC that are told apart.
 MAX_QUIC: Final = 16_384
 
@@ -56,10 +60,12 @@ class Tracker:
         decided: Callback | None = None,
         signed_in: Callback | None = None,
         sighted: SightingCallback | None = None,
+        servers: Servers | None = None,
     ) -> None:
+        """`servers`: shared with another tracker, so that what one learns of addresses the other knows."""
         self.config = config
         self._counts = Counts()
-        self._servers = Servers(config.targets, config.servers)
+        self._servers = servers or Servers(config.targets, config.servers)
         self._reporter = Reporter(
             self._servers, config, finished, decided=decided, signed_in=signed_in, sighted=sighted
         )
@@ -97,12 +103,15 @@ class Tracker:
             half = self._halves.get(frame.key)
             flags, length = frame.flags, frame.length
             if half is not None and flags & (SYN | ACK) != SYN:
+                if interface is not None and self._is_elsewhere(half, time, interface):
+                    return
                 take(half, time, frame.sequence, frame.acknowledgment, flags, buffer, frame.begin, frame.end, length)
                 self._follow(half, flags, length)
                 return
         decoded = decode(link_type, buffer, start, end, original)
         if isinstance(decoded, Segment):
-            self._segment(time, decoded, buffer, interface, vlan)
+            place = cooked_place(link_type, buffer, start) or interface
+            self._segment(time, decoded, buffer, interface, vlan, place)
         elif decoded is NotRead.UNKNOWN:
             self._slowly(time, link_type, bytes(buffer[start:end]), interface, vlan)
         else:
@@ -180,7 +189,7 @@ class Tracker:
         self._counts.slow += 1
         decoded = decode(LinkType.RAW, inside, 0, len(inside), len(inside))
         if isinstance(decoded, Segment):
-            self._segment(time, decoded, inside, interface, vlan)
+            self._segment(time, decoded, inside, interface, vlan, interface)
         else:
             self._other(decoded, inside)
 
@@ -220,7 +229,9 @@ class Tracker:
 
     # ---- TCP ---------------------------------------------------------------------------------------------------------
 
-    def _segment(self, time: int, segment: Segment, buffer: Buffer, interface: str | None, vlan: int | None) -> None:
+    def _segment(
+        self, time: int, segment: Segment, buffer: Buffer, interface: str | None, vlan: int | None, place: str | None
+    ) -> None:
         key = key_of(segment.source, segment.destination, segment.source_port, segment.destination_port)
         half, flags = self._halves.get(key), segment.flags
         if half is not None and flags & (SYN | ACK) == SYN and is_another(half, segment):
@@ -230,11 +241,22 @@ class Tracker:
             half = self._begin(time, key, segment, buffer, interface, vlan)
             if half is None:
                 return
+        if place is not None and self._is_elsewhere(half, time, place):
+            return
         take(
             half, time, segment.sequence, segment.acknowledgment, flags,
             buffer, segment.start, segment.end, segment.length,
         )  # fmt: skip
         self._follow(half, flags, segment.length)
+
+    def _is_elsewhere(self, half: Half, time: int, place: str) -> bool:
+        """Whether a segment was seen before, where its direction is watched: it is being forwarded."""
+        if half.place is None or time - half.last > MOVED:
+            half.place = place
+        if half.place == place:
+            return False
+        self._counts.elsewhere += 1
+        return True
 
     def _follow(self, half: Half, flags: int, length: int) -> None:
         """What a segment came to."""
@@ -303,6 +325,8 @@ class Tracker:
                 self._servers.learn(name, flow.server_address)
                 if self._servers.is_sign_in(name):
                     tls.brief, tls.log_limit = False, SIGN_IN_RECORDS
+            if tls.brief and self._reporter.is_mail(flow):  # at a port of the administrator's
+                tls.brief, tls.log_limit = False, MAX_RECORDS
             if not self.config.everything and not self._servers.is_ours(name, flow.server_address):
                 self._forget(flow)
                 flow.release()

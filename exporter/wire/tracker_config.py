@@ -30,7 +30,7 @@ class Counts:
 
     `fragments`: of IP packets, not followed. `undecoded`: frames of links or tunnels that aren't read, `cut`: headers
     beyond the snap length, `slow`: read by the slow path. `quic`: connections of HTTP/3 begun. `evicted`: connections
-    given up for want of room.
+    given up for want of room. `elsewhere`: segments seen again at another interface, on their way.
     """
 
     packets: int = 0
@@ -40,3 +40,4 @@ class Counts:
     slow: int = 0
     quic: int = 0
     evicted: int = 0
+    elsewhere: int = 0

@@ -18,11 +18,12 @@ from exporter.vocabulary import ConnectionOutcome, Protocol
 from exporter.wire import messages
 from exporter.wire.inference import infer
 from exporter.wire.interface_state import Interface
-from exporter.wire.live import Inspection, InspectorConfig
+from exporter.wire.live import Inspection
 from exporter.wire.outbox import Outbox
 from exporter.wire.privacy import Privacy
 from exporter.wire.sandbox import call_process, enter, keep_only_raw
 from exporter.wire.trace import Record, Trace, TraceEnd
+from exporter.wire.watched import InspectorConfig
 
 #: Counts and everything that rests on time are looked after so often, seconds.
 TICK = 1.0
@@ -216,7 +217,7 @@ def _begin(config: InspectorConfig, channel: socket.socket) -> None:
 
 
 def warm_up() -> None:
-    """What is imported or read at first use: it is used now."""
+    """What is imported or read at first use: it is used now, by who may still read files; forked children have it."""
     now = datetime.now(UTC)
     example = Connection(
         start=now, end=now, client="192.0.2.1", client_port=1, server="192.0.2.2", server_port=993, ip_version=4,

@@ -119,13 +119,19 @@ def test_a_connection_makes_no_scrape_render_anew():
 
 
 def test_sums_for_the_page():
+    """Over interfaces and workers."""
     mirror = WireMirror()
-    labels = (*PLACE, ("mechanism", "password"), ("outcome", "refused"))
-    other = (("target", "imap"), ("interface", "eth0"), ("mechanism", "password"), ("outcome", "accepted"))
-    mirror.take(
-        samples((("outlook_wire_auth_attempts_total", labels), 2), (("outlook_wire_auth_attempts_total", other), 1))
-    )
-    assert mirror.by_target("outlook_wire_auth_attempts_total", "mechanism") == {"imap": {"password": 3}}
+    attempts = "outlook_wire_auth_attempts_total"
+    for worker, interface in ((0, "eth1"), (1, "eth0")):
+        place = (("target", "imap"), ("interface", interface))
+        refused = (attempts, (*place, ("mechanism", "password"), ("outcome", "refused")))
+        healthy = ("outlook_wire_clients", (("target", "imap"), ("state", "healthy")))
+        loop = ("outlook_wire_clients", (("target", "imap"), ("state", "retry_loop")))
+        mirror.take(samples((refused, 2), (healthy, 1), (loop, 0), worker=worker))
+    (found,) = mirror.clients()
+    assert found.target == "imap"
+    assert found.states == {("healthy",): 2}
+    assert found.attempts == {("password", "refused"): 4}
 
 
 def test_without_an_inspector_to_be_expected_nothing_is_said_of_one():

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from exporter.wire.interface_state import Interface
-from exporter.wire.live import Inspection, InspectorConfig
+from exporter.wire.live import Inspection
+from exporter.wire.messages import Kind
+from exporter.wire.watched import InspectorConfig
+from tests.probe.namespaces import inside, root
 from tests.wire.conversation import START, Conversation
 from tests.wire.flights import Talk
 from tests.wire.packets_by_hand import SYN, ethernet, segment
+from tests.wire.test_process import children, is_open, keeper
+from tests.wire.test_ring import pair, sent
 
 ETHERNET = 1
 MEBIBYTE = 1 << 20
@@ -70,3 +75,31 @@ def test_a_million_syns_in_ten_seconds():
     assert used < LIMIT, f"{used / MEBIBYTE:.0f} MiB"
     assert len(tracker) <= 16_384
     assert tracker.counts.evicted > 900_000
+
+
+@root
+def test_a_flood_on_the_wire():
+    """Smaller, through the whole process: each packet is counted, seen or dropped; and connections amidst it are told."""
+    flood = list(syns(20_000, seed=2))
+
+    def tries():
+        with keeper(Interface("eth0", "inside"), config=InspectorConfig()) as (heard, pid):
+            heard.until(Kind.INTERFACES, is_open)
+            (worker,) = children(pid)
+            before = resident(worker)
+            for number in range(5):  # whichever a busy machine lets through
+                inside(right, sent, flood[number::5])
+                inside(right, sent, [frame[1] for frame in true_connection(number, START)])
+                inside(right, sent, flood[number::5])
+            seen = heard.until(Kind.CONNECTION, lambda seen: seen.target == "imap", seconds=60)
+            total = 0.0
+            while total < 2 * len(flood):
+                heard.next(30)
+                names = ("packets_total", "packets_dropped_total")
+                total = sum(heard.samples.get(f"outlook_wire_{name} {{'interface': 'eth0'}}", 0) for name in names)
+            return seen.sni, seen.outcome, resident(worker) - before
+
+    with pair() as (left, right):
+        name, outcome, used = inside(left, tries)
+    assert (name, outcome) == (NAME, "established")
+    assert used < LIMIT

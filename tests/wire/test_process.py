@@ -17,10 +17,10 @@ from exporter.capabilities import drop_capabilities, held_capabilities
 from exporter.unix_socket import listening
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface
-from exporter.wire.live import InspectorConfig
 from exporter.wire.messages import Kind, Message, read_message
 from exporter.wire.process import Keeper, fork_keeper, keep_until_signal
 from exporter.wire.sandbox import CAP_NET_RAW, NOBODY
+from exporter.wire.watched import InspectorConfig
 from tests.probe.namespaces import inside, ip, namespace, root
 from tests.wire.packets_by_hand import ACK, PSH, SYN, ethernet, segment
 from tests.wire.test_ring import pair, sent
