@@ -118,7 +118,7 @@ async def hops(trials: Trials, around: Around, address: str) -> None:
     if _is_loopback(address) or trials.subject.proxied:
         return
     dying = partial(trials.connect, Kind.SYN_AT_TTL, patience=HOP_PATIENCE)
-    await _by_turns(
+    await by_turns(
         lambda ttl: dying(address, port, ttl=ttl),
         lambda ttl: dying(control.address, control.port, host=control.host, ttl=ttl, control=True) if control else None,
         around.forwards,
@@ -129,7 +129,7 @@ Dying = Callable[[int], Awaitable[Experiment | None]]
 Control = Callable[[int], Awaitable[Experiment | None] | None]
 
 
-async def _by_turns(subject: Dying, control: Control, forwards: bool) -> None:
+async def by_turns(subject: Dying, control: Control, forwards: bool) -> None:
     """What dies at the second hop, then at the first, each with its control: no more than it takes to decide.
 
     Silence counts only when it was met twice, beside a control that wasn't: a router may say nothing for once.
@@ -227,7 +227,7 @@ async def hello_hops(trials: Trials, around: Around) -> None:
         port = subject.target.port
         return trials.connect(Kind.HELLO_AT_TTL, address, port, ttl=ttl, control=True, patience=HOP_PATIENCE)
 
-    await _by_turns(dying, control, around.forwards)
+    await by_turns(dying, control, around.forwards)
     if any(is_expired(each) and not each.control for each in trials.made if each.experiment is Kind.HELLO_AT_TTL):
         await dying(FULL_TTL)  # the kernel tells a connection of an ICMP error, not of which
 
