@@ -114,8 +114,13 @@ def _by_filter(claim: Claim, seen: Seen, probe: Probe) -> Placed:
         text = f"from {listed(other.vantage for other in passing)} the same target passes"
         return Placed(GATEWAY, (_towards(0.95, text, GATEWAY),))
     begins = where_it_begins(claim.cause, seen, probe)
-    if begins.evidence is not None:
+    if begins.evidence is not None and (begins.where is Begins.BEYOND or not same_outside or begins.is_certain):
         return Placed(GATEWAY if begins.where is Begins.FIRST_HOP else NETWORK, (begins.evidence,))
+    for other in same_outside:
+        theirs = where_it_begins(claim.cause, seen, other)
+        if theirs.evidence is not None and theirs.where is Begins.BEYOND:
+            text = f"the same is met from {other.vantage}, where {theirs.evidence.observation}"
+            return Placed(NETWORK, (_towards(0.8, text, NETWORK),))
     return Placed(Responsible.UNKNOWN, next_experiment=_how_to_place(seen, probe))
 
 

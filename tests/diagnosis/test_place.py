@@ -83,10 +83,39 @@ def placed_by_hops(probe, *experiments, facts=(CLIENTS,)) -> Responsible:
     return verdict(seen(probe, experiments=experiments, facts=facts), probe.target).responsible
 
 
+def silence_beside_a_control(probe, ttl: int = 2, kind: Kind = Kind.SYN_AT_TTL):
+    return [hop(probe, ttl, Outcome.TIMEOUT, kind), hop(probe, ttl, EXPIRED, kind, control=True)]
+
+
 def test_what_never_comes_to_the_second_hop_begins_at_the_first():
-    probe = broken("imap", Phase.CONNECT, Outcome.TIMEOUT)
-    at = [hop(probe, 2, Outcome.TIMEOUT), hop(probe, 2, EXPIRED, control=True)]
+    probe = broken("imap", Phase.CONNECT, Outcome.REFUSED)
+    at = [hop(probe, 2, Outcome.REFUSED), hop(probe, 2, EXPIRED, control=True)]
     assert placed_by_hops(probe, *at) is GATEWAY
+
+
+def test_silence_counts_when_met_twice_since_routers_ration_their_icmp():
+    probe = broken("imap", Phase.CONNECT, Outcome.TIMEOUT)
+    met = silence_beside_a_control(probe)
+    assert placed_by_hops(probe, *met) is UNKNOWN
+    assert placed_by_hops(probe, *met, *met) is GATEWAY
+    assert placed_by_hops(probe, *met, hop(probe, 2, EXPIRED), hop(probe, 2, EXPIRED, control=True)) is NETWORK
+    assert placed_by_hops(probe, *met, met[0], hop(probe, 2, Outcome.TIMEOUT, control=True)) is UNKNOWN
+
+
+def test_an_outside_vantage_in_the_same_trouble_weakens_what_a_silence_shows():
+    probe = broken("imap", Phase.CONNECT, Outcome.TIMEOUT)
+    outside = replace(probe, vantage="wan")
+    far, near = (2 * silence_beside_a_control(probe, ttl) for ttl in (2, 1))
+    assert verdict(seen(probe, outside, experiments=far, facts=BOTH)).responsible is UNKNOWN
+    assert verdict(seen(probe, outside, experiments=near, facts=BOTH)).responsible is GATEWAY
+
+
+def test_where_one_vantages_packets_pass_the_gateway_the_other_meets_the_same_beyond():
+    probe = broken("imap", Phase.CONNECT, Outcome.TIMEOUT)
+    outside = replace(probe, vantage="wan")
+    round_ = seen(probe, outside, experiments=[hop(outside, 1, EXPIRED)], facts=BOTH)
+    assert verdict(round_, vantage="wan").responsible is NETWORK
+    assert verdict(round_).responsible is NETWORK
 
 
 def test_what_comes_to_the_second_hop_begins_beyond():
@@ -112,11 +141,48 @@ def test_a_reset_from_one_hop_away():
 
 def test_seen_from_the_gateway_itself_the_first_hop_is_beyond_it():
     probe = broken("imap", Phase.CONNECT, Outcome.TIMEOUT, vantage="wan")
-    at = [hop(probe, 2, Outcome.TIMEOUT), hop(probe, 2, EXPIRED, control=True)]
+    at = 2 * silence_beside_a_control(probe)
     on_gateway = seen(probe, experiments=at, facts=[WAN])
     assert verdict(on_gateway, vantage="wan").responsible is UNKNOWN
     passes_us = seen(probe, experiments=[hop(probe, 1, EXPIRED)], facts=[WAN])
     assert verdict(passes_us, vantage="wan").responsible is NETWORK
+
+
+def test_a_filters_icmp_is_no_ttls_end():
+    """Both are EHOSTUNREACH: where ICMP's type is known it decides, else whether it comes with TTL to spare."""
+    unreachable = rejected("10.99.1.1")
+    words = "ICMP type 3 code 13 from 10.99.1.1 (EHOSTUNREACH)"
+    refused = replace(hop(unreachable, 2, EXPIRED), detail=words)
+    assert placed_by_hops(unreachable, refused) is UNKNOWN
+    assert placed_by_hops(unreachable, refused, hop(unreachable, 2, EXPIRED, control=True)) is GATEWAY
+    silent = broken("imap", Phase.TLS, Outcome.TIMEOUT)
+    kinds = [tried(silent, Kind(k), Outcome.OK, Phase.TLS) for k in ("no_name", "other_name")]
+    ended = replace(hop(silent, 2, EXPIRED, Kind.HELLO_AT_TTL), detail="No route to host")
+    assert placed_by_hops(silent, *kinds, ended) is NETWORK
+    assert placed_by_hops(silent, *kinds, ended, replace(ended, ttl=64)) is UNKNOWN
+
+
+def stripped():
+    return broken("smtp", Phase.STARTTLS, Outcome.NOT_OFFERED)
+
+
+def test_who_answers_a_syn_with_a_ttl_of_one_is_the_first_hop():
+    probe = stripped()
+    near = [hop(probe, 2, Outcome.OK), hop(probe, 1, Outcome.OK), hop(probe, 1, EXPIRED, control=True)]
+    assert placed_by_hops(probe, *near) is GATEWAY
+    assert placed_by_hops(probe, *near[:2]) is UNKNOWN  # everything may be that near
+    assert placed_by_hops(probe, *near[:2], hop(probe, 1, Outcome.OK, control=True)) is UNKNOWN
+
+
+def test_who_answers_at_the_second_hop_lies_beyond_the_gateway():
+    probe = stripped()
+    far = [hop(probe, 2, Outcome.OK), hop(probe, 1, EXPIRED), hop(probe, 2, EXPIRED, control=True)]
+    assert placed_by_hops(probe, *far) is NETWORK
+
+
+def test_a_syn_that_passes_says_nothing_of_what_is_said_later():
+    probe = stripped()
+    assert placed_by_hops(probe, hop(probe, 2, EXPIRED), hop(probe, 2, EXPIRED, control=True)) is UNKNOWN
 
 
 def rejected(sender: str):

@@ -14,6 +14,7 @@ from exporter.catalogue import Target
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.experiments import programs
 from exporter.diagnosis.experiments.budget import ExperimentBudget
+from exporter.diagnosis.experiments.pace import HopPace
 from exporter.diagnosis.experiments.programs import Around, Program
 from exporter.diagnosis.experiments.trials import Place, Subject, Trials
 from exporter.diagnosis.rules.pages import is_page
@@ -72,6 +73,10 @@ class Experimenting:
     resolvers: Sequence[Resolver] = ()
     may_sign_in: SignIns = lambda _target, _vantage: False
     randomness: random.Random = field(default_factory=random.SystemRandom)
+    pace: HopPace = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.pace = HopPace(self.tools.clock)
 
     async def run(
         self, seen: Seen, troubles: Sequence[Trouble], until: float, *, spread: float = 0.0
@@ -103,7 +108,12 @@ class Experimenting:
 
     async def _look_into(self, trouble: Trouble, seen: Seen, until: float) -> list[Experiment]:
         trials = Trials(
-            subject=trouble.subject, tools=self.tools, budget=self.budget, until=until, randomness=self.randomness
+            subject=trouble.subject,
+            tools=self.tools,
+            budget=self.budget,
+            pace=self.pace,
+            until=until,
+            randomness=self.randomness,
         )
         try:
             async with asyncio.timeout(max(until - self.tools.clock(), 0.0)):
@@ -138,6 +148,7 @@ class Experimenting:
             passes_elsewhere=any(is_clean(other) for other in seen.others(probe)),
             may_sign_in=lambda: self.may_sign_in(probe.target, probe.vantage),
             dead=trouble.dead,
+            forwards=bool(seen.facts(probe.vantage).forwards),
             others_trouble=any(_in_trouble(other) for other in seen.at(probe.vantage) if other is not probe),
         )
 

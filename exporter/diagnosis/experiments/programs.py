@@ -12,6 +12,7 @@ from functools import partial
 from exporter.diagnosis.experiment import Experiment, Kind
 from exporter.diagnosis.experiments.hello import Form, HelloChange, LongFirst
 from exporter.diagnosis.experiments.trials import Place, Subject, Trials
+from exporter.diagnosis.hops import FULL_TTL, is_expired
 from exporter.probe.resolve import Resolver
 from exporter.probe.walk import Vantage
 from exporter.protocols.canary import canary_token
@@ -21,10 +22,20 @@ from exporter.vocabulary import Outcome, Phase, Protocol
 SMALL_MSS = 536
 #: What timed out is waited for so long, seconds.
 LONG_PATIENCE = 30.0
+#: What dies on its way is waited for so long, seconds: until a SYN's second copy was answered too.
+HOP_PATIENCE = 2.2
 #: Characters of a command that is as long as one with a token, and of a token that is much shorter.
 LONG_LINE, SHORT_TOKEN = 2_000, 200
 #: TCP handshakes that are made to count losses.
 LOSS_TRIES = 20
+
+#: Ends of a conversation that somebody in between may have made.
+_NOT_MICROSOFTS = frozenset(
+    {
+        Outcome.TIMEOUT, Outcome.RESET, Outcome.CLOSED, Outcome.NOT_OFFERED, Outcome.REJECTED,
+        Outcome.UNRECOGNIZED, Outcome.UNEXPECTED_CONTENT,
+    }
+)  # fmt: skip
 
 _LONG_COMMANDS = {Protocol.IMAP: b"a0 NOOP ", Protocol.SMTP: b"NOOP ", Protocol.POP: b"NOOP "}
 
@@ -38,6 +49,7 @@ class Around:
     in the same trouble. `independent`: vantages whose packets take another way. `passes_elsewhere`: from one of them it
     works, so that hops decide nothing. `may_sign_in`: whether one more worthless token may be presented. `dead`:
     addresses that failed while others worked. `others_trouble`: other walks of the vantage failed or were slow too.
+    `forwards`: its machine is a router itself, so that the first hop lies beyond the gateway.
     """
 
     resolvers: tuple[Resolver, ...] = ()
@@ -52,6 +64,7 @@ class Around:
     may_sign_in: Callable[[], bool] = lambda: False
     dead: tuple[str, ...] = ()
     others_trouble: bool = False
+    forwards: bool = False
 
 
 async def names(trials: Trials, around: Around) -> None:
@@ -104,13 +117,44 @@ async def hops(trials: Trials, around: Around, address: str) -> None:
     control = next((place for place in around.places if (":" in place.address) is family), None)
     if _is_loopback(address) or trials.subject.proxied:
         return
-    runs: list[Awaitable[Experiment | None]] = []
-    for ttl in (1, 2):
-        runs.append(trials.connect(Kind.SYN_AT_TTL, address, port, ttl=ttl))
-        if control is not None:
-            made = partial(trials.connect, Kind.SYN_AT_TTL, control.address, control.port, host=control.host)
-            runs.append(made(ttl=ttl, control=True))
-    await _all(runs)
+    dying = partial(trials.connect, Kind.SYN_AT_TTL, patience=HOP_PATIENCE)
+    await by_turns(
+        lambda ttl: dying(address, port, ttl=ttl),
+        lambda ttl: dying(control.address, control.port, host=control.host, ttl=ttl, control=True) if control else None,
+        around.forwards,
+    )
+
+
+Dying = Callable[[int], Awaitable[Experiment | None]]
+Control = Callable[[int], Awaitable[Experiment | None] | None]
+
+
+async def by_turns(subject: Dying, control: Control, forwards: bool) -> None:
+    """What dies at the second hop, then at the first, each with its control: no more than it takes to decide.
+
+    Silence counts only when it was met twice, beside a control that wasn't: a router may say nothing for once.
+    """
+    if forwards:
+        await subject(1)
+        return
+    far = await subject(2)
+    if far is None or is_expired(far):
+        return
+    for ttl, ended in ((1, await subject(1)), (2, far)):
+        if ended is not None and not is_expired(ended) and await _compared(subject, control, ttl, ended):
+            return
+
+
+async def _compared(subject: Dying, control: Control, ttl: int, ended: Experiment) -> bool:
+    """Whether the control's packets died where the subject's ended otherwise."""
+    for turn in range(2):
+        again = await subject(ttl) if turn else ended
+        compared = control(ttl)
+        if compared is None or (shown := await compared) is None or not is_expired(shown):
+            return False
+        if again is None or again.outcome is not Outcome.TIMEOUT:
+            break
+    return True
 
 
 async def addresses(trials: Trials, around: Around) -> None:
@@ -150,7 +194,7 @@ async def hello(trials: Trials, around: Around) -> None:
     if by_name or not small:
         await elsewhere(trials, around)
     if not around.passes_elsewhere and not small:
-        await hello_hops(trials)
+        await hello_hops(trials, around)
 
 
 async def _versions(trials: Trials) -> None:
@@ -166,19 +210,26 @@ async def _versions(trials: Trials) -> None:
         await trials.hello(Kind.OLD_TLS, HelloChange(form=Form.OLD))
 
 
-async def hello_hops(trials: Trials) -> None:
+async def hello_hops(trials: Trials, around: Around) -> None:
     """ClientHellos that die on their way, behind a real TCP handshake; SYNs of the same flow are their control.
 
     Small ones, that end as the large: of one in two segments the half that a filter lets pass would come through.
     """
     subject = trials.subject
-    if subject.address is None or subject.proxied or _is_loopback(subject.address):
+    address = subject.address
+    if address is None or subject.proxied or _is_loopback(address):
         return
-    runs: list[Awaitable[Experiment | None]] = []
-    for ttl in (1, 2):
-        runs.append(trials.hello(Kind.HELLO_AT_TTL, HelloChange(form=Form.SMALL, ttl=ttl)))
-        runs.append(trials.connect(Kind.HELLO_AT_TTL, subject.address, subject.target.port, ttl=ttl, control=True))
-    await _all(runs)
+
+    def dying(ttl: int) -> Awaitable[Experiment | None]:
+        return trials.hello(Kind.HELLO_AT_TTL, HelloChange(form=Form.SMALL, ttl=ttl), patience=HOP_PATIENCE)
+
+    def control(ttl: int) -> Awaitable[Experiment | None]:
+        port = subject.target.port
+        return trials.connect(Kind.HELLO_AT_TTL, address, port, ttl=ttl, control=True, patience=HOP_PATIENCE)
+
+    await by_turns(dying, control, around.forwards)
+    if any(is_expired(each) and not each.control for each in trials.made if each.experiment is Kind.HELLO_AT_TTL):
+        await dying(FULL_TTL)  # the kernel tells a connection of an ICMP error, not of which
 
 
 async def elsewhere(trials: Trials, around: Around) -> None:
@@ -212,8 +263,17 @@ async def talk(trials: Trials, around: Around) -> None:
         again, _ = await _all([trials.again(Kind.AGAIN, token=token), patient])
         if again is not None and again.answered:
             await losses(trials, around)
-        return
-    await trials.again(Kind.AGAIN, token=token)
+            return
+    else:
+        again = await trials.again(Kind.AGAIN, token=token)
+    if subject.outcome in _NOT_MICROSOFTS and again is not None and not again.answered:
+        await terminated(trials, around)
+
+
+async def terminated(trials: Trials, around: Around) -> None:
+    """Is what answers nearer than Microsoft can be?"""
+    if not around.passes_elsewhere and trials.subject.address is not None:
+        await hops(trials, around, trials.subject.address)
 
 
 async def page(trials: Trials, around: Around) -> None:
@@ -221,8 +281,7 @@ async def page(trials: Trials, around: Around) -> None:
     subject = trials.subject
     token = canary_token(trials.randomness) if subject.phase is Phase.TOKEN else None
     await trials.page(token)
-    if not around.passes_elsewhere and subject.address is not None:
-        await hops(trials, around, subject.address)
+    await terminated(trials, around)
 
 
 async def auth(trials: Trials, around: Around) -> None:
@@ -235,6 +294,7 @@ async def auth(trials: Trials, around: Around) -> None:
     if command is not None and around.may_sign_in():
         token = canary_token(trials.randomness)[:SHORT_TOKEN]
         await trials.again(Kind.SHORT_CANARY, token=token, phase=Phase.AUTH)
+    await terminated(trials, around)
 
 
 async def late(trials: Trials, around: Around) -> None:

@@ -14,6 +14,7 @@ from exporter.diagnosis.experiment import Experiment, Kind
 from exporter.diagnosis.experiments.budget import ExperimentBudget
 from exporter.diagnosis.experiments.hello import ChangedTls, HelloChange, Listening, Then, Wrapping
 from exporter.diagnosis.experiments.names import answered, ask_as_clients, ask_over_tcp, asking
+from exporter.diagnosis.experiments.pace import HopPace
 from exporter.diagnosis.experiments.pages import at_private_address
 from exporter.diagnosis.experiments.sockets import AdjustedSockets, KernelAccount
 from exporter.observations import PhaseResult
@@ -66,6 +67,7 @@ class Trials:
     subject: Subject
     tools: Tools
     budget: ExperimentBudget
+    pace: HopPace
     until: float
     randomness: random.Random
     made: list[Experiment] = field(default_factory=list)
@@ -98,7 +100,7 @@ class Trials:
     ) -> Experiment | None:
         """A handshake with a changed ClientHello (or the usual one), nothing after it."""
         change = change or HelloChange()
-        if not self._may(1):
+        if not await self._may_at(change.ttl):
             return None
         sockets = AdjustedSockets(self._sockets(), mss=mss)
         tls = ChangedTls(change, sockets, self.tools.clock)
@@ -118,7 +120,7 @@ class Trials:
         patience: float = PATIENCE,
     ) -> Experiment | None:
         """TCP alone to an address, perhaps with packets that die on their way."""
-        if not self._may(1):
+        if not await self._may_at(ttl):
             return None
         sockets = AdjustedSockets(self._sockets(), ttl=ttl)
         connecting = Connecting([address], port, sockets, self.tools.clock, patience)
@@ -139,7 +141,7 @@ class Trials:
         self, kind: Kind, resolver: tuple[str, int] | None = None, *, ttl: int | None = None, tcp: bool = False
     ) -> Experiment | None:
         """The name once more: by another resolver, over TCP, or by a query that dies on its way."""
-        if not self._may(1):
+        if not await self._may_at(ttl):
             return None
         vantage, began = self.subject.vantage, self.tools.clock()
         name = vantage.proxy.host if vantage.proxy is not None else self.subject.host
@@ -228,6 +230,12 @@ class Trials:
         tools = replace(self.tools, tls=tls, timeout=PATIENCE)
         await walk(place.target, place.host, vantage, tools, deadline=deadline)
         return parse_chain(tls.chain)
+
+    async def _may_at(self, ttl: int | None) -> bool:
+        """One connection; where its packets die on their way, in their turn."""
+        if ttl is not None and self.tools.clock() < self.until:
+            await self.pace.turn()
+        return self._may(1)
 
     def _may(self, connections: int) -> bool:
         now = self.tools.clock()
