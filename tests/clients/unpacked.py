@@ -49,7 +49,8 @@ def inside(tree: Path, directory: Path, script: str) -> list[str]:
     ]
     (directory / "tmpfs").mkdir()
     text = "set -e\n" + "\n".join(mounts) + "\n" + script
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", text]
+    # a process namespace as well: what daemonizes ends with the shell
+    return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-c", text]
 
 
 def quoted(value: object) -> str:
