@@ -11,6 +11,7 @@ import struct
 from typing import Final
 
 from exporter.wire.capture_file import Buffer
+from exporter.wire.segments import Segment
 
 COMPILED: Final = not __file__.endswith(".py")
 
@@ -29,10 +30,10 @@ _read_ipv6: Final = struct.Struct(">18xHBx36sIIBB").unpack_from
 
 class Frame:
     """The latest frame that was read. `key`: addresses and ports. Its captured payload begins at `begin` and ends at
-    `end`; `length` is what the wire carried.
+    `end`; `length` is what the wire carried. `vlan`: the id of its tag, 0 without one.
     """
 
-    __slots__ = ("acknowledgment", "begin", "end", "flags", "key", "length", "sequence", "start")
+    __slots__ = ("acknowledgment", "begin", "end", "flags", "key", "length", "sequence", "start", "vlan")
 
     def __init__(self) -> None:
         self.start = -1  # of the frame in its buffer
@@ -40,6 +41,7 @@ class Frame:
         self.sequence = 0
         self.acknowledgment = 0
         self.flags = 0
+        self.vlan = 0
         self.begin = 0
         self.end = 0
         self.length = 0
@@ -47,6 +49,7 @@ class Frame:
     def read(self, buffer: Buffer, start: int, end: int) -> bool:
         """Whether buffer[start:end] is such a frame of Ethernet; then the other fields are its own."""
         self.start = -1
+        self.vlan = 0
         if end - start < _SHORTEST_IPV4:
             return False
         if COMPILED and isinstance(buffer, bytes):
@@ -58,6 +61,7 @@ class Frame:
         kind, first, total, fragment, protocol, key, number, acked, offset, flags = _read_ipv4(buffer, at)
         if kind == _VLAN and end - start >= _SHORTEST_IPV4 + _TAG:
             at += _TAG
+            self.vlan = (buffer[at + 10] & 0x0F) << 8 | buffer[at + 11]
             kind, first, total, fragment, protocol, key, number, acked, offset, flags = _read_ipv4(buffer, at)
         if kind == _IPV4:
             if first != 0x45 or fragment & 0x3FFF:
@@ -78,6 +82,7 @@ class Frame:
         at = start
         if buffer[at + 12] == 0x81 and buffer[at + 13] == 0 and end - start >= _SHORTEST_IPV4 + _TAG:
             at += _TAG
+            self.vlan = (buffer[at + 10] & 0x0F) << 8 | buffer[at + 11]
         kind = buffer[at + 12] << 8 | buffer[at + 13]
         if kind == _IPV4:
             total = buffer[at + 16] << 8 | buffer[at + 17]
@@ -98,6 +103,15 @@ class Frame:
         self.acknowledgment = buffer[tcp + 8] << 24 | buffer[tcp + 9] << 16 | buffer[tcp + 10] << 8 | buffer[tcp + 11]
         self.flags = buffer[tcp + 13]
         return self._set_payload(start, tcp, buffer[tcp + 12], ends, end)
+
+    def segment(self) -> Segment:
+        """The same as the careful reader gives it, but for the time to live."""
+        size = len(self.key) // 2 - 2
+        ports = int.from_bytes(self.key[-4:])
+        return Segment(
+            self.key[:size], self.key[size:-4], ports >> 16, ports & 0xFFFF, self.sequence, self.acknowledgment,
+            self.flags, 0, self.begin, self.end, self.length, 0, (self.vlan,) if self.vlan else (),
+        )  # fmt: skip
 
     def _set_payload(self, start: int, tcp: int, offset: int, ends: int, end: int) -> bool:
         """`tcp`: where its header begins; `ends`: where the packet ended on the wire, `end` the frame as captured."""

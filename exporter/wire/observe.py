@@ -1,7 +1,7 @@
 """From what was followed to the contract's `Connection`."""
 
 import socket
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -24,7 +24,8 @@ from exporter.wire.trace import Record, Trace, TraceEnd
 QUIET: Final = 30 * SECOND
 #: Hosts whose answer to a request is a token, or the refusal of one.
 _SIGN_IN: Final = frozenset({"sign_in_work", "sign_in_personal"})
-_MAX_TIMESTAMP: Final = 253_402_300_799  # the last second of the year 9999
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = 253_402_300_799 * SECOND  # the last second of the year 9999
 
 
 @lru_cache(maxsize=8_192)
@@ -35,8 +36,7 @@ def address_text(address: bytes) -> str:
 
 def moment(time: int) -> datetime:
     """Nanoseconds since 1970 as a datetime; what no calendar has becomes its nearest end."""
-    seconds, rest = divmod(min(max(time, 0), _MAX_TIMESTAMP * SECOND), SECOND)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
+    return _EPOCH + timedelta(microseconds=min(max(time, 0), _LAST) // 1_000)
 
 
 def seconds_between(begun: int | None, ended: int | None) -> float | None:

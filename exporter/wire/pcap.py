@@ -13,6 +13,7 @@ from exporter.wire.capture_file import (
     PacketTuple,
 )
 from exporter.wire.decode import LinkType
+from exporter.wire.fast_path import COMPILED
 from exporter.wire.skim import Skimmer
 
 #: Magic number: nanoseconds of one unit of its fractions, bytes of a packet's header.
@@ -66,10 +67,13 @@ class PcapReader:
             buffer, offset, count = feed.buffer, feed.offset, self.count
             size = len(buffer)
             skimmer = self.skimmer if link_type == LinkType.ETHERNET else None
+            in_a_row = COMPILED and self._little
             last = size - header
             while offset <= last:
-                if skimmer is not None and self._little:
+                if skimmer is not None and in_a_row:
+                    before = skimmer.clock.packets
                     offset = skimmer.skim(buffer, offset, size, header, unit)
+                    count += skimmer.clock.packets - before
                     if offset > last:
                         break
                 seconds, fraction, captured, original = unpack(buffer, offset)
@@ -80,7 +84,7 @@ class PcapReader:
                 offset = end
                 count += 1
                 time = seconds * _SECOND + fraction * unit
-                if skimmer is None or not skimmer.passes(time, buffer, start, end):
+                if skimmer is None or in_a_row or not skimmer.passes(time, buffer, start, end):
                     yield time, link_type, buffer, start, end, original, None, None
             feed.offset, self.count = offset, count
             if offset <= last:

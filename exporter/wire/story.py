@@ -10,10 +10,11 @@ facts alone.
   Finished's length counts.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from exporter.observations import WireAlert
-from exporter.protocols.certificates import leaf_issuer
+from exporter.protocols import certificates
 from exporter.protocols.client_hello import ClientHello, read_client_hello
 from exporter.protocols.server_hello import ServerHello, is_resumed, key_exchange_group, read_server_hello
 from exporter.protocols.tls_names import ALERT_LEVELS, alert_name
@@ -26,6 +27,8 @@ APPLICATION_DATA: Final = 23
 
 #: Records kept before the handshake's end: the server's flight, early data.
 MAX_EARLY_RECORDS: Final = 64
+#: Of certificates seen lately, as servers show the same one again and again.
+leaf_issuer: Final = lru_cache(maxsize=256)(certificates.leaf_issuer)
 #: Bytes that one side sends in a row when the conversation is over its beginning: mail, not signing in.
 LONG_BURST: Final = 16_384
 #: Bytes of a handshake message kept while it is incomplete; a longer certificate's issuer stands in front.
@@ -33,7 +36,7 @@ MAX_MESSAGE: Final = 16_384
 #: A handshake message's header, TLS 1.3's content type and AEAD tag around it.
 _FINISHED_OVERHEAD: Final = 4 + 1 + 16
 #: An encrypted alert of TLS 1.3: two bytes, type, tag. JSSE pads it with 16 bytes.
-ALERT_LENGTHS = frozenset({2 + 17, 2 + 16 + 17})
+ALERT_LENGTHS: Final = frozenset({2 + 17, 2 + 16 + 17})
 _FATAL: Final = 2
 TLS13: Final = "TLSv1.3"
 

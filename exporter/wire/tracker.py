@@ -107,7 +107,9 @@ class Tracker:
                     return
                 take(half, time, frame.sequence, frame.acknowledgment, flags, buffer, frame.begin, frame.end, length)
                 self._follow(half, flags, length)
-                return
+            else:
+                self._segment(time, frame.segment(), buffer, interface, vlan, interface)
+            return
         decoded = decode(link_type, buffer, start, end, original)
         if isinstance(decoded, Segment):
             place = cooked_place(link_type, buffer, start) or interface

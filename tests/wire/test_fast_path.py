@@ -56,6 +56,7 @@ def agree(data: bytes, start: int, end: int) -> bool:
         key, decoded.sequence, decoded.acknowledgment, decoded.flags,
     )  # fmt: skip
     assert (one.begin, one.end, one.length) == (decoded.start, decoded.end, decoded.length)
+    assert one.segment() == other.segment() == decoded._replace(window=0, ttl=0)
     return True
 
 
