@@ -3,7 +3,7 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import yaml
@@ -76,6 +76,7 @@ def endpoints() -> Endpoints:
     return Endpoints(content["edition"], rows, ranges, frozenset(content["like_exchange"]))
 
 
+@lru_cache(maxsize=512)
 def rows_in_words(host: str, port: int) -> str:
     """Where a host and port stand in Microsoft's list, as a clause for a remedy."""
     listed = endpoints()

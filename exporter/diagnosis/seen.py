@@ -1,9 +1,11 @@
 """Everything of one round, indexed for the rules: every vantage's probes, experiments, connections, vantages' facts."""
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import median
+from typing import TypeVar
 
 from exporter.diagnosis.experiment import Experiment, Kind
 from exporter.observations import AddressResult, Connection, Probe
@@ -11,6 +13,10 @@ from exporter.vocabulary import CONVERSATION_GOES_ON, AuthOutcome, Outcome, Phas
 
 #: Sides of the gateway a vantage may lie on.
 INSIDE, OUTSIDE, PROXIED = "inside", "outside", "proxied"
+#: Phases whose answer carries a Date.
+_DATED = (Phase.GREETING, Phase.HTTP, Phase.TOKEN, Phase.AUTH)
+
+Each = TypeVar("Each")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,15 +59,30 @@ class Seen:
             found.setdefault((each.target, each.vantage), []).append(each)
         return found
 
-    def at(self, vantage: str) -> Iterator[Probe]:
+    @cached_property
+    def _by_vantage(self) -> dict[str, list[Probe]]:
+        return _grouped(self.probes, lambda probe: probe.vantage)
+
+    @cached_property
+    def _by_target(self) -> dict[str, list[Probe]]:
+        return _grouped(self.probes, lambda probe: probe.target)
+
+    @cached_property
+    def clocks(self) -> tuple[tuple[str, float], ...]:
+        """Seconds this machine is ahead of each host's Date, by host."""
+        dated = [(probe, ahead) for probe in self.probes if (ahead := clock_ahead(probe)) is not None]
+        by_host = _grouped(dated, lambda each: each[0].host)
+        return tuple(sorted((host, median(ahead for _, ahead in each)) for host, each in by_host.items()))
+
+    def at(self, vantage: str) -> Sequence[Probe]:
         """All probes from that vantage."""
-        return (probe for probe in self.probes if probe.vantage == vantage)
+        return self._by_vantage.get(vantage, ())
 
     def others(self, probe: Probe) -> list[Probe]:
         """The same target from vantages whose packets take another way."""
         return [
-            other for other in self.probes
-            if other.target == probe.target and self.independent(other.vantage, probe.vantage)
+            other for other in self._by_target.get(probe.target, ())
+            if self.independent(other.vantage, probe.vantage)
         ]  # fmt: skip
 
     def independent(self, one: str, other: str) -> bool:
@@ -79,6 +100,8 @@ class Seen:
 
     def tried(self, probe: Probe) -> "Tried":
         """The experiments that speak for this probe: its own, or those of one that failed alike."""
+        if not self.experiments:
+            return Tried((), probe.outcome)
         own = self._experiments.get((probe.target, probe.vantage))
         if own:
             return Tried(tuple(own), probe.outcome)
@@ -132,6 +155,22 @@ class Tried:
         """Whether it was answered; None where it wasn't tried."""
         found = self.get(kind)
         return None if found is None else found.answered
+
+
+def clock_ahead(probe: Probe) -> float | None:
+    """Seconds we are ahead of its Date; as that may be as old as its answer was late, only what lies beyond it."""
+    skew = probe.clock_skew_seconds
+    if skew is None or skew <= 0:
+        return skew
+    late = max((result.seconds or 0.0 for result in probe.phases if result.phase in _DATED), default=0.0)
+    return max(skew - late, 0.0)
+
+
+def _grouped(each: Iterable[Each], key: Callable[[Each], str]) -> dict[str, list[Each]]:
+    groups: dict[str, list[Each]] = {}
+    for one in each:
+        groups.setdefault(key(one), []).append(one)
+    return groups
 
 
 Symptom = tuple[Phase | str, Outcome]

@@ -129,21 +129,23 @@ def _age(control: list[tuple[int, int, bytes]]) -> float | None:
 async def readable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
     """Waits until there are bytes, or the end of the stream."""
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(sock, _wake, ready)
+    number = sock.fileno()  # for a socket, `selectors` would ask the kernel for its addresses, to name it in an error
+    loop.add_reader(number, _wake, ready)
     try:
         await ready
     finally:
-        loop.remove_reader(sock)
+        loop.remove_reader(number)
 
 
 async def writable(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> None:
     """Waits until the kernel takes bytes, or has an answer to connect()."""
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(sock, _wake, ready)
+    number = sock.fileno()
+    loop.add_writer(number, _wake, ready)
     try:
         await ready
     finally:
-        loop.remove_writer(sock)
+        loop.remove_writer(number)
 
 
 def _wake(ready: asyncio.Future[None]) -> None:

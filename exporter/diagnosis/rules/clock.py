@@ -6,38 +6,19 @@ from functools import lru_cache
 from statistics import median
 
 from exporter.diagnosis.rules.common import listed
-from exporter.diagnosis.seen import Seen
+from exporter.diagnosis.seen import Seen, clock_ahead
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import Probe
 from exporter.probe.clock import AGREEMENT, RESOLUTION
 from exporter.vocabulary import Cause, Outcome, Phase
 
 CLOCK = "clock"
-#: Phases whose answer carries a Date.
-_DATED = (Phase.GREETING, Phase.HTTP, Phase.TOKEN, Phase.AUTH)
 _DATES = (Outcome.CERTIFICATE_EXPIRED, Outcome.CERTIFICATE_NOT_YET_VALID)
 
 
 def skew_of(seen: Seen) -> float:
     """Seconds this machine is ahead, by two or more hosts that agree; else 0."""
-    return _agreed(_readings(seen))
-
-
-def _readings(seen: Seen) -> tuple[tuple[str, float], ...]:
-    by_host: dict[str, list[float]] = {}
-    for probe in seen.probes:
-        if (reading := _reading(probe)) is not None:
-            by_host.setdefault(probe.host, []).append(reading)
-    return tuple(sorted((host, median(values)) for host, values in by_host.items()))
-
-
-def _reading(probe: Probe) -> float | None:
-    """A Date may be as old as its answer was late: only what lies beyond that is our clock's."""
-    skew = probe.clock_skew_seconds
-    if skew is None or skew <= 0:
-        return skew
-    late = max((result.seconds or 0.0 for result in probe.phases if result.phase in _DATED), default=0.0)
-    return max(skew - late, 0.0)
+    return _agreed(seen.clocks)
 
 
 @lru_cache(maxsize=64)
@@ -52,10 +33,10 @@ def _agreed(readings: tuple[tuple[str, float], ...]) -> float:
 
 def clock_wrong(seen: Seen, probe: Probe) -> Iterator[Claim]:
     """clock_skew where this target's own Date shows it. Overturned by: other hosts disagree with it."""
-    skew, own = skew_of(seen), _reading(probe)
+    skew, own = skew_of(seen), clock_ahead(probe)
     if not skew or own is None or abs(own - skew) > AGREEMENT:
         return
-    hosts = [host for host, reading in _readings(seen) if abs(reading - skew) <= AGREEMENT]
+    hosts = [host for host, reading in seen.clocks if abs(reading - skew) <= AGREEMENT]
     scales = Scales(Cause.CLOCK_SKEW)
     scales.add(0.9, f"this machine's clock is {_in_words(skew)}, by the Date of {listed(hosts)}")
     if len(hosts) > 2:
@@ -72,7 +53,7 @@ def dates_by_the_clock(seen: Seen, probe: Probe) -> Iterator[Claim]:
     true_time = probe.time - timedelta(seconds=skew)
     if not all(each.not_before <= true_time <= each.not_after for each in probe.tls.chain):
         return
-    hosts = [host for host, _ in _readings(seen)]
+    hosts = [host for host, _ in seen.clocks]
     scales = Scales(Cause.CLOCK_SKEW)
     scales.add(0.95, f"the certificate is out of date only by this machine's clock, {_in_words(skew)}")
     scales.add(0.8, f"the Date of {listed(hosts)} says so")
@@ -81,7 +62,7 @@ def dates_by_the_clock(seen: Seen, probe: Probe) -> Iterator[Claim]:
 
 def is_clock_doubtful(seen: Seen, probe: Probe) -> bool:
     """Whether nothing vouches for our clock: no host's Date, and every certificate at this vantage is out of date."""
-    if _readings(seen):
+    if seen.clocks:
         return False
     with_chain = [other for other in seen.at(probe.vantage) if other.tls is not None and other.tls.chain]
     return all(set(_DATES) & set(_reasons(other)) for other in with_chain) and len(with_chain) > 1
