@@ -13,7 +13,9 @@ OTHER = "other"
 
 def printable(text: str) -> str:
     """The text without what can't be printed, and cut."""
-    return "".join(char for char in text if char.isprintable())[:MAX_LENGTH].strip()
+    if not text.isprintable():
+        text = "".join(char for char in text if char.isprintable())
+    return text[:MAX_LENGTH].strip()
 
 
 class FewValues:

@@ -109,18 +109,18 @@ def prepared(tally: Tally, phases: tuple[Phase, ...]) -> Tally:
 def counted(tally: Tally, probe: Probe, labels: NetworkLabels) -> Tally:
     """The tally after this probe. A phase kept from an earlier round (`measured_at`) was counted then."""
     new = tuple(result for result in probe.phases if result.measured_at is None)
-    tally = prepared(tally, tuple(result.phase for result in new))
-    counts = replace(
-        tally,
-        results=_results(tally.results, new),
-        seconds=_seconds(tally.seconds, new),
-        auth_results=_auth_results(tally.auth_results, probe, new),
-        last_success=probe.time if probe.outcome is Outcome.OK else tally.last_success,
-    )
-    if tally.probe is not None and probe.time < tally.probe.time:
-        return replace(counts, last_success=tally.last_success)  # a latecomer counts, but isn't the latest
+    if any((result.phase, Outcome.OK) not in tally.results for result in new):
+        tally = prepared(tally, tuple(result.phase for result in new))
+    results, seconds = _results(tally.results, new), _seconds(tally.seconds, new)
+    auth_results = _auth_results(tally.auth_results, probe, new)
+    if tally.probe is not None and probe.time < tally.probe.time:  # a latecomer counts, but isn't the latest
+        return replace(tally, results=results, seconds=seconds, auth_results=auth_results)
     return replace(
-        counts,
+        tally,
+        results=results,
+        seconds=seconds,
+        auth_results=auth_results,
+        last_success=probe.time if probe.outcome is Outcome.OK else tally.last_success,
         probe=probe,
         labels=labels,
         offered=tally.offered if probe.auth.offered is None else probe.auth.offered,

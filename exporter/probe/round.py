@@ -5,7 +5,7 @@ The canary's last result is kept between rounds, so that a round without one sti
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol as TypingProtocol
@@ -124,8 +124,8 @@ class Prober:
 
             began = self.tools.wall_clock()
             recorders = tuple(Recorder() for _ in target.hosts) if self.record else ()
-            walks = await asyncio.gather(
-                *(
+            walks = await _together(
+                [
                     walk(
                         target,
                         host,
@@ -137,7 +137,7 @@ class Prober:
                         recorder=recorders[index] if recorders else None,
                     )
                     for index, host in enumerate(target.hosts)
-                )
+                ]
             )
         probe = self._probe(target, vantage, began, walks, presented)
         return Walked(probe=probe, walks=tuple(walks), presented=presented, recorders=recorders)
@@ -198,6 +198,11 @@ class Prober:
             return probe
         genuine = found.identity.genuine(corrected(self.tools.wall_clock(), self.skew))
         return replace(probe, tls=replace(probe.tls, genuine=genuine))
+
+
+async def _together(walks: Sequence[Coroutine[None, None, HostWalk]]) -> list[HostWalk]:
+    """All at once; the only one needs no task of its own."""
+    return [await walks[0]] if len(walks) == 1 else await asyncio.gather(*walks)
 
 
 def _not_due(canary: PhaseResult, found: HostWalk) -> bool:
