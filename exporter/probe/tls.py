@@ -215,12 +215,14 @@ def _note_and_go_on(connection: SSL.Connection, _certificate: object, number: in
 
 
 def _outgoing(connection: SSL.Connection) -> bytes:
-    flight = b""
-    while True:
+    flight, more = b"", True
+    while more:
         try:
-            flight += connection.bio_read(_FLIGHT)
+            read = connection.bio_read(_FLIGHT)
         except SSL.WantReadError:
             return flight
+        flight, more = flight + read, len(read) == _FLIGHT
+    return flight
 
 
 async def _send_last(connection: SSL.Connection, stream: Stream) -> None:
