@@ -1,6 +1,7 @@
 """Bytes to and from a peer: two methods, so that a conversation runs the same over TCP, TLS, a proxy, or a script."""
 
 import asyncio
+import atexit
 import os
 import socket
 import struct
@@ -127,6 +128,7 @@ def _keep_stamping() -> socket.socket | None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     except OSError:
         return None
+    atexit.register(sock.close)
     _ask_for_stamps(sock)
     return sock
 
