@@ -32,7 +32,7 @@ RESOLVER = "192.0.2.53"
 _SO_ORIGINAL_DST = 80
 
 #: A token with which clients are let in.
-GOOD_TOKEN = "EwB" + "x" * 1_500
+GOOD_TOKEN = "EwB" + "good" * 375
 
 READY = "the world is up"
 
