@@ -207,7 +207,8 @@ class TamperingSeen:
 class Connection:
     """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload.
 
-    `reply_seconds`: from the client's request to the server's first reply to it.
+    `reply_seconds`: from the client's request to the server's first reply to it. `refusal`: the SMTP code by which the
+    server would not go on in clear (421, 454 …).
     """
 
     start: datetime
@@ -241,6 +242,7 @@ class Connection:
     tampering: tuple[TamperingSeen, ...] = ()
     retransmissions: int = 0
     reply_seconds: float | None = None
+    refusal: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

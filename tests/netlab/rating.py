@@ -85,7 +85,8 @@ def _open_to(scenario: Scenario, evidence: str, verdict: Verdict) -> set[Respons
     """What else the contract's table has for a fault that can't be placed from there."""
     if evidence in ONE_SIDED:
         return {Responsible.UNKNOWN, Responsible.NETWORK} if scenario.cause in SOMEWHERE else {Responsible.UNKNOWN}
-    if scenario.responsible is Responsible.MICROSOFT and is_passive(verdict):  # beyond, but packets prove no chain
+    elsewhere = scenario.responsible is Responsible.MICROSOFT or scenario.cause is Cause.DNS_REDIRECTED
+    if elsewhere and is_passive(verdict):  # packets of a way prove neither a chain nor who answered the resolver
         return {Responsible.UNKNOWN}
     return set()
 
