@@ -47,7 +47,7 @@ def is_passive(verdict: Verdict) -> bool:
 def is_met(scenario: Scenario, verdict: Verdict) -> bool:
     """Whether the fault lies on that way."""
     inside = verdict.vantage == "clients" or is_passive(verdict)
-    return verdict.target in scenario.targets and (inside or scenario.everywhere)
+    return bool(scenario.faults_at(verdict.target)) and (inside or scenario.everywhere)
 
 
 def rate(scenario: Scenario, evidence: str, verdicts: Sequence[Verdict]) -> Rated:
@@ -74,11 +74,12 @@ def rating_of(scenario: Scenario, evidence: str, verdict: Verdict) -> Rating:
         return Rating.RIGHT if verdict.cause is Cause.HEALTHY else Rating.WRONG
     if verdict.cause is Cause.UNKNOWN or (verdict.cause is Cause.HEALTHY and is_passive(verdict)):
         return Rating.SILENT
-    if verdict.cause is not scenario.cause and verdict.cause not in scenario.also:
+    fault = next((f for f in scenario.faults_at(verdict.target) if verdict.cause in (f.cause, *f.also)), None)
+    if fault is None:
         return Rating.WRONG
-    if verdict.responsible is scenario.responsible:
+    if verdict.responsible is fault.responsible:
         return Rating.RIGHT
-    return Rating.OPEN if verdict.responsible in _open_to(scenario, evidence, verdict) else Rating.WRONG
+    return Rating.OPEN if verdict.responsible in _open_to(fault, evidence, verdict) else Rating.WRONG
 
 
 def _open_to(scenario: Scenario, evidence: str, verdict: Verdict) -> set[Responsible]:
