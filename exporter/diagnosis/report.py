@@ -1,9 +1,11 @@
 """`--report`: one self-contained page to send to a vendor: verdict, the way as a picture, evidence, times, versions.
 
-No script, nothing loaded from elsewhere, no secret, and no address but the servers'.
+No script, nothing loaded from elsewhere, no secret, and no client's address unless asked: pseudonyms stand in, the same
+as in the packets beside it.
 """
 
 import platform
+import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,18 +16,22 @@ from exporter import __version__
 from exporter.diagnosis.causes import about, sentence_of, where_of
 from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.experiment import Experiment
+from exporter.diagnosis.ladder_picture import LadderPicture, drawn
+from exporter.diagnosis.packets import Packets, Shown, real_addresses
+from exporter.diagnosis.report_log import LogLine, of_connection, of_probe
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.words import ACTS, summary
 from exporter.observations import PhaseResult, Probe, Verdict
 from exporter.probe.tls import STACK
 from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome
+from exporter.wire.pseudonyms import Pseudonyms
 
 #: The picture, in units of its own: width of the time axis, height of a lane, left margin for its name.
 _WIDTH, _LANE, _LEFT = 640.0, 46.0, 110.0
 #: A phase is drawn at least so wide, that it can be seen and pointed at.
 _LEAST = 3.0
-#: Faults that have a section each; the rest stands in the table alone.
-MAX_SECTIONS = 40
+#: Faults that have a section each; the rest stands in the table alone. Ladders of one fault, the compared one aside.
+MAX_SECTIONS, MAX_LADDERS = 40, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,17 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """A connection's ladder, and whose it is."""
+
+    shown: Shown
+    picture: LadderPicture
+    heading: LogLine
+
+
+@dataclass(frozen=True, slots=True)
 class Section:
-    """One fault."""
+    """One fault. `log`: what to look for in the gateway's own log."""
 
     verdict: Verdict
     title: str
@@ -73,10 +88,22 @@ class Section:
     probe: Probe | None
     others: tuple[Probe, ...]
     experiments: tuple[Experiment, ...]
+    ladders: tuple[Drawn, ...]
+    log: tuple[LogLine, ...]
 
 
-def report(seen: Seen, verdicts: Sequence[Verdict]) -> str:
-    """The page."""
+def report(
+    seen: Seen,
+    verdicts: Sequence[Verdict],
+    *,
+    packets: Packets | None = None,
+    names: Pseudonyms | None = None,
+    beside: str | None = None,
+) -> str:
+    """The page. `packets`: those chosen for these verdicts; `beside`: the file that they were written to."""
+    packets = packets or _chosen(seen, verdicts)
+    shown = [each for listed in packets.by_verdict for each in listed]
+    names = names or Pseudonyms(taken=real_addresses(shown))
     environment = Environment(
         loader=PackageLoader("exporter.diagnosis"),
         autoescape=True,
@@ -84,28 +111,44 @@ def report(seen: Seen, verdicts: Sequence[Verdict]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    faults = [verdict for verdict in verdicts if verdict.cause is not Cause.HEALTHY]
-    times = [probe.time for probe in seen.probes]
+    faults = [pair for pair in zip(verdicts, packets.by_verdict, strict=True) if pair[0].cause is not Cause.HEALTHY]
+    times = [*(probe.time for probe in seen.probes), *(each.start for each in seen.connections)]
     return environment.get_template("report.html").render(
         summary=summary(verdicts, seen.probes) or "Everything that was tried works.",
         healthy=not faults,
-        sections=[_section(seen, verdict) for verdict in faults[:MAX_SECTIONS]],
+        sections=[_section(seen, verdict, own, names) for verdict, own in faults[:MAX_SECTIONS]],
+        more=len(faults[MAX_SECTIONS:]),
         verdicts=verdicts,
         began=min(times) if times else None,
+        until=max(times) if times else None,
         made=datetime.now(UTC),
+        beside=beside,
+        plain=names.plain,
+        wire=bool(seen.connections),
+        sides=[(facts.vantage, facts.attachment, facts.side) for facts in seen.vantages.values()],
         versions={
             "outlook-auth-exporter": __version__,
-            "Python": platform.python_version(),
-            "TLS stack": STACK,
-            "Microsoft's endpoint list": endpoints().edition,
+            "Python": f"{platform.python_implementation()} {platform.python_version()}, {ssl.OPENSSL_VERSION}",
+            "TLS stack of the probes": STACK,
+            "Kernel": f"{platform.system()} {platform.release()}, {platform.machine()}",
+            "Microsoft's endpoint list": f"edition {endpoints().edition}",
         },
     )
 
 
-def _section(seen: Seen, verdict: Verdict) -> Section:
+def _chosen(seen: Seen, verdicts: Sequence[Verdict]) -> Packets:
+    packets = Packets()
+    packets.choose(seen, verdicts)
+    return packets
+
+
+def _section(seen: Seen, verdict: Verdict, own: Sequence[Shown], names: Pseudonyms) -> Section:
     probe = next((p for p in seen.probes if (p.target, p.vantage) == (verdict.target, verdict.vantage)), None)
     others = tuple(seen.others(probe)) if probe is not None else ()
     tried = seen.tried(probe).experiments if probe is not None else ()
+    decisive = [each for each in own if each.role == "decisive"]
+    log = [of_probe(probe)] if probe is not None and probe.failed_phase is not None else []
+    log += [of_connection(each, names) for each in decisive]
     return Section(
         verdict=verdict,
         title=about()[verdict.cause].title,
@@ -115,6 +158,11 @@ def _section(seen: Seen, verdict: Verdict) -> Section:
         probe=probe,
         others=others,
         experiments=tried,
+        ladders=tuple(
+            Drawn(each, drawn(each.ladder), of_connection(each, names))
+            for each in (*decisive[:MAX_LADDERS], *(each for each in own if each.role == "better"))
+        ),
+        log=tuple(log),
     )
 
 

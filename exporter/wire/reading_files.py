@@ -8,7 +8,7 @@ from exporter.observations import Connection
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
 from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
-from exporter.wire.sides import compared
+from exporter.wire.sides import compared, matched
 from exporter.wire.sighting import Sighting
 from exporter.wire.tracker import Tracker, TrackerConfig
 
@@ -72,15 +72,45 @@ def connections_in(paths: Sequence[Path], settings: Settings) -> tuple[list[Conn
     return connections, warnings
 
 
+class BothSides(NamedTuple):
+    """Two captures of one gateway. `connections`: as `two_sides` gives them; `counterparts`: of the inside's, by their
+    `way_of`; `same`: those whose ClientHello went through unchanged; `covered`: both captures are of the same time."""
+
+    connections: list[Connection]
+    counterparts: dict[tuple[object, ...], Connection]
+    same: frozenset[tuple[object, ...]]
+    covered: bool
+    warnings: list[str]
+
+
+def way_of(connection: Connection) -> tuple[object, ...]:
+    """What tells a connection from all others of its side."""
+    return connection.client, connection.client_port, connection.server, connection.server_port, connection.start
+
+
+def both_sides(inside: Path, outside: Path, settings: Settings) -> BothSides:
+    """`interface` is `inside` or `outside`. Raises ConfigurationError."""
+    own = read_side(inside, settings, interface="inside")
+    other = read_side(outside, settings, interface="outside")
+    covered = _overlap(own, other)
+    pairs = [(one, two) for one, two in matched(own.sightings, other.sightings)[0] if two is not None]
+    same = [one for one, two in pairs if one.random is None or two.random in (None, one.random)]
+    return BothSides(
+        list(compared(own.sightings, other.sightings, covered=covered)),
+        {way_of(one.connection): two.connection for one, two in pairs},
+        frozenset(way_of(one.connection) for one in same),
+        covered,
+        [side.warning for side in (own, other) if side.warning is not None],
+    )
+
+
 def two_sides(inside: Path, outside: Path, settings: Settings) -> tuple[list[Connection], list[str]]:
     """The inside's connections with what the gateway did to them, then the outside's others.
 
     `interface` is `inside` or `outside`. Raises ConfigurationError.
     """
-    own = read_side(inside, settings, interface="inside")
-    other = read_side(outside, settings, interface="outside")
-    connections = list(compared(own.sightings, other.sightings, covered=_overlap(own, other)))
-    return connections, [side.warning for side in (own, other) if side.warning is not None]
+    both = both_sides(inside, outside, settings)
+    return both.connections, both.warnings
 
 
 def _overlap(one: Side, other: Side) -> bool:

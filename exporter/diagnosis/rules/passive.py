@@ -71,7 +71,7 @@ def taps(seen: Seen) -> list[Tap]:
         by_tap.setdefault(WIRE + (f":{connection.interface}" if connection.interface else ""), []).append(connection)
     found = []
     for vantage, unnamed in by_tap.items():
-        connections = list(_with_targets(unnamed))
+        connections = list(with_targets(unnamed))
         targets = dict.fromkeys(each.target for each in connections if each.target is not None)
         for target in targets:
             own = tuple(each for each in connections if each.target == target)
@@ -80,11 +80,13 @@ def taps(seen: Seen) -> list[Tap]:
     return found
 
 
-def _with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
+def with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
     """A connection that got no name out is of the target that others reach there, or that its port and address tell."""
     known = {(each.server, each.server_port): each.target for each in connections if each.target is not None}
     for each in connections:
-        target = each.target or known.get((each.server, each.server_port)) or _by_address(each)
+        nameless = each.target is None and each.sni is None  # one with another name is what a fault is compared with
+        there = (known.get((each.server, each.server_port)) or _by_address(each)) if nameless else None
+        target = each.target or there
         yield each if target == each.target else replace(each, target=target)
 
 
@@ -210,11 +212,8 @@ def _other_hellos(by_name: Scales, any_hello: Scales, large: Scales, tap: Tap, f
 def certificates(tap: Tap) -> Iterator[Claim]:
     """tls_intercepted: a foreign issuer, or clients that refuse. root_not_trusted: they refuse Microsoft's own."""
     issued = [each for each in tap.connections if each.certificate_issuer]
-    foreign = [each for each in issued if not _is_microsofts(each.certificate_issuer or "")]
-    refusing = [
-        each for each in tap.connections
-        if each.alert is not None and each.alert.sender == "client" and each.alert.name in _REFUSALS
-    ]  # fmt: skip
+    foreign = [each for each in issued if foreign_issuer(each)]
+    refusing = [each for each in tap.connections if refuses_certificate(each)]
     scales = Scales(Cause.TLS_INTERCEPTED)
     if foreign:
         scales.add(0.9, f"certificates issued by {quoted(listed(each.certificate_issuer or '' for each in foreign))}")
@@ -247,14 +246,28 @@ def product_of(connections: Iterable[Connection]) -> str | None:
     return next((product for part, product in INSPECTION_PRODUCTS.items() if part in text), None)
 
 
-def _is_microsofts(issuer: str) -> bool:
-    return any(name in issuer.lower() for name in _MICROSOFTS)
+def foreign_issuer(connection: Connection) -> bool:
+    """Whether the certificate's issuer was seen, and isn't one of Microsoft's."""
+    issuer = (connection.certificate_issuer or "").lower()
+    return bool(issuer) and not any(name in issuer for name in _MICROSOFTS)
+
+
+def refuses_certificate(connection: Connection) -> bool:
+    """Whether the client said in clear that it doesn't accept the certificate."""
+    alert = connection.alert
+    return alert is not None and alert.sender == "client" and alert.name in _REFUSALS
+
+
+def refuses_version(connection: Connection) -> bool:
+    """Whether the server's side refused the version."""
+    alert = connection.alert
+    return alert is not None and alert.sender == "server" and alert.name in _VERSION
 
 
 def handshakes_failed(tap: Tap) -> Iterator[Claim]:
     """tls_version_blocked by the alert, mtu_blackhole by silence in the middle of the server's flight."""
     failed = tap.ended(ConnectionOutcome.HANDSHAKE_FAILED)
-    refused = [each for each in failed if each.alert and each.alert.sender == "server" and each.alert.name in _VERSION]
+    refused = [each for each in failed if refuses_version(each)]
     if weight := tap.count(refused):
         scales = Scales(Cause.TLS_VERSION_BLOCKED)
         scales.add(max(weight, 0.7), f"{len(refused)} ClientHellos are answered by the alert protocol_version")
