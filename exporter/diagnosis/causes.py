@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from exporter.catalogue import TARGETS
 from exporter.diagnosis.endpoints import rows_in_words
 from exporter.diagnosis.signatures import issuer_of
 from exporter.observations import Probe, Verdict
@@ -68,6 +69,12 @@ class Where:
 def where_of(probe: Probe) -> Where:
     """Where a walk went."""
     return Where(probe.host, probe.port, issuer_of(probe))
+
+
+def where_of_target(name: str) -> Where | None:
+    """Where a target of the catalogue lies, for what was seen without a walk of our own; None for others."""
+    known = TARGETS.get(name)
+    return Where(known.host, known.port) if known is not None else None
 
 
 def remedy_of(cause: Cause, responsible: Responsible, where: Where | None) -> str:

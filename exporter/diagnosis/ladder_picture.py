@@ -70,7 +70,7 @@ def drawn(ladder: Ladder) -> LadderPicture:
 
 def _rung(row: Row, number: int, two_sided: bool) -> Rung:
     y = _TOP + _ROW * number + 16.0
-    time = f"{row.seconds:.3f} s"
+    time = f"{row.seconds:.4f} s" if row.seconds < 10 else f"{row.seconds:.2f} s"
     if not two_sided:
         return Rung(time, y, (_arrow(row.step, _CLIENT, _SERVER, y, _WHOLE, words=True),), None)
     arrows, cross = [], None

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.diagnosis.causes import about, sentence_of, where_of
+from exporter.diagnosis.causes import about, sentence_of, where_of, where_of_target
 from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.ladder_picture import LadderPicture, drawn
@@ -23,11 +23,11 @@ from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.words import ACTS, summary
 from exporter.observations import PhaseResult, Probe, Verdict
 from exporter.probe.tls import STACK
-from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome
+from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome, Phase
 from exporter.wire.pseudonyms import Pseudonyms
 
 #: The picture, in units of its own: width of the time axis, height of a lane, left margin for its name.
-_WIDTH, _LANE, _LEFT = 640.0, 46.0, 110.0
+_WIDTH, _LANE, _LEFT = 600.0, 46.0, 150.0
 #: A phase is drawn at least so wide, that it can be seen and pointed at.
 _LEAST = 3.0
 #: Faults that have a section each; the rest stands in the table alone. Ladders of one fault, the compared one aside.
@@ -90,6 +90,20 @@ class Section:
     experiments: tuple[Experiment, ...]
     ladders: tuple[Drawn, ...]
     log: tuple[LogLine, ...]
+    certificates: tuple["Presented", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The leaf that a vantage was shown."""
+
+    vantage: str
+    tls: str
+    whose: str
+    subject: str
+    issuer: str
+    valid: str
+    sha256: str
 
 
 def report(
@@ -118,7 +132,7 @@ def report(
         healthy=not faults,
         sections=[_section(seen, verdict, own, names) for verdict, own in faults[:MAX_SECTIONS]],
         more=len(faults[MAX_SECTIONS:]),
-        verdicts=verdicts,
+        verdicts=[(verdict, _to(seen, verdict)) for verdict in verdicts],
         began=min(times) if times else None,
         until=max(times) if times else None,
         made=datetime.now(UTC),
@@ -152,9 +166,9 @@ def _section(seen: Seen, verdict: Verdict, own: Sequence[Shown], names: Pseudony
     return Section(
         verdict=verdict,
         title=about()[verdict.cause].title,
-        sentence=sentence_of(verdict, where_of(probe) if probe is not None else None),
+        sentence=sentence_of(verdict, where_of(probe) if probe is not None else where_of_target(verdict.target)),
         acts=ACTS[verdict.responsible],
-        picture=picture_of([probe, *others]) if probe is not None else None,
+        picture=picture_of([probe, *others], seen) if probe is not None else None,
         probe=probe,
         others=others,
         experiments=tried,
@@ -163,17 +177,41 @@ def _section(seen: Seen, verdict: Verdict, own: Sequence[Shown], names: Pseudony
             for each in (*decisive[:MAX_LADDERS], *(each for each in own if each.role == "better"))
         ),
         log=tuple(log),
+        certificates=tuple(_presented([probe, *others] if probe is not None else [])),
     )
 
 
-def picture_of(probes: Sequence[Probe]) -> Picture:
+def _to(seen: Seen, verdict: Verdict) -> str:
+    """Where the walk behind a verdict went."""
+    probe = next((p for p in seen.probes if (p.target, p.vantage) == (verdict.target, verdict.vantage)), None)
+    if probe is None:
+        return ""
+    return f"{probe.host}:{probe.port}" + (f" at {probe.address}" if probe.address else "")
+
+
+def _presented(probes: Sequence[Probe]) -> Iterator[Presented]:
+    """Leaves, where one of them isn't genuine; else nobody asks."""
+    known = [(probe, probe.tls) for probe in probes if probe.tls is not None and probe.tls.chain]
+    if all(tls.genuine and tls.trusted for _, tls in known):
+        return
+    for probe, tls in known:
+        leaf = tls.chain[0]
+        whose = {True: "Microsoft's", False: "not Microsoft's", None: "not known"}[tls.signatures_genuine]
+        valid = f"{leaf.not_before:%Y-%m-%d} to {leaf.not_after:%Y-%m-%d}"
+        words = " ".join(filter(None, (tls.version, tls.cipher, tls.group)))
+        yield Presented(probe.vantage, words, whose, leaf.subject, leaf.issuer, valid, leaf.sha256)
+
+
+def picture_of(probes: Sequence[Probe], seen: Seen | None = None) -> Picture:
     """The phases of each walk as bars, one after another, to one scale."""
     longest = max((_seconds(probe) for probe in probes), default=0.0) or 1.0
-    lanes = tuple(_lane(probe, number, longest) for number, probe in enumerate(probes))
-    return Picture(lanes, longest, _LEFT + _WIDTH + 110.0, _LANE * len(probes) + 24.0)
+    sides = [seen.facts(probe.vantage).side if seen is not None else None for probe in probes]
+    named = [probe.vantage + (f" ({side})" if side else "") for probe, side in zip(probes, sides, strict=True)]
+    lanes = tuple(_lane(probe, number, longest, named[number]) for number, probe in enumerate(probes))
+    return Picture(lanes, longest, _LEFT + _WIDTH + 190.0, _LANE * len(probes) + 24.0)
 
 
-def _lane(probe: Probe, number: int, longest: float) -> Lane:
+def _lane(probe: Probe, number: int, longest: float, name: str) -> Lane:
     y, x, bars = number * _LANE + 8.0, _LEFT, []
     for result in _walked(probe):
         width = max((result.seconds or 0.0) / longest * _WIDTH, _LEAST)
@@ -181,13 +219,18 @@ def _lane(probe: Probe, number: int, longest: float) -> Lane:
         bars.append(Bar(round(x, 1), y, round(width, 1), _kind(result), label, _title(result)))
         x += width + 1.0
     failed = probe.phase(probe.failed_phase) if probe.failed_phase is not None else None
-    return Lane(probe.vantage, y, tuple(bars), failed.outcome if failed is not None else "ok", round(x + 4.0, 1))
+    return Lane(name, y, tuple(bars), failed.outcome if failed is not None else "ok", round(x + 4.0, 1))
+
+
+#: What Microsoft takes its time for, whatever the path (refusals are delayed by seconds): drawn only where it failed.
+_DELIBERATE = frozenset({Phase.AUTH, Phase.TOKEN})
 
 
 def _walked(probe: Probe) -> Iterator[PhaseResult]:
     """What was walked in this round."""
     for result in probe.phases:
-        if result.outcome is not Outcome.SKIPPED and result.measured_at is None:
+        deliberate = result.phase in _DELIBERATE and result.outcome is Outcome.OK
+        if result.outcome is not Outcome.SKIPPED and result.measured_at is None and not deliberate:
             yield result
 
 
