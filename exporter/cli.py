@@ -101,8 +101,13 @@ def inspect(
     if inside is not None and outside is not None:
         from exporter.inspect_sides import run_sides
 
-        sides = Path(inside), Path(outside)
-        raise SystemExit(run_sides(*sides, config=config, env=os.environ, as_json=as_json, summary=summary))
+        if files or interfaces:
+            raise click.UsageError("--inside and --outside are read alone: no files or --interface go with them")
+        raise SystemExit(
+            run_sides(
+                inside, outside, config=config, env=os.environ, as_json=as_json, summary=summary, everything=everything
+            )
+        )
     if interfaces:
         from exporter.inspect_live import run_live
         from exporter.wire.interface_state import Interface

@@ -3,7 +3,7 @@
 Feed packets in the order of capture; `expire` tells how late it is where no packets come; `finish` ends it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from exporter.catalogue import STARTTLS_PORTS
@@ -20,7 +20,7 @@ from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
 from exporter.wire.segments import Datagram, IcmpError, NotRead, Segment
 from exporter.wire.servers import Servers, mail_protocol
-from exporter.wire.sighting import SightingCallback
+from exporter.wire.sighting import Sighting, SightingCallback
 from exporter.wire.skim import Skimmer
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
@@ -176,6 +176,14 @@ class Tracker:
             if flow.settled or flow.tls is None or flow.tls.established is None or not quiet <= silent < quiet + every:
                 continue
             self._reporter.settle_if_accepted(flow, self._clock.now)
+
+    def still_open(self, servers: Container[tuple[bytes, int]]) -> Iterator[Sighting]:
+        """What is known by now of connections to these servers (packed address, port) that go on."""
+        for flow in self._table.flows():
+            if (flow.server_address, flow.server_port) in servers:
+                sighting = self._reporter.sight(flow, self._clock.now)
+                if sighting is not None:
+                    yield sighting
 
     def known_addresses(self, count: int) -> list[bytes]:
         """The servers' addresses that names were seen to have, packed, the latest first."""
