@@ -62,33 +62,46 @@ class LiveSides:
         self._match(float("inf"))
 
     def _match(self, now: float) -> None:
+        """Tells those whose counterpart is certain; the others when they waited long enough, by all that is there."""
         if not self._inside:
             return
         since = {id(sighting): begun for begun, sighting in self._inside}
-        pairs, alone = matched([each for _, each in self._inside], [each for _, each in self._outside])
-        left = {id(each) for each in alone}
+        pairs, _ = matched([each for _, each in self._inside], [each for _, each in self._outside])
+        certain = {id(own): other for own, other in pairs if other is not None and not _differ(own, other)}
+        taken = {id(other) for other in certain.values()}
+        waited = [own for own, _ in pairs if id(own) not in certain and now - since[id(own)] >= WAIT]
+        for own, other in self._by_all(waited, [each for _, each in self._outside if id(each) not in taken]):
+            certain[id(own)] = other
+            taken.add(id(other))
         self._inside.clear()
-        waited = [own for own, other in pairs if other is None and now - since[id(own)] >= WAIT]
-        going_on = self._going_on(waited)
-        for own, other in pairs:
+        over = {id(each) for each in waited}
+        for own, _ in pairs:
             begun = since[id(own)]
-            if other is not None or now - begun >= WAIT:
-                self._tell(self._judged(own, other or going_on.get(id(own)), begun))
+            if id(own) in certain or id(own) in over:
+                self._tell(self._judged(own, certain.get(id(own)), begun))
             else:
                 self._inside.append((begun, own))
-        self._outside = deque(each for each in self._outside if id(each[1]) in left)
+        self._outside = deque(each for each in self._outside if id(each[1]) not in taken)
 
-    def _going_on(self, waited: Sequence[Sighting]) -> dict[int, Sighting]:
-        """Counterparts that are still open, by the inside's identity: with the same ClientHello, or none so far."""
-        servers = {_server(each) for each in waited}
+    def _by_all(self, waited: Sequence[Sighting], ended: Sequence[Sighting]) -> Iterator[tuple[Sighting, Sighting]]:
+        """Counterparts among those that ended, and those still open with the same ClientHello or none so far."""
+        if not waited:
+            return
         randoms = {each.random for each in waited} | {None}
-        outside = [each for each in self._still_open(servers) if each.random in randoms] if servers else []
-        return {id(own): other for own, other in matched(waited, outside)[0] if other is not None}
+        open_ones = [each for each in self._still_open({_server(own) for own in waited}) if each.random in randoms]
+        for own, other in matched(waited, [*open_ones, *ended])[0]:
+            if other is not None:
+                yield own, other
 
     def _judged(self, own: Sighting, other: Sighting | None, begun: float) -> Connection:
         if other is None and (own.connection.outcome not in _UNBORN or self._dropped_at >= begun - WAIT):
             return own.connection
         return next(_judgements(own, other))
+
+
+def _differ(own: Sighting, other: Sighting) -> bool:
+    """Whether they have not the same ClientHello: somebody terminates TLS, or they are two clients'."""
+    return own.random is not None and other.random is not None and own.random != other.random
 
 
 def _server(sighting: Sighting) -> Server:

@@ -274,7 +274,7 @@ class TestTwoSides:
         inside = Conversation(client=("10.0.0.1", 40_000), server=server).opens().says(True, hello).resets(False)
         outside = Conversation(client=("203.0.113.5", 50_000), server=server).opens()
         theirs = hello[:11] + bytes(32) + hello[43:]  # another client's random
-        another = Conversation(client=("203.0.113.5", 50_001), server=server).opens().says(True, theirs)
+        another = Conversation(client=("203.0.113.5", 50_001), server=server).wait(0.5).opens().says(True, theirs)
         both = [(f[0], f[1]) for f in sorted([*outside.frames(), *another.frames()], key=lambda frame: frame[0])]
         made, told = self.both(captures, [(frame[0], frame[1]) for frame in inside.frames()], both)
         assert told == []
