@@ -11,6 +11,7 @@ from statistics import median
 from typing import Final
 
 from exporter.observations import Connection
+from exporter.wire.distance import hops_of, is_elsewhere
 from exporter.wire.excerpt import Packet, has_timestamps, kind_of, mss_of
 from exporter.wire.observe import address_text
 from exporter.wire.outcome import SECOND
@@ -270,11 +271,6 @@ def _joined(one: Step | None, two: Step | None) -> Step | None:
 # --- what stands under it
 
 
-def hops_of(ttl: int) -> int:
-    """How many routers a packet passed, if its sender began with one of the usual numbers."""
-    return next(first for first in (64, 128, 255) if ttl <= first) - ttl
-
-
 def _resets(steps: Sequence[Step], side: str) -> Iterator[str]:
     """A reset from another distance than the server's other packets."""
     own = [each.ttl for each in steps if not each.from_client and each.kind in ("syn-ack", "data") and each.ttl]
@@ -284,7 +280,7 @@ def _resets(steps: Sequence[Step], side: str) -> Iterator[str]:
     near, far = hops_of(resets[0]), hops_of(own[0])
     where = f" {side}" if side else ""
     said = f"Seen{where}, the RST has TTL {resets[0]} ({near} hops), the server's own packets {own[0]} ({far} hops)"
-    if abs(near - far) > 2:
+    if is_elsewhere(resets[0], own[0]):
         yield f"{said}: another machine sent it."
     else:
         yield f"{said}: by its distance it may be the server's own."

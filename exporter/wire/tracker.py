@@ -105,6 +105,10 @@ class Tracker:
             if half is not None and flags & (SYN | ACK) != SYN:
                 if interface is not None and self._is_elsewhere(half, time, interface):
                     return
+                if flags & (SYN | RST):
+                    careful = decode(link_type, buffer, start, end, original)
+                    if isinstance(careful, Segment):
+                        _note_distance(half, careful)
                 take(half, time, frame.sequence, frame.acknowledgment, flags, buffer, frame.begin, frame.end, length)
                 self._follow(half, flags, length)
             else:
@@ -253,6 +257,8 @@ class Tracker:
                 return
         if place is not None and self._is_elsewhere(half, time, place):
             return
+        if segment.ttl and flags & (SYN | RST):
+            _note_distance(half, segment)
         take(
             half, time, segment.sequence, segment.acknowledgment, flags,
             buffer, segment.start, segment.end, segment.length,
@@ -383,3 +389,11 @@ class Tracker:
             flow.release()
         else:
             self._end(flow)
+
+
+def _note_distance(half: Half, segment: Segment) -> None:
+    """How far its sender seems to be: a reset from elsewhere than the answer to the SYN is somebody else's."""
+    if segment.flags & RST:
+        half.reset_ttl = half.reset_ttl or segment.ttl
+    else:
+        half.ttl = segment.ttl

@@ -287,8 +287,8 @@ class TestTwoSides:
         server = ("192.0.2.1", 443)
         inside = Conversation(client=("10.0.0.1", 40_000), server=server).opens().says(True, hello).resets(False)
         outside = Conversation(client=("203.0.113.5", 50_000), server=server).opens()
-        frames_of = [[(frame[0], frame[1]) for frame in each.frames()] for each in (inside, outside)]
-        made, told = self.both(captures, *frames_of)
+        seen_there, seen_here = ([(frame[0], frame[1]) for frame in each.frames()] for each in (outside, inside))
+        made, told = self.both(captures, seen_here, seen_there)
         made.finish()
         (seen,) = [each for each in told if each.interface == "eth1"]
         assert {each.kind for each in seen.tampering} == {"hello_not_forwarded", "reset_forged"}

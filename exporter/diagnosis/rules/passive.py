@@ -17,6 +17,7 @@ from exporter.diagnosis.signatures import INSPECTION_PRODUCTS
 from exporter.diagnosis.weigh import Claim, Scales, believed
 from exporter.observations import Connection
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Tampering
+from exporter.wire.distance import hops_of, is_elsewhere
 
 #: The vantage of what was seen on the wire; `wire:NAME` where the interface, or the side, is known.
 WIRE = "wire"
@@ -168,12 +169,34 @@ def hello_unheard(tap: Tap) -> Iterator[Claim]:
         large.add(0.1, text)
         if abrupt:
             any_hello.add(weight * 0.6, text)
+        _from_elsewhere((by_name, any_hello), failed)
         _other_names(by_name, any_hello, tap, failed)
         _other_hellos(by_name, any_hello, large, tap, failed)
         rivals = [by_name, large, *((any_hello,) if abrupt else ())]
         _tampering(max(rivals, key=lambda scales: believed(scales.pro, scales.contra)), failed)
         for scales in rivals:
             yield _claim(scales, Phase.TLS, failed)
+
+
+def forged_resets(connections: Iterable[Connection]) -> list[Connection]:
+    """Those ended by a reset from another distance than the server's answer to the SYN."""
+    return [
+        each for each in connections
+        if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl
+        and is_elsewhere(each.server_ttl, each.reset_ttl)
+    ]  # fmt: skip
+
+
+def _from_elsewhere(claims: Iterable[Scales], failed: Sequence[Connection]) -> None:
+    """Who resets isn't the server: whatever the reason, somebody in between."""
+    told = [each for each in failed if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl]
+    forged = forged_resets(told)
+    if forged and len(forged) == len(told):
+        reset, server = hops_of(forged[0].reset_ttl or 0), hops_of(forged[0].server_ttl or 0)
+        for scales in claims:
+            scales.add(
+                0.5, f"the reset comes from {reset} hops away, the server is {server} away: it isn't the server's"
+            )
 
 
 def _other_names(by_name: Scales, any_hello: Scales, tap: Tap, failed: list[Connection]) -> None:
