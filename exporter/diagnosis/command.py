@@ -105,7 +105,9 @@ def _from_packets(wishes: Wishes, env: Mapping[str, str]) -> int:
         connections, warnings = [*connections, *packets.both.connections], [*warnings, *packets.both.warnings]
     asked = {target.name for target in targets_named(settings, wishes.names)} if wishes.names else None
     kept = tuple(each for each in connections if asked is None or each.target in asked)
-    status = _judged(Seen(connections=kept, two_sided=wishes.inside is not None), wishes, packets)
+    private = tuple(str(network) for network in settings.probe.private_networks)
+    seen = Seen(connections=kept, two_sided=wishes.inside is not None, private_networks=private)
+    status = _judged(seen, wishes, packets)
     for warning in warnings:
         click.echo(warning, err=True)
     return 2 if warnings else status

@@ -14,7 +14,9 @@ from exporter.diagnosis.rules.passive import (
     handshakes_failed,
     hello_unheard,
     in_clear,
+    led_elsewhere,
     not_connected,
+    out_of_service,
     product_of,
     tampered,
     taps,
@@ -36,7 +38,7 @@ from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Responsible
 from exporter.wire.distance import hops_of
 
 RULES: tuple[PassiveRule, ...] = (
-    not_connected, hello_unheard, certificates, handshakes_failed, in_clear, tampered,
+    led_elsewhere, not_connected, hello_unheard, certificates, handshakes_failed, out_of_service, in_clear, tampered,
     passwords, tokens, throttled, cut_at_sign_in, idle_cut, slow, lossy,
 )  # fmt: skip
 
@@ -44,6 +46,8 @@ RULES: tuple[PassiveRule, ...] = (
 _PATHS = frozenset({Cause.MTU_BLACKHOLE, Cause.IPV6_BROKEN, Cause.PACKET_LOSS, Cause.SLOW_PATH, Cause.PARTIAL_OUTAGE})
 #: What the servers themselves say or do: no side of the gateway is at fault.
 _SERVICE = frozenset({Cause.THROTTLED, Cause.SERVICE_OUTAGE, Cause.SLOW_SIGN_IN, Cause.SLOW_SERVICE})
+#: Who led clients there, or spoke in clear, packets of a way don't tell.
+_ANYBODYS = frozenset({Cause.DNS_REDIRECTED})
 _BOTH_SIDES = "compare both sides of the gateway: `diagnose --inside FILE --outside FILE`"
 
 
@@ -85,6 +89,8 @@ def _where(tap: Tap) -> Where:
 
 def _placed(tap: Tap, claim: Claim) -> Placed:
     """By packets of both sides, by what the cause itself tells, else as the table has it."""
+    if claim.cause in _ANYBODYS:
+        return Placed(Responsible.UNKNOWN, next_experiment=claim.hint or _BOTH_SIDES)
     if (own := by_cause(claim.cause)) is not None:
         return own
     tampering = [

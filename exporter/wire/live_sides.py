@@ -66,7 +66,7 @@ class LiveSides:
         if not self._inside:
             return
         since = {id(sighting): begun for begun, sighting in self._inside}
-        pairs, _ = matched([each for _, each in self._inside], [each for _, each in self._outside])
+        pairs, _ = matched([each for _, each in self._inside], [each for _, each in self._outside], one_clock=True)
         certain = {id(own): other for own, other in pairs if other is not None and not _differ(own, other)}
         taken = {id(other) for other in certain.values()}
         waited = [own for own, _ in pairs if id(own) not in certain and now - since[id(own)] >= WAIT]
@@ -89,7 +89,7 @@ class LiveSides:
             return
         randoms = {each.random for each in waited} | {None}
         open_ones = [each for each in self._still_open({_server(own) for own in waited}) if each.random in randoms]
-        for own, other in matched(waited, [*open_ones, *ended])[0]:
+        for own, other in matched(waited, [*open_ones, *ended], one_clock=True)[0]:
             if other is not None:
                 yield own, other
 

@@ -16,6 +16,7 @@ from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.signatures import INSPECTION_PRODUCTS
 from exporter.diagnosis.weigh import Claim, Scales, believed
 from exporter.observations import Connection
+from exporter.probe.resolve import IpNetwork, suspicion
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Tampering
 from exporter.wire.distance import hops_of, is_elsewhere
 
@@ -25,6 +26,8 @@ WIRE = "wire"
 SOME, SHARE = 3, 0.2
 #: A claim of so many connections is confirmed: no lost packet is behind it.
 ENOUGH = 3
+#: SMTP's reply where it isn't available and hangs up.
+NOT_ACTIVE = 421
 
 #: Organizations that issue Microsoft's certificates (facts 6.1). Any other is a sign; these names prove nothing.
 _MICROSOFTS = ("digicert", "microsoft corporation", "globalsign", "baltimore")
@@ -35,13 +38,17 @@ _VERSION = frozenset({"protocol_version", "insufficient_security"})
 
 @dataclass(frozen=True)
 class Tap:
-    """The connections to one target at one tap. `peers`: those to other targets there."""
+    """The connections to one target at one tap. `peers`: those to other targets there.
+
+    `expected`: networks in which the administrator has relays of his own.
+    """
 
     target: str
     vantage: str
     connections: tuple[Connection, ...]
     peers: tuple[Connection, ...]
     two_sided: bool = False
+    expected: tuple[IpNetwork, ...] = ()
 
     def ended(self, *outcomes: ConnectionOutcome) -> list[Connection]:
         """Those that got so far and no further."""
@@ -70,6 +77,7 @@ def taps(seen: Seen) -> list[Tap]:
     by_tap: dict[str, list[Connection]] = {}
     for connection in seen.connections:
         by_tap.setdefault(WIRE + (f":{connection.interface}" if connection.interface else ""), []).append(connection)
+    expected = tuple(map(ipaddress.ip_network, seen.private_networks))
     found = []
     for vantage, unnamed in by_tap.items():
         connections = list(with_targets(unnamed))
@@ -77,7 +85,8 @@ def taps(seen: Seen) -> list[Tap]:
         for target in targets:
             own = tuple(each for each in connections if each.target == target)
             others = tuple(each for each in connections if each.target != target)
-            found.append(Tap(target, vantage, own, others, two_sided=seen.two_sided and vantage == f"{WIRE}:inside"))
+            two_sided = seen.two_sided and vantage == f"{WIRE}:inside"
+            found.append(Tap(target, vantage, own, others, two_sided=two_sided, expected=expected))
     return found
 
 
@@ -123,6 +132,20 @@ _REACH = {
 }
 
 
+def led_elsewhere(tap: Tap) -> Iterator[Claim]:
+    """dns_redirected: clients go to an address that no public server has, and get nowhere."""
+    strange = {each.server: what for each in tap.connections if (what := suspicion(each.server, tap.expected))}
+    stuck = [each for each in tap.connections if each.outcome is not ConnectionOutcome.ESTABLISHED]
+    failed = [each for each in stuck if each.server in strange]
+    if weight := tap.count(failed):
+        scales = Scales(Cause.DNS_REDIRECTED)
+        addresses = listed(f"{address} ({what})" for address, what in strange.items())
+        scales.add(max(weight, 0.8), f"clients are led to {addresses}, and get no further: {len(failed)} connections")
+        hint = "ask the clients' resolver and another one for the name"
+        confirmed = len(failed) >= ENOUGH
+        yield scales.claim(str(Phase.DNS), Phase.DNS, confirmed=confirmed, hint=hint)
+
+
 def not_connected(tap: Tap) -> Iterator[Claim]:
     """tcp_dropped, tcp_reset, tcp_unreachable; partial_outage and ipv6_broken where other servers of it answer."""
     for outcome, (cause, words) in _REACH.items():
@@ -148,6 +171,7 @@ def _some_servers(tap: Tap, failed: list[Connection], alive: list[Connection], w
     scales = Scales(Cause.IPV6_BROKEN if six else Cause.PARTIAL_OUTAGE)
     scales.add(0.6 if len(failed) < ENOUGH else 0.8, f"{words} at {listed(each.server for each in failed)}")
     scales.add(0.3, f"{listed(each.server for each in alive)} answers")
+    _tampering(scales, failed)
     yield _claim(scales, Phase.CONNECT, failed)
 
 
@@ -213,8 +237,10 @@ def _other_names(by_name: Scales, any_hello: Scales, tap: Tap, failed: list[Conn
         text = f"on the same port other names are answered: {listed(each.sni or '' for each in same_port)}"
         by_name.add(0.6, text)
         any_hello.against(0.6, text, by_name.cause)
-    elif failing_names - {each.sni for each in failed}:
-        text = f"other names fail alike on that port: {listed(name or 'nobody' for name in failing_names)}"
+    elif failing_names - {each.sni for each in failed} or (
+        failing_names := {each.sni for each in tap.peers if each.outcome is failed[0].outcome}
+    ):
+        text = f"other names fail alike: {listed(name or 'nobody' for name in failing_names)}"
         any_hello.add(0.6, text)
         by_name.against(0.6, text, any_hello.cause)
 
@@ -305,9 +331,18 @@ def handshakes_failed(tap: Tap) -> Iterator[Claim]:
         yield _claim(scales, Phase.TLS, silent)
 
 
+def out_of_service(tap: Tap) -> Iterator[Claim]:
+    """service_outage: SMTP's own word that it isn't active (421, RFC 5321 4.2.2), in clear, so anybody's."""
+    failed = [each for each in tap.ended(ConnectionOutcome.NOT_TLS) if each.refusal == NOT_ACTIVE]
+    if weight := tap.count(failed):
+        scales = Scales(Cause.SERVICE_OUTAGE)
+        scales.add(weight, f"{len(failed)} connections are answered by 421: service not available")
+        yield _claim(scales, Phase.GREETING, failed)
+
+
 def in_clear(tap: Tap) -> Iterator[Claim]:
     """starttls_stripped: mail that stays in clear where TLS should begin."""
-    failed = tap.ended(ConnectionOutcome.NOT_TLS)
+    failed = [each for each in tap.ended(ConnectionOutcome.NOT_TLS) if each.refusal != NOT_ACTIVE]
     if not (weight := tap.count(failed)):
         return
     scales = Scales(Cause.STARTTLS_STRIPPED)
