@@ -31,6 +31,7 @@ class ShownPayload:
         self._encrypted = False
         self._over = False  # application data has begun
         self._head = b""  # of a record's header that came in pieces
+        self._hello: tuple[int, bytes] | None = None  # the segment it began with, if all of it is shown
 
     def take(self, position: int, data: bytes) -> tuple[bytes, tuple[str, ...]]:
         """What may be shown of a segment's bytes, and the names of what begins in it. `position`: of its first byte."""
@@ -41,10 +42,14 @@ class ShownPayload:
             if not _begins_tls(data):
                 return hidden, ()
             if self._next is not None and position < self._next:
-                return hidden, (f"{_MESSAGES[data[5]]} again",)
+                known = self._hello == (position, data)
+                return data if known else hidden, (f"{_MESSAGES[data[5]]} again",)
             self._left, self._head = 0, b""
-        self._next = position + len(data)
-        return self._records(data)
+        begins, self._next = self._next is None, position + len(data)
+        shown, names = self._records(data)
+        if begins and shown == data:
+            self._hello = position, data
+        return shown, names
 
     def _records(self, data: bytes) -> tuple[bytes, tuple[str, ...]]:
         shown, at = bytearray(len(data)), 0
@@ -52,12 +57,13 @@ class ShownPayload:
         while at < len(data) and not self._over:
             if not self._left:
                 head = data[at : at + HEADER - len(self._head)]
-                shown[at : at + len(head)] = head
                 at += len(head)
                 self._head += head
                 if len(self._head) < HEADER:
                     break
                 name = self._open(self._head, data[at : at + 2])
+                if not self._over:
+                    shown[at - len(head) : at] = head
                 names += [name] if name and (not names or names[-1] != name) else []
                 self._head = b""
             part = data[at : at + self._left]

@@ -84,7 +84,8 @@ def terminated(name: str, *, at: float = 0.0, port: int = 40_000) -> tuple[Conve
 
 class TestTwoSides:
     def test_untouched(self, tmp_path):
-        pair = Pair(tmp_path, *([each] for each in passing(WORK)))
+        inside, out = passing(WORK)
+        pair = Pair(tmp_path, [inside], [out])
         assert pair.tampering == set()
         assert pair.of("sign_in_work").cause is Cause.HEALTHY
 
