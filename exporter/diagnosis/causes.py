@@ -20,7 +20,8 @@ RUNBOOKS = "docs/runbooks"
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is known of a cause. `remedy`: by responsible, and `any`; `change`: paragraphs of Markdown."""
+    """What is known of a cause. `remedy`: by responsible, and `any`; `change`: paragraphs of Markdown; `overturned`:
+    what would show that it is something else."""
 
     title: str
     sentence: str
@@ -29,6 +30,7 @@ class About:
     confirm: tuple[str, ...]
     change: tuple[str, ...]
     ticket: str
+    overturned: str
 
 
 @cache
@@ -36,10 +38,12 @@ def about() -> Mapping[Cause, About]:
     """Every cause."""
     content = yaml.safe_load(resources.files("exporter.diagnosis").joinpath("causes.yaml").read_text("utf-8"))
     changes = content["changes"]
-    return {Cause(name): _about(entry, changes) for name, entry in content["causes"].items()}
+    return {
+        Cause(name): _about(entry, changes, content["overturned"][name]) for name, entry in content["causes"].items()
+    }
 
 
-def _about(entry: Mapping[str, Any], changes: Mapping[str, str]) -> About:
+def _about(entry: Mapping[str, Any], changes: Mapping[str, str], overturned: str) -> About:
     return About(
         title=entry["title"],
         sentence=entry["sentence"],
@@ -48,6 +52,7 @@ def _about(entry: Mapping[str, Any], changes: Mapping[str, str]) -> About:
         confirm=tuple(entry["confirm"]),
         change=tuple(changes.get(piece, piece).strip() for piece in entry["change"]),
         ticket=entry["ticket"],
+        overturned=overturned,
     )
 
 
@@ -81,6 +86,11 @@ def remedy_of(cause: Cause, responsible: Responsible, where: Where | None) -> st
     """What to do, in one or two sentences."""
     known = about()[cause].remedy
     return _filled(known.get(responsible) or known["any"], where)
+
+
+def overturned_of(cause: Cause, where: Where | None) -> str:
+    """What would show that it is something else."""
+    return _filled(about()[cause].overturned, where)
 
 
 def sentence_of(verdict: Verdict, where: Where | None) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.diagnosis.causes import about, sentence_of, where_of, where_of_target
+from exporter.diagnosis.causes import about, overturned_of, sentence_of, where_of, where_of_target
 from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.ladder_picture import LadderPicture, drawn
@@ -84,6 +84,7 @@ class Section:
     title: str
     sentence: str
     acts: str
+    overturned: str
     picture: Picture | None
     probe: Probe | None
     others: tuple[Probe, ...]
@@ -160,14 +161,16 @@ def _section(seen: Seen, verdict: Verdict, own: Sequence[Shown], names: Pseudony
     probe = next((p for p in seen.probes if (p.target, p.vantage) == (verdict.target, verdict.vantage)), None)
     others = tuple(seen.others(probe)) if probe is not None else ()
     tried = seen.tried(probe).experiments if probe is not None else ()
+    where = where_of(probe) if probe is not None else where_of_target(verdict.target)
     decisive = [each for each in own if each.role == "decisive"]
     log = [of_probe(probe)] if probe is not None and probe.failed_phase is not None else []
     log += [of_connection(each, names) for each in decisive]
     return Section(
         verdict=verdict,
         title=about()[verdict.cause].title,
-        sentence=sentence_of(verdict, where_of(probe) if probe is not None else where_of_target(verdict.target)),
+        sentence=sentence_of(verdict, where),
         acts=ACTS[verdict.responsible],
+        overturned=overturned_of(verdict.cause, where),
         picture=picture_of([probe, *others], seen) if probe is not None else None,
         probe=probe,
         others=others,
