@@ -172,7 +172,7 @@ class Printing:
         if wishes.report is not None or wishes.packets is not None:
             self._report(seen)
         if wishes.allowlist is not None:
-            rules = allowlist(wishes.allowlist, self.verdicts, seen.probes)
+            rules = allowlist(wishes.allowlist, self.verdicts, seen.probes, seen.connections)
             as_json = json.dumps({"allowlist": wishes.allowlist, "rules": rules})
             click.echo(as_json if wishes.as_json else rules, nl=wishes.as_json)
         return 0 if all(verdict.cause is Cause.HEALTHY for verdict in self.verdicts) else 1
