@@ -1,5 +1,7 @@
 """Verdicts from packets alone: the passive rules over each tap, placed by the contract's table."""
 
+import ipaddress
+
 from exporter.catalogue import TARGETS
 from exporter.diagnosis.causes import Where
 from exporter.diagnosis.decide import UNNAMED, Judged, faults_among, named, verdict_of
@@ -8,6 +10,7 @@ from exporter.diagnosis.rules.passive import (
     PassiveRule,
     Tap,
     certificates,
+    forged_resets,
     handshakes_failed,
     hello_unheard,
     in_clear,
@@ -32,6 +35,7 @@ from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.weigh import NAMED, Claim, Scales
 from exporter.observations import Evidence
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Responsible
+from exporter.wire.distance import hops_of
 
 RULES: tuple[PassiveRule, ...] = (
     led_elsewhere, not_connected, hello_unheard, certificates, handshakes_failed, out_of_service, in_clear, tampered,
@@ -98,12 +102,46 @@ def _placed(tap: Tap, claim: Claim) -> Placed:
     if tap.two_sided and claim.cause not in _SERVICE:
         text = "outside the gateway the same connections fare the same: it begins beyond"
         return Placed(Responsible.NETWORK, (Evidence(observation=text, points_to=Responsible.NETWORK, weight=0.85),))
+    if claim.cause in _RESETS and (near := _next_door(tap)) is not None:
+        return Placed(Responsible.GATEWAY, (near,))
     if claim.cause is Cause.TLS_INTERCEPTED and (product := product_of(tap.connections)) is not None:
         text = f"the issuer is {product}, which gateways use to inspect TLS"
         return Placed(Responsible.GATEWAY, (Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.8),))
     if claim.cause in _PATHS:
         return Placed(Responsible.NETWORK, next_experiment=_BOTH_SIDES)
     return Placed(Responsible.UNKNOWN, next_experiment=_BOTH_SIDES)
+
+
+#: Causes that a forged reset is the means of.
+_RESETS = frozenset({Cause.SNI_RESET, Cause.TLS_RESET, Cause.LARGE_HELLO_DROPPED, Cause.AUTH_DROPPED})
+
+
+#: RFC 1918, RFC 4193.
+_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+
+
+def _next_door(tap: Tap) -> Evidence | None:
+    """Every reset comes from the first hop, the server is further away, and the tap is on the clients' side: their
+    addresses are private. (Beyond the gateway the first hop is somebody else.)"""
+    resets = [
+        each for each in tap.connections if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl
+    ]
+    forged = forged_resets(resets)
+    if not forged or len(forged) != len(resets) or not all(_is_private(each.client) for each in forged):
+        return None
+    if any(hops_of(each.reset_ttl or 0) > 1 for each in forged):
+        return None
+    server = hops_of(forged[0].server_ttl or 0)
+    text = f"every reset comes from the first hop (TTL {forged[0].reset_ttl}), while the server is {server} hops away"
+    return Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.85)
+
+
+def _is_private(client: str | None) -> bool:
+    try:
+        address = ipaddress.ip_address(client or "")
+    except ValueError:  # a pseudonym, or none
+        return False
+    return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
 def _healthy(tap: Tap) -> Judged:

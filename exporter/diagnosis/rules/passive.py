@@ -18,6 +18,7 @@ from exporter.diagnosis.weigh import Claim, Scales, believed
 from exporter.observations import Connection
 from exporter.probe.resolve import IpNetwork, suspicion
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Tampering
+from exporter.wire.distance import hops_of, is_elsewhere
 
 #: The vantage of what was seen on the wire; `wire:NAME` where the interface, or the side, is known.
 WIRE = "wire"
@@ -79,7 +80,7 @@ def taps(seen: Seen) -> list[Tap]:
     expected = tuple(map(ipaddress.ip_network, seen.private_networks))
     found = []
     for vantage, unnamed in by_tap.items():
-        connections = list(_with_targets(unnamed))
+        connections = list(with_targets(unnamed))
         targets = dict.fromkeys(each.target for each in connections if each.target is not None)
         for target in targets:
             own = tuple(each for each in connections if each.target == target)
@@ -89,11 +90,13 @@ def taps(seen: Seen) -> list[Tap]:
     return found
 
 
-def _with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
+def with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
     """A connection that got no name out is of the target that others reach there, or that its port and address tell."""
     known = {(each.server, each.server_port): each.target for each in connections if each.target is not None}
     for each in connections:
-        target = each.target or known.get((each.server, each.server_port)) or _by_address(each)
+        nameless = each.target is None and each.sni is None  # one with another name is what a fault is compared with
+        there = (known.get((each.server, each.server_port)) or _by_address(each)) if nameless else None
+        target = each.target or there
         yield each if target == each.target else replace(each, target=target)
 
 
@@ -190,12 +193,34 @@ def hello_unheard(tap: Tap) -> Iterator[Claim]:
         large.add(0.1, text)
         if abrupt:
             any_hello.add(weight * 0.6, text)
+        _from_elsewhere((by_name, any_hello), failed)
         _other_names(by_name, any_hello, tap, failed)
         _other_hellos(by_name, any_hello, large, tap, failed)
         rivals = [by_name, large, *((any_hello,) if abrupt else ())]
         _tampering(max(rivals, key=lambda scales: believed(scales.pro, scales.contra)), failed)
         for scales in rivals:
             yield _claim(scales, Phase.TLS, failed)
+
+
+def forged_resets(connections: Iterable[Connection]) -> list[Connection]:
+    """Those ended by a reset from another distance than the server's answer to the SYN."""
+    return [
+        each for each in connections
+        if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl
+        and is_elsewhere(each.server_ttl, each.reset_ttl)
+    ]  # fmt: skip
+
+
+def _from_elsewhere(claims: Iterable[Scales], failed: Sequence[Connection]) -> None:
+    """Who resets isn't the server: whatever the reason, somebody in between."""
+    told = [each for each in failed if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl]
+    forged = forged_resets(told)
+    if forged and len(forged) == len(told):
+        reset, server = hops_of(forged[0].reset_ttl or 0), hops_of(forged[0].server_ttl or 0)
+        for scales in claims:
+            scales.add(
+                0.5, f"the reset comes from {reset} hops away, the server is {server} away: it isn't the server's"
+            )
 
 
 def _other_names(by_name: Scales, any_hello: Scales, tap: Tap, failed: list[Connection]) -> None:
@@ -236,11 +261,8 @@ def _other_hellos(by_name: Scales, any_hello: Scales, large: Scales, tap: Tap, f
 def certificates(tap: Tap) -> Iterator[Claim]:
     """tls_intercepted: a foreign issuer, or clients that refuse. root_not_trusted: they refuse Microsoft's own."""
     issued = [each for each in tap.connections if each.certificate_issuer]
-    foreign = [each for each in issued if not _is_microsofts(each.certificate_issuer or "")]
-    refusing = [
-        each for each in tap.connections
-        if each.alert is not None and each.alert.sender == "client" and each.alert.name in _REFUSALS
-    ]  # fmt: skip
+    foreign = [each for each in issued if foreign_issuer(each)]
+    refusing = [each for each in tap.connections if refuses_certificate(each)]
     scales = Scales(Cause.TLS_INTERCEPTED)
     if foreign:
         scales.add(0.9, f"certificates issued by {quoted(listed(each.certificate_issuer or '' for each in foreign))}")
@@ -273,14 +295,28 @@ def product_of(connections: Iterable[Connection]) -> str | None:
     return next((product for part, product in INSPECTION_PRODUCTS.items() if part in text), None)
 
 
-def _is_microsofts(issuer: str) -> bool:
-    return any(name in issuer.lower() for name in _MICROSOFTS)
+def foreign_issuer(connection: Connection) -> bool:
+    """Whether the certificate's issuer was seen, and isn't one of Microsoft's."""
+    issuer = (connection.certificate_issuer or "").lower()
+    return bool(issuer) and not any(name in issuer for name in _MICROSOFTS)
+
+
+def refuses_certificate(connection: Connection) -> bool:
+    """Whether the client said in clear that it doesn't accept the certificate."""
+    alert = connection.alert
+    return alert is not None and alert.sender == "client" and alert.name in _REFUSALS
+
+
+def refuses_version(connection: Connection) -> bool:
+    """Whether the server's side refused the version."""
+    alert = connection.alert
+    return alert is not None and alert.sender == "server" and alert.name in _VERSION
 
 
 def handshakes_failed(tap: Tap) -> Iterator[Claim]:
     """tls_version_blocked by the alert, mtu_blackhole by silence in the middle of the server's flight."""
     failed = tap.ended(ConnectionOutcome.HANDSHAKE_FAILED)
-    refused = [each for each in failed if each.alert and each.alert.sender == "server" and each.alert.name in _VERSION]
+    refused = [each for each in failed if refuses_version(each)]
     if weight := tap.count(refused):
         scales = Scales(Cause.TLS_VERSION_BLOCKED)
         scales.add(max(weight, 0.7), f"{len(refused)} ClientHellos are answered by the alert protocol_version")
