@@ -308,11 +308,17 @@ def test_payload_in_the_syn():
 
 
 def test_quic_is_counted_by_connection():
-    def packet(port: int, first: int, to: int = 443) -> Frame:
-        return START, ethernet(ip("10.0.0.1", "192.0.2.1", UDP, udp(port, to, bytes([first]) + bytes(30))))
+    def packet(port: int, first: int, to: int = 443, version: str = "00000001") -> Frame:
+        initial = bytes([first]) + bytes.fromhex(version) + b"\x08" + bytes(30)
+        return START, ethernet(ip("10.0.0.1", "192.0.2.1", UDP, udp(port, to, initial)))
 
     tracker = counted([packet(1, 0xC3), packet(1, 0xC3), packet(2, 0xC0), packet(3, 0x40), packet(4, 0xC0, to=53)])
     assert (tracker.counts.quic, tracker.counts.packets) == (2, 5)
+    spoken = ["6b3343cf", "ff00001d", "51303436", "54303531", "faceb002", "1a2a3a4a"]
+    others = ["00000000", "01000001", "51303399", "1a2a3a4b"]  # the second is DNS, whose identifier begins with 0xC?
+    versions = [packet(port, 0xC0, version=version) for port, version in enumerate(spoken + others, 1)]
+    assert counted(versions).counts.quic == len(spoken)
+    assert counted([(START, ethernet(ip("10.0.0.1", "192.0.2.1", UDP, udp(1, 443, b"\xc0"))))]).counts.quic == 0
 
 
 def test_fragments_and_cut_headers_are_counted():
