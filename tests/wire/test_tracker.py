@@ -277,6 +277,17 @@ def test_retransmissions_of_both_sides_and_of_syn_and_fin():
     assert connection.outcome is ConnectionOutcome.ESTABLISHED
 
 
+@pytest.mark.parametrize(("late", "expected"), [(0.001, 0), (0.050, 1)])
+def test_what_fills_a_hole_was_sent_again_when_it_is_late(late: float, expected: int):
+    """However busy the connection is meanwhile: a fast retransmission comes between the segments of a full window."""
+    made = Conversation().opens().plays(healthy())
+    lost, made.next[False] = made.next[False], made.next[False] + 100
+    made.segment(False, ACK, b"b" * 100).wait(late - 0.001).segment(False, ACK, b"c" * 100)
+    made.now -= 500_000
+    made.segment(False, ACK, b"a" * 100, sequence=lost)
+    assert one(made.closes()).retransmissions == expected
+
+
 def test_bytes_up_to_a_reset():
     made = Conversation().opens().plays(healthy()).segment(True, RST | ACK)
     connection = one(made)
