@@ -200,7 +200,7 @@ class TlsStory:
         self.server_hello = hello
         self.version = TLS13 if _is_of_tls13(hello.cipher) else hello.version
         self.group = hello.group or self.group
-        if hello.version == TLS13:
+        if self.version == TLS13:
             for time, from_client, kind, length in self.log:
                 if from_client and kind == APPLICATION_DATA and self.established is None:
                     self._is_finished(time, length)
