@@ -4,7 +4,6 @@ Words are from the servers' sources and documentation, as far as memory goes; si
 conversation knows what happened in it. `python -m tests.wire.inference.strangers` prints how they are judged.
 """
 
-import dataclasses
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
