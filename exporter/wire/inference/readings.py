@@ -41,6 +41,8 @@ _IN_PARTS = 4
 _SAID_AGAIN = 4
 #: Servers hold back refusals; an acceptance may be late too, and is so less often.
 _LATE_ACCEPTANCE = 2
+#: A server's words don't change: what refused before doesn't accept.
+_SAME_WORDS, _SAME_BLOCKS = 6, 2
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
@@ -188,10 +190,22 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
             surprise += _IN_PARTS
         if surprise is not None and turn.is_late and answer.verdict is Verdict.ACCEPTED:
             surprise += _LATE_ACCEPTANCE
+        if surprise is not None and turn.answered_as:
+            surprise += _same_words(reading, move, answer.verdict, turn)
         if surprise is not None and surprise < cheapest.get(answer.verdict, _NEVER):
             cheapest[answer.verdict] = surprise
     for verdict, surprise in cheapest.items():
         yield _answered(reading, move, verdict, number), surprise
+
+
+def _same_words(reading: Reading, move: Move, verdict: Verdict, turn: Turn) -> float:
+    """What it costs that the answer is as long as one that meant something else."""
+    if move.mechanism is None or verdict is not Verdict.ACCEPTED:
+        return 0
+    refused = (each.answered for each in reading.attempts if each.outcome is AuthOutcome.REFUSED)
+    if not any(answered in turn.answered_as for answered in refused):
+        return 0
+    return _SAME_WORDS if turn.answer is not None and turn.answer.low == turn.answer.high else _SAME_BLOCKS
 
 
 def _unanswered(reading: Reading, move: Move, number: int) -> Reading:
