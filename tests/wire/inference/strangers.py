@@ -418,9 +418,13 @@ def _pop_attempt(talk: Talk, mechanism: Mechanism, *, accepted: bool) -> None:
 
 
 def _pop_session(talk: Talk) -> None:
+    """STAT as the last word would be QUIT as well: what comes behind it decides."""
     talk.client("STAT")
     talk.server("+OK 2 3021")
-    if talk.random.random() < 0.8:
+    if talk.random.random() < 0.2:
+        talk.client("NOOP")
+        talk.server("+OK")
+    else:
         listing = talk.pick("LIST", "UIDL")
         talk.client(listing)
         talk.server("+OK 2 messages:\n1 1510\n2 1511\n.")
