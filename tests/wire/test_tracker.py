@@ -10,7 +10,7 @@ import pytest
 from exporter.observations import Connection
 from exporter.vocabulary import AuthOutcome, ClosedBy, ConnectionOutcome, Mechanism
 from exporter.wire.tracker import Tracker, TrackerConfig
-from tests.wire.conversation import START, Conversation, inspect, inspect_file, one
+from tests.wire.conversation import MILLISECOND, SECOND, START, Conversation, inspect, inspect_file, one
 from tests.wire.flights import Flight, Talk, client_context, healthy
 from tests.wire.frames import (
     ACK,
@@ -313,6 +313,34 @@ def test_payload_in_the_syn():
     """TCP Fast Open (RFC 7413)."""
     made = Conversation().segment(True, SYN, healthy()[0][1]).segment(False, SYN | ACK).segment(True, ACK)
     assert one(made.plays(healthy()[1:]).closes()).outcome is ConnectionOutcome.ESTABLISHED
+
+
+# ---- client certificates ------------------------------------------------------------------------------------------------
+
+
+def record(length: int) -> bytes:
+    """Application data as TLS 1.3 shows it."""
+    return b"\x17\x03\x03" + length.to_bytes(2) + bytes(length)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_the_finished_behind_a_clients_certificate_ends_the_handshake(joined: bool):
+    """Each message in a record of its own, as OpenSSL sends them: what the client says to the mail server comes after."""
+    shaken = next(flight for flight in Talk().shake().flights if not flight[0])
+    (hello, *_) = healthy()
+    flight = [record(900), record(281), record(69)]
+    made = Conversation().opens().plays([hello, shaken])
+    for data in [b"".join(flight)] if joined else flight:
+        made.segment(True, PSH | ACK, data)
+    finished = made.now - MILLISECOND
+    made.says(False, record(251) + record(251)).says(False, record(62)).says(True, record(29)).says(False, record(130))
+    made.says(True, record(75)).says(False, record(37)).says(True, record(26)).closes()
+    connection = one(made)
+    assert connection.outcome is ConnectionOutcome.ESTABLISHED
+    begun = next(sent.time for sent in made.sent if sent.payload)
+    assert connection.tls_handshake_seconds == pytest.approx((finished - begun) / SECOND)
+    assert connection.auth is not None
+    assert (connection.auth.mechanism, connection.auth.outcome) == (Mechanism.PASSWORD, AuthOutcome.REFUSED)
 
 
 # ---- what is counted ----------------------------------------------------------------------------------------------------
