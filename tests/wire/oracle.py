@@ -93,7 +93,7 @@ def _take(seen: Seen, row: dict[str, str]) -> None:
         seen.syn = time
     elif flags & 2 and not from_client and seen.syn_ack is None:
         seen.syn_ack = time
-    if from_client and int(row["tcp.len"]) and seen.first_payload is None:
+    if from_client and int(row["tcp.len"] or "0") and seen.first_payload is None:
         seen.first_payload = time
     seen.retransmissions += any(row[name] for name in _RETRANSMISSIONS)
     seen.out_of_order += bool(row["tcp.analysis.out_of_order"])
