@@ -575,9 +575,9 @@ def main() -> None:
                 "wrong:", name, talk.words.name, "said", *said, "true", [tuple(map(str, each)) for each in talk.truth]
             )
             print("   ", [(">" if client else "<") + str(size) for _, client, size in talk.said])
-    for key, found in (*marks.items(), *cells.items()):
-        total = sum(found.values())
-        print(f"{key!s:60}", total, *(f"{each} {100 * found[each] / total:.1f} %" for each in Mark))
+    for key, counted in (*marks.items(), *cells.items()):
+        total = sum(counted.values())
+        print(f"{key!s:60}", total, *(f"{each} {100 * counted[each] / total:.1f} %" for each in Mark))
 
 
 if __name__ == "__main__":
