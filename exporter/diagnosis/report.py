@@ -5,12 +5,14 @@ as in the packets beside it.
 """
 
 import platform
+import re
 import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from exporter import __version__
 from exporter.diagnosis.causes import about, overturned_of, sentence_of, where_of, where_of_target
@@ -128,6 +130,7 @@ def report(
     )
     faults = [pair for pair in zip(verdicts, packets.by_verdict, strict=True) if pair[0].cause is not Cause.HEALTHY]
     times = [*(probe.time for probe in seen.probes), *(each.start for each in seen.connections)]
+    environment.filters["code"] = _code
     return environment.get_template("report.html").render(
         summary=summary(verdicts, seen.probes) or "Everything that was tried works.",
         healthy=not faults,
@@ -149,6 +152,11 @@ def report(
             "Microsoft's endpoint list": f"edition {endpoints().edition}",
         },
     )
+
+
+def _code(text: str) -> Markup:
+    """What stands between backticks, as code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 -- escaped before
 
 
 def _chosen(seen: Seen, verdicts: Sequence[Verdict]) -> Packets:
