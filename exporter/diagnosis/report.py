@@ -22,7 +22,7 @@ from exporter.diagnosis.ladder_picture import LadderPicture, drawn
 from exporter.diagnosis.packets import Packets, Shown, real_addresses
 from exporter.diagnosis.report_log import LogLine, of_connection, of_probe
 from exporter.diagnosis.seen import Seen
-from exporter.diagnosis.words import ACTS, summary
+from exporter.diagnosis.words import ACTS, ONES_OWN, summary
 from exporter.observations import PhaseResult, Probe, Verdict
 from exporter.probe.tls import STACK
 from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome, Phase
@@ -129,6 +129,7 @@ def report(
         lstrip_blocks=True,
     )
     faults = [pair for pair in zip(verdicts, packets.by_verdict, strict=True) if pair[0].cause is not Cause.HEALTHY]
+    faults.sort(key=lambda pair: pair[0].responsible in ONES_OWN)
     times = [*(probe.time for probe in seen.probes), *(each.start for each in seen.connections)]
     environment.filters["code"] = _code
     return environment.get_template("report.html").render(

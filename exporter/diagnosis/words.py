@@ -75,12 +75,12 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
 
 
 #: One account's or client's trouble is told behind what concerns everybody.
-_ONES_OWN = frozenset({Responsible.ACCOUNT, Responsible.CLIENT})
+ONES_OWN = frozenset({Responsible.ACCOUNT, Responsible.CLIENT})
 
 
 def _weight(group: tuple[tuple[Cause, Responsible], Sequence[Verdict]]) -> tuple[bool, bool, int]:
     (cause, responsible), verdicts = group
-    return cause is not Cause.UNKNOWN, responsible not in _ONES_OWN, len(verdicts)
+    return cause is not Cause.UNKNOWN, responsible not in ONES_OWN, len(verdicts)
 
 
 def _sentence(verdict: Verdict, probe: Probe | None) -> str:

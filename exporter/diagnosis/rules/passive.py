@@ -186,9 +186,8 @@ def hello_unheard(tap: Tap) -> Iterator[Claim]:
         by_name = Scales(Cause.SNI_RESET if abrupt else Cause.SNI_DROPPED)
         any_hello, large = Scales(Cause.TLS_RESET), Scales(Cause.LARGE_HELLO_DROPPED)
         said = "is reset" if abrupt else "gets no answer"
-        text = (
-            f"the ClientHello that names {listed(each.sni or 'nobody' for each in failed)} {said}: {how_often(len(failed))}"
-        )
+        named = listed(each.sni or "nobody" for each in failed)
+        text = f"the ClientHello that names {named} {said}: {how_often(len(failed))}"
         by_name.add(weight * 0.7, text)
         large.add(0.1, text)
         if abrupt:
