@@ -32,6 +32,14 @@ _TLS13_SUITES = range(0x1301, 0x1308)
 #: Extensions that depend on the connection, or stand at another place from one release of a stack to the next.
 _COME_AND_GO = frozenset({SERVER_NAME, PADDING, PRE_SHARED_KEY, EARLY_DATA, RENEGOTIATION_INFO, 0x2C})
 _SCSV = frozenset({0x00FF, 0x5600})
+#: Apple's order until 2015 (KnownCipherSuites of its coretls): by key exchange, each from AES 256 down to 3DES.
+_CORETLS_SUITES = (
+    0xC02C, 0xC02B, 0xC024, 0xC023, 0xC00A, 0xC009, 0xC008, 0xC030, 0xC02F, 0xC028, 0xC027, 0xC014, 0xC013, 0xC012,
+    0xC026, 0xC025, 0xC005, 0xC004, 0xC003, 0xC02A, 0xC029, 0xC00F, 0xC00E, 0xC00D, 0x9F, 0x9E, 0x6B, 0x67, 0x39, 0x33,
+    0x16, 0x9D, 0x9C, 0x3D, 0x3C, 0x35, 0x2F, 0x0A, 0xC007, 0xC011, 0xC002, 0xC00C, 5, 4,
+)  # fmt: skip
+#: BoringSSL's until 2021 (ssl/t1_lib.cc), what Chromium builds in; it leads with renegotiation_info or server_name.
+_OLDER_BORINGSSL = (23, 35, 13, 5, 18, 16, 30032, 11, 51, 45, 43, 10, 27)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +128,23 @@ DESCRIPTIONS = (
         required=frozenset({SUPPORTED_GROUPS, EC_POINT_FORMATS, EXTENDED_MASTER_SECRET, RENEGOTIATION_INFO, KEY_SHARE}),
     ),
     Description(
+        family=ClientFamily.CHROMIUM,
+        basis="published: Chrome on machines without AES instructions prefers ChaCha20 (ssl/ssl_cipher.cc)",
+        greased=True,
+        first_suites=(0xCCA9, 0xCCA8, 0xC02B, 0xC02F, 0xC02C, 0xC030, 0xC013, 0xC014),
+        signatures=(0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601, 0x0201),
+        required=frozenset({SUPPORTED_GROUPS, EC_POINT_FORMATS, EXTENDED_MASTER_SECRET, RENEGOTIATION_INFO, KEY_SHARE}),
+    ),
+    Description(
+        family=ClientFamily.CHROMIUM,
+        basis="published: Chrome 55 to 69 and Electron to 4, TLS 1.2 at most; JA3 771,…,65281-0-23-35-13-5-18-16-…",
+        greased=True,
+        signatures=(0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601, 0x0201),
+        extensions=_OLDER_BORINGSSL,
+        required=frozenset({SUPPORTED_GROUPS, EC_POINT_FORMATS, EXTENDED_MASTER_SECRET, RENEGOTIATION_INFO}),
+        absent=frozenset({KEY_SHARE}),
+    ),
+    Description(
         family=ClientFamily.APPLE,
         basis="published: Safari 15 to 27 on macOS and iOS, JA4 t13d2014h2_a09f3c656075_14788d8d241b and "
         "t13d2013h2_a09f3c656075_7f0f34a4126d: 0805 twice in the signature algorithms; not measured",
@@ -138,6 +163,32 @@ DESCRIPTIONS = (
             0xC02C, 0xC02B, 0xC024, 0xC023, 0xC00A, 0xC009, 0xC008, 0xCCA9, 0xC030, 0xC02F, 0xC028, 0xC027, 0xC014,
             0xC013, 0xC012, 0xCCA8, 0x9D, 0x9C, 0x3D, 0x3C, 0x35, 0x2F, 0xC008, 0xC012, 0x0A,
         ),
+    ),
+    Description(
+        family=ClientFamily.APPLE,
+        basis="published: iOS 12 to 14, macOS 10.14 and 10.15, JA4 t13d2613h2_2802a3db6c62_845d286b0d67: 0805 twice, "
+        "and no GREASE yet; not measured",
+        greased=False,
+        first_suites=(0xC02C, 0xC02B, 0xC024, 0xC023, 0xC00A, 0xC009),
+        beside=(0x0805, 0x0805),
+        required=frozenset({SUPPORTED_GROUPS, EC_POINT_FORMATS, SIGNATURE_ALGORITHMS, KEY_SHARE}),
+    ),
+    Description(
+        family=ClientFamily.APPLE,
+        basis="published: Secure Transport of OS X 10.10 and 10.11, iOS 8 and 9: 3DES behind each key exchange's AES, "
+        "JA3 extensions 0-10-11-13-…; not measured",
+        greased=False,
+        first_suites=(0xC02C, 0xC02B, 0xC024, 0xC023, 0xC00A, 0xC009, 0xC008),
+        suites=_CORETLS_SUITES,
+        extensions=(10, 11, 13, 13172, 16, 5, 18, 23),
+    ),
+    Description(
+        family=ClientFamily.APPLE,
+        basis="published: Secure Transport of OS X 10.8 and 10.9, iOS 5 to 7: the same without GCM; not measured",
+        greased=False,
+        first_suites=(0xC024, 0xC023, 0xC00A, 0xC009, 0xC008, 0xC028, 0xC027),
+        suites=_CORETLS_SUITES,
+        extensions=(10, 11, 13, 13172, 16, 5, 18, 23),
     ),
     Description(
         family=ClientFamily.SCHANNEL,

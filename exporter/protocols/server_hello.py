@@ -21,6 +21,8 @@ from exporter.protocols.tls_records import HandshakeType
 HELLO_RETRY_RANDOM = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c")
 
 _SESSION_ID = 38
+#: Drafts 18 to 21 of TLS 1.3, whose ServerHello has neither session id nor compression (draft-21, 4.1.3).
+_SHORT_DRAFTS = range(0x7F12, 0x7F16)
 _NAMED_CURVE = 3
 #: Bytes of the public key by group, to tell an ECDHE key exchange from a DHE one (RFC 8422 5.4, RFC 7748).
 _POINT_LENGTHS = {23: 65, 24: 97, 25: 133, 26: 65, 27: 97, 28: 129, 29: 32, 30: 56}
@@ -50,8 +52,9 @@ def read_server_hello(message: bytes) -> ServerHello | None:
     data = message[:size]
     if len(data) <= _SESSION_ID or data[0] != HandshakeType.SERVER_HELLO:
         return None
-    session_end = _SESSION_ID + 1 + data[_SESSION_ID]
-    compression_end = session_end + 3
+    short = int.from_bytes(data[4:6]) in _SHORT_DRAFTS
+    session_end = _SESSION_ID if short else _SESSION_ID + 1 + data[_SESSION_ID]
+    compression_end = session_end + (2 if short else 3)
     if len(data) < session_end + 2:
         return None
     begin = compression_end + 2
@@ -65,7 +68,7 @@ def read_server_hello(message: bytes) -> ServerHello | None:
         cipher=cipher_name(data[session_end] << 8 | data[session_end + 1]),
         group=group_name(share[0] << 8 | share[1]) if len(share) >= 2 else None,
         hello_retry_request=data[6:38] == HELLO_RETRY_RANDOM,
-        session_id=data[39:session_end],
+        session_id=data[_SESSION_ID + 1 : session_end],
         psk=PRE_SHARED_KEY in bodies,
         alpn=names[0] if names else None,
         extensions=tuple(kind for kind, _ in extensions),

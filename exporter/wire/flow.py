@@ -60,7 +60,7 @@ class Half:
         self.high = -1
         self.high_time = 0
         self.wraps = 0
-        self.holes: list[tuple[int, int]] = []
+        self.holes: list[tuple[int, int, int]] = []  # begin, end, when it was seen
         self.head = 0
         self.part: bytes | bytearray = b""
         self.part_time = 0  # when the byte at `head` came

@@ -17,8 +17,14 @@ _SECOND: Final = 1_000_000_000
 #: 802.11 behind Prism's, AVS's, PPI's or radiotap's header, or without one.
 _AVS: Final = 163
 _DOT11: Final = 105
+_PRISM: Final = 119
+_RADIOTAP: Final = 127
+_PPI: Final = 192
+#: Of its frame control: the type, and the bit of the second byte that says it is encrypted.
+_DATA: Final = 0x08
+_PROTECTED: Final = 0x40
 #: Link types that scapy reads and `link_headers` doesn't.
-LINK_TYPES: Final = frozenset({_DOT11, 119, 127, _AVS, 192})
+LINK_TYPES: Final = frozenset({_DOT11, _PRISM, _RADIOTAP, _AVS, _PPI})
 
 
 class SlowPath:
@@ -37,11 +43,13 @@ class SlowPath:
 
     def unwrap(self, time: int, link_type: int, frame: bytes) -> bytes | None:
         """The IP packet inside, None where there is none or it can't be told."""
-        if link_type not in LINK_TYPES or not self._available or not self._spend(time):
+        if link_type not in LINK_TYPES or not self._available:
             return None
-        self.prepare()
         if link_type == _AVS:
             frame, link_type = frame[int.from_bytes(frame[4:8]) :], _DOT11
+        if not _may_hold_ip(link_type, frame) or not self._spend(time):
+            return None
+        self.prepare()
         try:
             return _innermost(self._dissect(link_type, frame))
         except Exception:  # whatever a foreign parser makes of foreign bytes
@@ -57,6 +65,14 @@ class SlowPath:
             return False
         self._left -= 1
         return True
+
+
+def _may_hold_ip(link_type: int, frame: bytes) -> bool:
+    """Whether a frame of 802.11 has data that isn't encrypted (IEEE 802.11, 9.2.4.1); most have not."""
+    at = int.from_bytes(frame[2:4], "little") if link_type in (_RADIOTAP, _PPI) else 0
+    if link_type == _PRISM or len(frame) < at + 2:
+        return link_type == _PRISM
+    return frame[at] & 0x0C == _DATA and not frame[at + 1] & _PROTECTED
 
 
 def _dissector() -> Any:

@@ -35,8 +35,12 @@ LONG_BURST: Final = 16_384
 MAX_MESSAGE: Final = 16_384
 #: A handshake message's header, TLS 1.3's content type and AEAD tag around it.
 _FINISHED_OVERHEAD: Final = 4 + 1 + 16
-#: An encrypted alert of TLS 1.3: two bytes, type, tag. JSSE pads it with 16 bytes.
-ALERT_LENGTHS: Final = frozenset({2 + 17, 2 + 16 + 17})
+#: What JSSE appends to its records of TLS 1.3.
+_JSSE_PADDING: Final = 16
+#: No client's certificate makes its first record exceed a Finished by less.
+_SHORT_CERTIFICATE: Final = 200
+#: An encrypted alert of TLS 1.3: two bytes, type, tag; JSSE pads it.
+ALERT_LENGTHS: Final = frozenset({2 + 17, 2 + _JSSE_PADDING + 17})
 _FATAL: Final = 2
 TLS13: Final = "TLSv1.3"
 
@@ -81,7 +85,8 @@ class TlsStory:
     """
 
     __slots__ = (
-        "_burst", "_burst_from_client", "_first_length", "_rank", "alert", "brief", "certificate_issuer", "client",
+        "_burst", "_burst_from_client", "_certificate", "_first_length", "_rank", "alert", "brief",
+        "certificate_issuer", "client",
         "client_hello", "enough", "established", "group", "hello_begun", "hello_ended", "hello_retry", "log",
         "log_limit", "server", "server_hello", "version",
     )  # fmt: skip
@@ -103,6 +108,7 @@ class TlsStory:
         self.log_limit = log_limit
         self.brief = brief
         self.enough = False
+        self._certificate = False  # what seemed to be TLS 1.3's Finished may be the client's certificate in front of it
         self._first_length = 0  # of what the server sent behind the handshake
         self._burst, self._burst_from_client = 0, False  # bytes that one side sent behind the other's last
 
@@ -117,6 +123,8 @@ class TlsStory:
             self._log(ended, from_client, kind, length)
             if from_client and self.established is None:
                 self._is_finished(ended, length)
+            elif from_client and self._certificate:
+                self._is_behind_certificate(ended, length)
         elif kind == HANDSHAKE:
             self._handshake(side, from_client, length, body, begun, ended)
         elif kind == CHANGE_CIPHER_SPEC:
@@ -200,7 +208,7 @@ class TlsStory:
         self.server_hello = hello
         self.version = TLS13 if _is_of_tls13(hello.cipher) else hello.version
         self.group = hello.group or self.group
-        if hello.version == TLS13:
+        if self.version == TLS13:
             for time, from_client, kind, length in self.log:
                 if from_client and kind == APPLICATION_DATA and self.established is None:
                     self._is_finished(time, length)
@@ -213,7 +221,18 @@ class TlsStory:
         early = self.client_hello is not None and self.client_hello.early_data
         if length == finished if early else length >= finished:
             self.client.finished, self.client.finished_length = time, length
+            self._certificate = length - finished >= _SHORT_CERTIFICATE
             self._complete(time)
+
+    def _is_behind_certificate(self, time: int, length: int) -> None:
+        """Certificate and CertificateVerify are records of their own (RFC 8446, 4.4), which the server waits out."""
+        if any(not from_client for begun, from_client, _, _ in self.log if begun > (self.established or 0)):
+            self._certificate = False
+        elif length - self.finished_size in (0, _JSSE_PADDING):
+            self._certificate = False
+            self.client.finished, self.client.finished_length = time, length
+            self.established = time
+            self.log = [record for record in self.log if not record[1]]
 
     @property
     def resumed(self) -> bool | None:

@@ -16,7 +16,7 @@ MAX_WAITING: Final = 64
 MAX_HOLES: Final = 16
 #: A hole that was acknowledged this long ago isn't one of order within the capture, nanoseconds.
 ACKNOWLEDGED_HOLE: Final = 100_000_000
-#: A segment that fills a hole so soon was overtaken, not sent again (as Wireshark counts), nanoseconds.
+#: A segment that comes so soon behind the one that overtook it was not sent again (as Wireshark counts), nanoseconds.
 OVERTAKEN: Final = 3_000_000
 
 
@@ -28,7 +28,7 @@ def count_segment(half: Half, sequence: int, length: int, time: int) -> None:
         half.reaches(end, time)
     elif ahead < BEHIND:
         if len(half.holes) < MAX_HOLES:
-            half.holes.append((half.high, sequence))
+            half.holes.append((half.high, sequence, time))
         half.reaches(end, time)
     else:
         _count_behind(half, sequence, end, length, time)
@@ -41,23 +41,22 @@ def _count_behind(half: Half, sequence: int, end: int, length: int, time: int) -
         if length > 1 and extends:
             half.reaches(end, time)
         return
-    soon = time - half.high_time < OVERTAKEN
-    filled = _fill_hole(half, sequence, end)
-    if not (filled and soon):
+    opened = _fill_hole(half, sequence, end)
+    if opened is None or time - opened >= OVERTAKEN:
         half.flow.retransmissions += 1
     if extends:
         half.reaches(end, time)
 
 
-def _fill_hole(half: Half, sequence: int, end: int) -> bool:
-    """Whether all of it lies in a hole; the hole shrinks."""
-    for index, (begin, stop) in enumerate(half.holes):
+def _fill_hole(half: Half, sequence: int, end: int) -> int | None:
+    """When the hole opened in which all of it lies, None where there is none; the hole shrinks."""
+    for index, (begin, stop, opened) in enumerate(half.holes):
         if not sequence - begin & BEHIND and not stop - end & BEHIND:
-            left = [(begin, sequence)] if begin != sequence else []
-            right = [(end, stop)] if end != stop else []
+            left = [(begin, sequence, opened)] if begin != sequence else []
+            right = [(end, stop, opened)] if end != stop else []
             half.holes[index : index + 1] = left + right
-            return True
-    return False
+            return opened
+    return None
 
 
 def receive(half: Half, sequence: int, data: bytes | bytearray, time: int) -> None:

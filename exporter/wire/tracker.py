@@ -16,6 +16,7 @@ from exporter.wire.flow import SEQUENCE_MASK, SKIMMED, Flow, Half
 from exporter.wire.link_headers import cooked_place
 from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
+from exporter.wire.quic import QUIC_HEADER, begins_quic
 from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
 from exporter.wire.segments import Datagram, IcmpError, NotRead, Segment
@@ -225,9 +226,8 @@ class Tracker:
                 for address in answer.addresses:
                     self._servers.learn(answer.name, address)
         elif datagram.destination_port == _HTTPS and datagram.end > datagram.start:
-            long_header = buffer[datagram.start] & 0xC0 == 0xC0  # RFC 9000, 17.2
             key = key_of(datagram.source, datagram.destination, datagram.source_port, _HTTPS)
-            if long_header and key not in self._quic:
+            if key not in self._quic and begins_quic(bytes(buffer[datagram.start : datagram.start + QUIC_HEADER])):
                 self._counts.quic += 1
                 self._quic[key] = None
                 if len(self._quic) > MAX_QUIC:

@@ -74,7 +74,10 @@ def rating_of(scenario: Scenario, evidence: str, verdict: Verdict) -> Rating:
         return Rating.RIGHT if verdict.cause is Cause.HEALTHY else Rating.WRONG
     if verdict.cause is Cause.UNKNOWN or (verdict.cause is Cause.HEALTHY and is_passive(verdict)):
         return Rating.SILENT
-    fault = next((f for f in scenario.faults_at(verdict.target) if verdict.cause in (f.cause, *f.also)), None)
+    causes = {
+        f: (f.cause, *f.also, *(f.packets if is_passive(verdict) else ())) for f in scenario.faults_at(verdict.target)
+    }
+    fault = next((each for each, own in causes.items() if verdict.cause in own), None)
     if fault is None:
         return Rating.WRONG
     if verdict.responsible is fault.responsible:
@@ -85,7 +88,7 @@ def rating_of(scenario: Scenario, evidence: str, verdict: Verdict) -> Rating:
 def _open_to(scenario: Scenario, evidence: str, verdict: Verdict) -> set[Responsible]:
     """What else the contract's table has for a fault that can't be placed from there."""
     if evidence in ONE_SIDED:
-        return {Responsible.UNKNOWN, Responsible.NETWORK} if scenario.cause in SOMEWHERE else {Responsible.UNKNOWN}
+        return {Responsible.UNKNOWN, Responsible.NETWORK} if verdict.cause in SOMEWHERE else {Responsible.UNKNOWN}
     elsewhere = scenario.responsible is Responsible.MICROSOFT or scenario.cause is Cause.DNS_REDIRECTED
     if elsewhere and is_passive(verdict):  # packets of a way prove neither a chain nor who answered the resolver
         return {Responsible.UNKNOWN}

@@ -2,7 +2,8 @@
 
 `gateway` and `provider`: iptables rules there; what comes from the client enters the gateway by in0. `dnsmasq`: lines
 of the clients' resolver. `outlook`, `relay`: switches of the world (exporter.lab.faults). `nft`: what stands in a
-chain of nftables there. `also`: causes that are as right. `hidden`: not looked at while rules were written.
+chain of nftables there. `also`: causes that are as right, `packets`: where
+packets are all there is: a proxy that changes what is said has to end TLS. `hidden`: not looked at while rules were written.
 """
 
 from dataclasses import dataclass, replace
@@ -49,6 +50,7 @@ class Scenario:
     everywhere: bool = False
     hidden: bool = False
     also: tuple[Cause, ...] = ()
+    packets: tuple[Cause, ...] = ()
     nft: tuple[str, ...] = ()
     parts: tuple["Scenario", ...] = ()
 
@@ -173,6 +175,8 @@ FIRST: dict[str, Scenario] = {
 }  # fmt: skip
 
 
+_BY_ENDING_TLS = (Cause.TLS_INTERCEPTED,)
+
 #: The second set: written down, and measured once, before any rule was changed for it (25 November 2026).
 SECOND: dict[str, Scenario] = {
     each.name: each
@@ -211,19 +215,20 @@ SECOND: dict[str, Scenario] = {
             relay="tls_version_blocked", gateway=relayed(443),
         ),
         Scenario(
-            name="mechanism_stripped", cause=Cause.AUTH_MECHANISM_STRIPPED, responsible=GATEWAY, hidden=True,
+            name="mechanism_stripped", cause=Cause.AUTH_MECHANISM_STRIPPED, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True,
             targets=("smtp", "smtp_office365"), relay="auth_mechanism_stripped", gateway=relayed(587),
         ),
         Scenario(
-            name="submission_rewritten", cause=Cause.PROTOCOL_REWRITTEN, responsible=GATEWAY, hidden=True,
+            name="submission_rewritten", cause=Cause.PROTOCOL_REWRITTEN, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True,
             targets=("smtp", "smtp_office365"), relay="protocol_rewritten", gateway=relayed(587),
         ),
         Scenario(
-            name="block_page", cause=Cause.BLOCK_PAGE, responsible=GATEWAY, hidden=True, relay="block_page",
-            targets=(SIGN_IN_PERSONAL, SIGN_IN_WORK, "outlook_web", "outlook_office365"), gateway=relayed(443),
+            name="block_page", cause=Cause.BLOCK_PAGE, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True, relay="block_page",
+            targets=(SIGN_IN_PERSONAL, SIGN_IN_WORK, "outlook_web", "outlook_office365", "activesync"),
+            gateway=relayed(443),
         ),
         Scenario(
-            name="tenant_restricted", cause=Cause.TENANT_RESTRICTED, responsible=GATEWAY, hidden=True,
+            name="tenant_restricted", cause=Cause.TENANT_RESTRICTED, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True,
             targets=(SIGN_IN_WORK,), relay="tenant_restricted", gateway=relayed(443),
         ),
         Scenario(

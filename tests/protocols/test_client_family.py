@@ -19,6 +19,9 @@ FIREFOX = "1301,1303,1302,c02b,c02f,cca9,cca8,c02c,c030,c00a,c009,c013,c014,009c
 FIREFOX_SIGNATURES = "0403,0503,0603,0804,0805,0806,0401,0501,0601,0203,0201"
 SAFARI = "c02c,c02b,cca9,c030,c02f,cca8,c00a,c009,c014,c013,009d,009c,0035,002f,c008,c012,000a"
 SAFARI_EXTENSIONS = "2a2a,0000,0017,ff01,000a,000b,0010,0005,000d,0012,0033,002d,002b,001b,3a3a"
+IOS_13 = (
+    "c02c,c02b,c024,c023,c00a,c009,cca9,c030,c02f,c028,c027,c014,c013,cca8,009d,009c,003d,003c,0035,002f,c008,c012,000a"
+)
 WINDOWS_SUITES = "c02c,c02b,c030,c02f,c024,c023,c028,c027,c00a,c009,c014,c013,009d,009c,003d,003c,0035,002f"
 WINDOWS_SIGNATURES = "0804,0805,0806,0401,0501,0201,0403,0503,0203,0202,0601,0603"
 SECURE_TRANSPORT = (
@@ -90,6 +93,43 @@ def test_on_the_spot(client: Client):
             id="Secure Transport",
         ),
         pytest.param(
+            f"1301,1302,1303,{IOS_13}",
+            "ff01,0000,0017,000d,0005,0012,0010,000b,0033,002d,002b,000a,0015",
+            "0403,0804,0401,0503,0203,0805,0805,0501,0806,0601,0201",
+            ClientFamily.APPLE,
+            id="iOS 13",
+        ),
+        pytest.param(
+            "00ff,c02c,c02b,c024,c023,c00a,c009,c008,c030,c02f,c028,c027,c014,c013,c012,009f,009e,006b,0067,0039,0033,"
+            "0016,009d,009c,003d,003c,0035,002f,000a,c007,c011,0005,0004",
+            "0000,000a,000b,000d,0005,0012,0017",
+            "0401,0201,0501,0601,0403,0203,0503,0603",
+            ClientFamily.APPLE,
+            id="OS X 10.11",
+        ),
+        pytest.param(
+            "00ff,c024,c023,c00a,c009,c008,c028,c027,c014,c013,c012,c026,c025,c005,c004,c003,c02a,c029,c00f,c00e,c00d,"
+            "006b,0067,0039,0033,0016,003d,003c,0035,002f,000a,c007,c011,c002,c00c,0005,0004",
+            "0000,000a,000b,000d,3374",
+            "0501,0401,0201,0403,0203",
+            ClientFamily.APPLE,
+            id="OS X 10.9",
+        ),
+        pytest.param(
+            "9a9a,1303,1301,1302,cca9,cca8,c02b,c02f,c02c,c030,c013,c014,009c,009d,002f,0035",
+            "4a4a,0000,0017,ff01,000a,000b,0023,0010,0005,000d,0012,0033,002d,002b,001b,4469,6a6a,0015",
+            CHROME_SIGNATURES,
+            ClientFamily.CHROMIUM,
+            id="Chrome without AES instructions",
+        ),
+        pytest.param(
+            "baba,cca9,cca8,c02b,c02f,c02c,c030,c013,c014,009c,009d,002f,0035,000a",
+            "baba,ff01,0000,0017,0023,000d,0005,0012,0010,7550,000b,000a,001b,7a7a",
+            f"{CHROME_SIGNATURES},0201",
+            ClientFamily.CHROMIUM,
+            id="Electron 4",
+        ),
+        pytest.param(
             f"{WINDOWS_SUITES},000a",
             "0000,0005,000a,000b,000d,0023,0017,ff01",
             WINDOWS_SIGNATURES,
@@ -127,6 +167,10 @@ def test_published(ciphers: str, extensions: str, sigalgs: str, expected: Client
             id="rustls",
         ),
         pytest.param(CHROME.removeprefix("aaaa,"), CHROME_EXTENSIONS, CHROME_SIGNATURES, id="Chrome without GREASE"),
+        pytest.param(
+            "c02b,c02c,cca9,c02f,c030,cca8,c009,c00a,c013,c014,009c,009d,002f,0035",
+            "ff01,0000,0017,0023,000d,0005,0010,000b,000a", f"{CHROME_SIGNATURES},0201", id="Android's Conscrypt",
+        ),
         pytest.param(CHROME, CHROME_EXTENSIONS, FIREFOX_SIGNATURES, id="Chrome's suites, Firefox's signatures"),
         pytest.param(FIREFOX, "0000,0017,ff01,000a,000b,000d", "0804,0403", id="Firefox's suites, other signatures"),
         pytest.param(

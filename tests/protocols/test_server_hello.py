@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from exporter.protocols.client_hello import read_client_hello
 from exporter.protocols.server_hello import HELLO_RETRY_RANDOM, is_resumed, key_exchange_group, read_server_hello
-from tests.protocols.hello_bytes import RANDOM, alpn, client_hello, numbers, server_hello, vector
+from tests.protocols.hello_bytes import RANDOM, alpn, client_hello, extension_list, numbers, server_hello, vector
 
 TLS13 = (43, numbers([0x0304]))
 SHARE = (51, numbers([29]) + vector(bytes(32), 2))
@@ -38,6 +38,14 @@ def test_tls_1_2():
 def test_without_extensions(legacy: int, name: str):
     hello = read(server_hello(0x002F, None, legacy=legacy))
     assert (hello.version, hello.partial, hello.extensions) == (name, False, ())
+
+
+def test_drafts_of_tls_1_3_without_session_id():
+    """As in captures of 2017; later drafts say their version where TLS 1.3 does."""
+    share = vector(extension_list([SHARE]), 2)
+    hello = read(b"\x02" + vector(numbers([0x7F14]) + RANDOM + numbers([0x1303]) + share, 3))
+    assert (hello.cipher, hello.group) == ("TLS_CHACHA20_POLY1305_SHA256", "x25519")
+    assert (hello.session_id, hello.partial) == (b"", False)
 
 
 def test_what_nobody_registered_is_its_number():

@@ -68,9 +68,16 @@ def dissect(file: Path, tls_ports: Sequence[int]) -> list[Seen]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     found: dict[str, Seen] = {}
     for line in done.stdout.splitlines():
-        row = dict(zip(FIELDS, line.split("|"), strict=True))
-        _take(found.setdefault(row["tcp.stream"], Seen()), row)
+        row = dict(zip(FIELDS, line.split("|"), strict=False))
+        if _is_one_connection(row):
+            _take(found.setdefault(row["tcp.stream"], Seen()), row)
     return list(found.values())
+
+
+def _is_one_connection(row: dict[str, str]) -> bool:
+    """Not a tunnel's, and no fragment."""
+    address = row["ip.src"] or row["ipv6.src"]
+    return len(row) == len(FIELDS) and "," not in row["tcp.stream"] + address and bool(row["tcp.flags"])
 
 
 def _take(seen: Seen, row: dict[str, str]) -> None:
@@ -86,7 +93,7 @@ def _take(seen: Seen, row: dict[str, str]) -> None:
         seen.syn = time
     elif flags & 2 and not from_client and seen.syn_ack is None:
         seen.syn_ack = time
-    if from_client and int(row["tcp.len"]) and seen.first_payload is None:
+    if from_client and int(row["tcp.len"] or "0") and seen.first_payload is None:
         seen.first_payload = time
     seen.retransmissions += any(row[name] for name in _RETRANSMISSIONS)
     seen.out_of_order += bool(row["tcp.analysis.out_of_order"])
@@ -97,9 +104,10 @@ def _take_tls(seen: Seen, row: dict[str, str], types: list[str], time: float, fr
     if _CLIENT_HELLO in types and seen.name is None:
         seen.name = row["tls.handshake.extensions_server_name"] or None
     if _SERVER_HELLO in types and _CLIENT_HELLO not in types:
-        seen.cipher = int(row["tls.handshake.ciphersuite"].split(",")[0], 0)
+        seen.cipher = int(row["tls.handshake.ciphersuite"].split(",")[0] or "0", 0)
         version = row["tls.handshake.extensions.supported_version"] or row["tls.handshake.version"]
-        seen.version = VERSIONS[int(version.split(",")[0], 16)]
+        number = int(version.split(",")[0], 16)
+        seen.version = VERSIONS.get(number, f"0x{number:04x}")
     if from_client and seen.finished is None and _completes(seen, row):
         seen.finished = time
     for level, desc in zip(

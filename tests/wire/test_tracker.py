@@ -10,7 +10,7 @@ import pytest
 from exporter.observations import Connection
 from exporter.vocabulary import AuthOutcome, ClosedBy, ConnectionOutcome, Mechanism
 from exporter.wire.tracker import Tracker, TrackerConfig
-from tests.wire.conversation import START, Conversation, inspect, inspect_file, one
+from tests.wire.conversation import MILLISECOND, SECOND, START, Conversation, inspect, inspect_file, one
 from tests.wire.flights import Flight, Talk, client_context, healthy
 from tests.wire.frames import (
     ACK,
@@ -277,6 +277,17 @@ def test_retransmissions_of_both_sides_and_of_syn_and_fin():
     assert connection.outcome is ConnectionOutcome.ESTABLISHED
 
 
+@pytest.mark.parametrize(("late", "expected"), [(0.001, 0), (0.050, 1)])
+def test_what_fills_a_hole_was_sent_again_when_it_is_late(late: float, expected: int):
+    """However busy the connection is meanwhile: a fast retransmission comes between the segments of a full window."""
+    made = Conversation().opens().plays(healthy())
+    lost, made.next[False] = made.next[False], made.next[False] + 100
+    made.segment(False, ACK, b"b" * 100).wait(late - 0.001).segment(False, ACK, b"c" * 100)
+    made.now -= 500_000
+    made.segment(False, ACK, b"a" * 100, sequence=lost)
+    assert one(made.closes()).retransmissions == expected
+
+
 def test_bytes_up_to_a_reset():
     made = Conversation().opens().plays(healthy()).segment(True, RST | ACK)
     connection = one(made)
@@ -304,15 +315,49 @@ def test_payload_in_the_syn():
     assert one(made.plays(healthy()[1:]).closes()).outcome is ConnectionOutcome.ESTABLISHED
 
 
+# ---- client certificates ------------------------------------------------------------------------------------------------
+
+
+def record(length: int) -> bytes:
+    """Application data as TLS 1.3 shows it."""
+    return b"\x17\x03\x03" + length.to_bytes(2) + bytes(length)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_the_finished_behind_a_clients_certificate_ends_the_handshake(joined: bool):
+    """Each message in a record of its own, as OpenSSL sends them: what the client says to the mail server comes after."""
+    shaken = next(flight for flight in Talk().shake().flights if not flight[0])
+    (hello, *_) = healthy()
+    flight = [record(900), record(281), record(69)]
+    made = Conversation().opens().plays([hello, shaken])
+    for data in [b"".join(flight)] if joined else flight:
+        made.segment(True, PSH | ACK, data)
+    finished = made.now - MILLISECOND
+    made.says(False, record(251) + record(251)).says(False, record(62)).says(True, record(29)).says(False, record(130))
+    made.says(True, record(75)).says(False, record(37)).says(True, record(26)).closes()
+    connection = one(made)
+    assert connection.outcome is ConnectionOutcome.ESTABLISHED
+    begun = next(sent.time for sent in made.sent if sent.payload)
+    assert connection.tls_handshake_seconds == pytest.approx((finished - begun) / SECOND)
+    assert connection.auth is not None
+    assert (connection.auth.mechanism, connection.auth.outcome) == (Mechanism.PASSWORD, AuthOutcome.REFUSED)
+
+
 # ---- what is counted ----------------------------------------------------------------------------------------------------
 
 
 def test_quic_is_counted_by_connection():
-    def packet(port: int, first: int, to: int = 443) -> Frame:
-        return START, ethernet(ip("10.0.0.1", "192.0.2.1", UDP, udp(port, to, bytes([first]) + bytes(30))))
+    def packet(port: int, first: int, to: int = 443, version: str = "00000001") -> Frame:
+        initial = bytes([first]) + bytes.fromhex(version) + b"\x08" + bytes(30)
+        return START, ethernet(ip("10.0.0.1", "192.0.2.1", UDP, udp(port, to, initial)))
 
     tracker = counted([packet(1, 0xC3), packet(1, 0xC3), packet(2, 0xC0), packet(3, 0x40), packet(4, 0xC0, to=53)])
     assert (tracker.counts.quic, tracker.counts.packets) == (2, 5)
+    spoken = ["6b3343cf", "ff00001d", "51303436", "54303531", "faceb002", "1a2a3a4a"]
+    others = ["00000000", "01000001", "51303399", "1a2a3a4b"]  # the second is DNS, whose identifier begins with 0xC?
+    versions = [packet(port, 0xC0, version=version) for port, version in enumerate(spoken + others, 1)]
+    assert counted(versions).counts.quic == len(spoken)
+    assert counted([(START, ethernet(ip("10.0.0.1", "192.0.2.1", UDP, udp(1, 443, b"\xc0"))))]).counts.quic == 0
 
 
 def test_fragments_and_cut_headers_are_counted():

@@ -21,6 +21,8 @@ _TICKETS = 1_600
 _LINE = 12
 #: What is shorter is said again for many reasons, and what is still shorter all the time.
 _REPEATED, _SHORT, _A_LITTLE = 30, 14, 2
+#: Words that say why: what is shorter ("+OK") is as long as many another.
+_SHORTEST_WORDS = 16
 #: Nothing but a credential (and mail itself) keeps a server busy for so long (seconds).
 _LATE = 0.6
 #: A record so long, twice and nothing else, is a pair of tickets and no greeting.
@@ -33,7 +35,7 @@ class Turn(NamedTuple):
     `sent_at` is the client's last byte's time, `answered_at` the answer's first record's. `may_be_close`: the client's
     two bytes may be its farewell alert of TLS 1.3. `is_late`: the answer took much longer than others did. `in_parts`:
     it came in several records, as replies of several lines do from many servers. `repeats`: it is as long as one
-    before, as a credential is that is sent again.
+    before, as a credential is that is sent again. `answered_as`: earlier turns whose answer was as long as this one's.
     """
 
     sent: Length
@@ -44,6 +46,7 @@ class Turn(NamedTuple):
     is_late: bool = False
     in_parts: bool = False
     repeats: bool = False
+    answered_as: tuple[int, ...] = ()
 
 
 class Conversation(NamedTuple):
@@ -175,7 +178,10 @@ def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:
 
 def _with_repetitions(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     return tuple(
-        turn._replace(repeats=any(_repeats(turn, before) for before in turns[:number]))
+        turn._replace(
+            repeats=any(_repeats(turn, before) for before in turns[:number]),
+            answered_as=tuple(earlier for earlier in range(number) if _is_answered_as(turn, turns[earlier])),
+        )
         for number, turn in enumerate(turns)
     )
 
@@ -188,6 +194,10 @@ def _repeats(turn: Turn, before: Turn) -> bool:
     if turn.answer is None or before.answer is None or turn.sent.low < _SHORT or turn.sent != before.sent:
         return False
     return abs(turn.answer.low - before.answer.low) <= _A_LITTLE
+
+
+def _is_answered_as(turn: Turn, before: Turn) -> bool:
+    return turn.answer is not None and turn.answer.low >= _SHORTEST_WORDS and turn.answer == before.answer
 
 
 def _end_of_side(pieces: list[_Piece], start: int) -> int:

@@ -121,7 +121,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
 
 _REFUSED = ranges(
     Verdict.REFUSED,
-    *((6, 18, 14), (19, 21, 1), (22, 45, 0), (46, 70, 1), (71, 120, 8), (121, 250, 10)),
+    *((6, 18, 14), (19, 21, 1), (22, 45, 0), (46, 70, 1), (71, 80, 5), (81, 120, 8), (121, 250, 10)),
     tagged=False,
 )
 #: "+OK Logged in.", or what is in the mailbox: RFC 1939's own example has 49 bytes, Cyrus' 87.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from exporter.vocabulary import AuthOutcome, Mechanism
 from exporter.wire.inference.bursts import Turn
-from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, START, Grammar, Move, Size, Verdict, Words
+from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, START, STUBBORN, Grammar, Move, Size, Verdict, Words
 from exporter.wire.inference.overhead import Length
 from exporter.wire.trace import TraceEnd
 
@@ -39,8 +39,12 @@ _ONE_LINE = frozenset({Verdict.REFUSED, Verdict.CONTINUE, Verdict.CHALLENGE})
 _IN_PARTS = 4
 #: What is as long as a credential before is rather that once more than a command of a session.
 _SAID_AGAIN = 4
+#: Who goes on without being signed in is told the same each time.
+_REBUKED = 2
 #: Servers hold back refusals; an acceptance may be late too, and is so less often.
 _LATE_ACCEPTANCE = 2
+#: A server's words don't change: what refused before doesn't accept.
+_SAME_WORDS, _SAME_BLOCKS = 6, 2
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
@@ -144,7 +148,7 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
         for move in grammar.moves.get(reading.state, ()):
             if (move.last and not last) or (move.not_last and not not_last):
                 continue
-            besides = _pondered(turn, move) + _repeated(turn, move)
+            besides = _pondered(turn, move) + _repeated(turn, move) + _rebuked(reading, turn, move)
             for tag, more in _tags(reading, move.size, turn.sent, number):
                 begun = reading._replace(tag=tag)
                 for after, surprise in _answers(begun, move, words, turn, number):
@@ -160,6 +164,11 @@ def _pondered(turn: Turn, move: Move) -> float:
 
 def _repeated(turn: Turn, move: Move) -> float:
     return _SAID_AGAIN if turn.repeats and move.asks == "session" else 0
+
+
+def _rebuked(reading: Reading, turn: Turn, move: Move) -> float:
+    exact = turn.answer is not None and turn.answer.low == turn.answer.high
+    return _REBUKED if exact and not turn.answered_as and reading.state == STUBBORN and move.asks == "illegal" else 0
 
 
 def _tags(reading: Reading, size: Size, sent: Length, number: int) -> Iterator[tuple[int, float]]:
@@ -188,10 +197,22 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
             surprise += _IN_PARTS
         if surprise is not None and turn.is_late and answer.verdict is Verdict.ACCEPTED:
             surprise += _LATE_ACCEPTANCE
+        if surprise is not None and turn.answered_as:
+            surprise += _same_words(reading, move, answer.verdict, turn)
         if surprise is not None and surprise < cheapest.get(answer.verdict, _NEVER):
             cheapest[answer.verdict] = surprise
     for verdict, surprise in cheapest.items():
         yield _answered(reading, move, verdict, number), surprise
+
+
+def _same_words(reading: Reading, move: Move, verdict: Verdict, turn: Turn) -> float:
+    """What it costs that the answer is as long as one that meant something else."""
+    if move.mechanism is None or verdict is not Verdict.ACCEPTED:
+        return 0
+    refused = (each.answered for each in reading.attempts if each.outcome is AuthOutcome.REFUSED)
+    if not any(answered in turn.answered_as for answered in refused):
+        return 0
+    return _SAME_WORDS if turn.answer is not None and turn.answer.low == turn.answer.high else _SAME_BLOCKS
 
 
 def _unanswered(reading: Reading, move: Move, number: int) -> Reading:

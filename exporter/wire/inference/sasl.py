@@ -138,4 +138,4 @@ def continuations(prefix: str, refusal: tuple[Answer, ...]) -> dict[str, tuple[A
 
 def after_challenge(*, tagged: bool) -> tuple[Answer, ...]:
     """The refusal itself, behind its announcement."""
-    return ranges(Verdict.REFUSED, (9, 24, 2), (25, 90, 0), (91, 300, 3), tagged=tagged)
+    return ranges(Verdict.REFUSED, (9, 17, 8), (18, 24, 2), (25, 90, 0), (91, 300, 3), tagged=tagged)
