@@ -7,7 +7,7 @@ from exporter.diagnosis.rules.passive import WIRE, foreign_issuer, refuses_certi
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
 from exporter.observations import Connection, Verdict, WireAuth
-from exporter.vocabulary import AuthOutcome, Cause, ClosedBy, ConnectionOutcome, Mechanism
+from exporter.vocabulary import AuthOutcome, Cause, ClosedBy, ConnectionOutcome, Mechanism, Tampering
 
 #: Connections shown for a verdict, besides the one to compare with.
 MOST = 3
@@ -108,7 +108,8 @@ def _better(known: Sequence[Connection], shown: Connection) -> Connection | None
     """One that was established and not tampered with: best to the same server, else to the same port."""
     fine = [
         each for each in known
-        if each.outcome is ConnectionOutcome.ESTABLISHED and not each.tampering and each.sni
+        if each.outcome is ConnectionOutcome.ESTABLISHED and each.sni
+        and all(done.kind is Tampering.MSS_CLAMPED for done in each.tampering)
         and each.server_port == shown.server_port and shown.outcome is not ConnectionOutcome.ESTABLISHED
     ]  # fmt: skip
     return max(fine, key=lambda each: (each.server == shown.server, each.sni != shown.sni), default=None)

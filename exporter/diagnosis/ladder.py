@@ -12,9 +12,10 @@ from typing import Final
 
 from exporter.observations import Connection
 from exporter.wire.distance import hops_of, is_elsewhere
-from exporter.wire.excerpt import Packet, has_timestamps, kind_of, mss_of
+from exporter.wire.excerpt import Packet, kind_of
 from exporter.wire.observe import address_text
 from exporter.wire.outcome import SECOND
+from exporter.wire.tcp_options import has_timestamps, mss_of
 
 #: Rows of one picture; what is between its beginning and its end is left out.
 MAX_ROWS, LAST_ROWS = 30, 10

@@ -101,20 +101,23 @@ def _gone(step: Step, left: float, right: float, y: float) -> Arrow:
 
 
 def _words(step: Step) -> str:
-    text = f"{step.label}, {step.length} bytes" if step.length else step.label
     if step.again:
-        return f"again{f' {step.count} times' if step.count > 1 else ''}: {text}"
-    return f"{text} in {step.count} segments" if step.count > 1 else text
+        return f"again{f' {step.count} times' if step.count > 1 else ''}: {step.label}"
+    return step.label
 
 
 def _under(step: Step) -> str:
+    size = f"{step.length} bytes" if step.length else ""
+    if size and step.count > 1:
+        size += f" in {step.count} segments"
     numbers = f"frame {step.numbers[0]}" if step.numbers else ""
     if len(step.numbers) > 1:
         numbers = f"frames {step.numbers[0]} to {step.numbers[-1]}"
-    return ", ".join(filter(None, (numbers, f"TTL {step.ttl}" if step.ttl else "")))
+    return ", ".join(filter(None, (size, numbers, f"TTL {step.ttl}" if step.ttl else "")))
 
 
 def _kind(step: Step) -> str:
-    if step.kind in ("rst", "icmp") or any("alert" in name for name in step.names) or step.label.startswith("alert"):
+    refusal = any(name.startswith("alert ") and not name.endswith("close_notify") for name in (*step.names, step.label))
+    if step.kind in ("rst", "icmp") or refusal:
         return "bad"
     return "odd" if step.again else "good"

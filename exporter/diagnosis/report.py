@@ -20,7 +20,7 @@ from exporter.diagnosis.ladder_picture import LadderPicture, drawn
 from exporter.diagnosis.packets import Packets, Shown, real_addresses
 from exporter.diagnosis.report_log import LogLine, of_connection, of_probe
 from exporter.diagnosis.seen import Seen
-from exporter.diagnosis.words import ACTS, summary
+from exporter.diagnosis.words import ACTS, ONES_OWN, summary
 from exporter.observations import PhaseResult, Probe, Verdict
 from exporter.probe.tls import STACK
 from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome, Phase
@@ -127,7 +127,9 @@ def report(
         lstrip_blocks=True,
     )
     faults = [pair for pair in zip(verdicts, packets.by_verdict, strict=True) if pair[0].cause is not Cause.HEALTHY]
+    faults.sort(key=lambda pair: pair[0].responsible in ONES_OWN)
     times = [*(probe.time for probe in seen.probes), *(each.start for each in seen.connections)]
+    environment.filters["parts"] = _parts
     return environment.get_template("report.html").render(
         summary=summary(verdicts, seen.probes) or "Everything that was tried works.",
         healthy=not faults,
@@ -149,6 +151,11 @@ def report(
             "Microsoft's endpoint list": f"edition {endpoints().edition}",
         },
     )
+
+
+def _parts(text: str) -> list[tuple[bool, str]]:
+    """What stands between backticks is code."""
+    return [(number % 2 == 1, part) for number, part in enumerate(text.split("`"))]
 
 
 def _chosen(seen: Seen, verdicts: Sequence[Verdict]) -> Packets:

@@ -59,7 +59,7 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
     groups: dict[tuple[Cause, Responsible], list[Verdict]] = {}
     for verdict in faults:
         groups.setdefault((verdict.cause, verdict.responsible), []).append(verdict)
-    (cause, responsible), most = max(groups.items(), key=lambda item: (item[0][0] is not Cause.UNKNOWN, len(item[1])))
+    (cause, responsible), most = max(groups.items(), key=_weight)
     by_way = {(probe.target, probe.vantage): probe for probe in probes}
     first = most[0]
     if len({verdict.target for verdict in most}) == 1:
@@ -72,6 +72,15 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
     others = len(groups) - 1
     rest = f" ({others} other {'trouble' if others == 1 else 'troubles'} below.)" if others else ""
     return f"{said} {_capital(ACTS[responsible])}.{rest}"
+
+
+#: One account's or client's trouble is told behind what concerns everybody.
+ONES_OWN = frozenset({Responsible.ACCOUNT, Responsible.CLIENT})
+
+
+def _weight(group: tuple[tuple[Cause, Responsible], Sequence[Verdict]]) -> tuple[bool, bool, int]:
+    (cause, responsible), verdicts = group
+    return cause is not Cause.UNKNOWN, responsible not in ONES_OWN, len(verdicts)
 
 
 def _sentence(verdict: Verdict, probe: Probe | None) -> str:

@@ -19,6 +19,7 @@ from exporter.wire.segments import IcmpError, NotRead, Segment
 from exporter.wire.shown_payload import ShownPayload
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.tcp import ACK, FIN, RST, SYN
+from exporter.wire.tcp_options import options_of
 
 #: Packets kept of a connection's beginning and of its end; connections of one capture.
 HEAD, TAIL, MAX_CONNECTIONS = 48, 24, 64
@@ -163,46 +164,8 @@ def _packet(
     return Packet(
         number=number, time=time, from_client=from_client, ttl=decoded.ttl, flags=decoded.flags,
         sequence=decoded.sequence, acknowledgment=decoded.acknowledgment, window=decoded.window,
-        options=_options(decoded, buffer), position=position, length=decoded.length, payload=payload, what=what,
+        options=options_of(decoded, buffer), position=position, length=decoded.length, payload=payload, what=what,
     )  # fmt: skip
-
-
-def _options(segment: Segment, buffer: Buffer) -> bytes:
-    """The options in front of the payload: the header's beginning is looked for by what is known of it."""
-    ports = segment.source_port.to_bytes(2) + segment.destination_port.to_bytes(2)
-    known = ports + segment.sequence.to_bytes(4) + segment.acknowledgment.to_bytes(4)
-    for length in range(20, 64, 4):
-        at = segment.start - length
-        if at >= 0 and bytes(buffer[at : at + 12]) == known and buffer[at + 12] >> 4 == length // 4:
-            return bytes(buffer[at + 20 : segment.start])
-    return b""
-
-
-#: What options a SYN brings, by kind (RFC 9293, 3.1; RFC 7323).
-_MSS, _SACK, _STAMPS = 2, 4, 8
-
-
-def mss_of(options: bytes) -> int | None:
-    """The maximum segment size that a SYN asks for, bytes."""
-    value = next((value for kind, value in _each(options) if kind == _MSS and len(value) == 2), None)
-    return int.from_bytes(value) if value is not None else None
-
-
-def has_timestamps(options: bytes) -> bool:
-    """Whether it brings timestamps (RFC 7323)."""
-    return any(kind == _STAMPS for kind, _ in _each(options))
-
-
-def _each(options: bytes) -> Iterator[tuple[int, bytes]]:
-    at = 0
-    while at < len(options) and options[at]:
-        if options[at] == 1:
-            at += 1
-            continue
-        if at + 1 >= len(options) or options[at + 1] < 2:
-            return
-        yield options[at], options[at + 2 : at + options[at + 1]]
-        at += options[at + 1]
 
 
 def is_reset(packet: Packet) -> bool:

@@ -86,11 +86,11 @@ class ShownPayload:
             return _MESSAGES.get(body[0], "handshake") if body else "handshake"
         if kind == ALERT:
             self._keeps = length == 2
-            return f"alert {alert_name(body[1])}" if length == 2 and len(body) == 2 else "alert, encrypted"
+            return f"alert {alert_name(body[1])}" if length == 2 and len(body) == 2 else "encrypted alert"
         if kind == CHANGE_CIPHER_SPEC:
             self._encrypted = self._keeps = True
             return "ChangeCipherSpec"
-        return "Finished, encrypted" if kind == HANDSHAKE else "encrypted"
+        return "Finished (encrypted)" if kind == HANDSHAKE else "encrypted"
 
 
 def _begins_tls(data: bytes) -> bool:

@@ -166,6 +166,10 @@ def _has_server(sighting: Sighting) -> bool:
 
 def _handshake(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
     mine, its = own.connection, other.connection
+    same = own.random is not None and own.random == other.random
+    if same and own.server_mss and other.server_mss and own.server_mss < other.server_mss:
+        detail = f"{other.server_mss} bytes became {own.server_mss}"
+        yield TamperingSeen(kind=Tampering.MSS_CLAMPED, direction=TO_CLIENT, detail=detail)
     if own.hello_size is not None and other.hello_size is None and not other.spoken and _has_client(other):
         detail = f"a ClientHello of {own.hello_size} bytes for {mine.sni or 'no name'}; {other.sent} bytes left"
         yield TamperingSeen(kind=Tampering.HELLO_NOT_FORWARDED, direction=TO_SERVER, detail=detail)

@@ -14,7 +14,8 @@ class Sighting(NamedTuple):
 
     `server_spoke`, `client_spoke`: when each side's last byte passed, seconds; `starttls`, `banner_length`,
     `ehlo_reply_length`: of mail in clear; `sent`, `received`: payload as far as it was seen, whether it ended or not;
-    `acknowledged`: of `sent`, by the server's side, where that was seen.
+    `acknowledged`: of `sent`, by the server's side, where that was seen; `server_mss`: the segment size
+    that the server's SYN asks for.
     """
 
     connection: Connection
@@ -30,6 +31,7 @@ class Sighting(NamedTuple):
     server_spoke: float
     closed_at: float | None
     acknowledged: int | None = None
+    server_mss: int | None = None
 
 
 SightingCallback = Callable[[Sighting], None]
@@ -53,6 +55,7 @@ def sighting_of(flow: Flow, connection: Connection) -> Sighting:
         server_spoke=flow.server.high_time / SECOND,
         closed_at=None if flow.closed_at is None else flow.closed_at / SECOND,
         acknowledged=_acknowledged(flow),
+        server_mss=flow.server.mss or None,
     )
 
 

@@ -26,6 +26,7 @@ from exporter.wire.skim import Skimmer
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
 from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
+from exporter.wire.tcp_options import mss_of, options_of
 from exporter.wire.timers import Clock, Timers
 from exporter.wire.trace import MAX_RECORDS
 from exporter.wire.tracker_config import Counts, TrackerConfig
@@ -109,7 +110,7 @@ class Tracker:
                 if flags & (SYN | RST):
                     careful = decode(link_type, buffer, start, end, original)
                     if isinstance(careful, Segment):
-                        _note_distance(half, careful)
+                        _note(half, careful, buffer)
                 take(half, time, frame.sequence, frame.acknowledgment, flags, buffer, frame.begin, frame.end, length)
                 self._follow(half, flags, length)
             else:
@@ -258,7 +259,7 @@ class Tracker:
         if place is not None and self._is_elsewhere(half, time, place):
             return
         if segment.ttl and flags & (SYN | RST):
-            _note_distance(half, segment)
+            _note(half, segment, buffer)
         take(
             half, time, segment.sequence, segment.acknowledgment, flags,
             buffer, segment.start, segment.end, segment.length,
@@ -391,9 +392,12 @@ class Tracker:
             self._end(flow)
 
 
-def _note_distance(half: Half, segment: Segment) -> None:
-    """How far its sender seems to be: a reset from elsewhere than the answer to the SYN is somebody else's."""
+def _note(half: Half, segment: Segment, buffer: Buffer) -> None:
+    """How far its sender seems to be: a reset from elsewhere than the answer to the SYN is somebody else's. Of that
+    answer the segment size that it asks for."""
     if segment.flags & RST:
         half.reset_ttl = half.reset_ttl or segment.ttl
     else:
         half.ttl = segment.ttl
+        if segment.flags & ACK:
+            half.mss = mss_of(options_of(segment, buffer)) or 0

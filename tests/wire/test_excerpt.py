@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.observations import Connection
-from exporter.wire.excerpt import HEAD, TAIL, Excerpt, excerpts, has_timestamps, kind_of, mss_of
+from exporter.wire.excerpt import HEAD, TAIL, Excerpt, excerpts, kind_of
 from exporter.wire.excerpt_file import Entry, pcapng
 from exporter.wire.pseudonyms import Pseudonyms
 from exporter.wire.shown_payload import ShownPayload
+from exporter.wire.tcp_options import has_timestamps, mss_of
 from tests.conftest import require_program
 from tests.wire.conversation import Conversation, inspect
 from tests.wire.flights import Flight, Talk

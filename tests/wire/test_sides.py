@@ -111,6 +111,13 @@ def test_a_hello_that_was_changed_on_its_way():
     assert kinds(sighting(), sighting(side="outside")._replace(hello_size=480)) == {Tampering.HELLO_REWRITTEN}
 
 
+def test_a_clamped_segment_size():
+    clamped = sighting()._replace(server_mss=1_360)
+    assert kinds(clamped, sighting(side="outside")._replace(server_mss=1_460)) == {Tampering.MSS_CLAMPED}
+    assert kinds(clamped, sighting(side="outside")._replace(server_mss=1_360)) == set()
+    assert kinds(clamped, sighting(side="outside")) == set()
+
+
 def test_mail_in_clear():
     inside = sighting(random=None, spoken=True, starttls=StartTls.ABSENT, banner_length=120)
     outside = sighting(side="outside", random=None, spoken=True, starttls=StartTls.OFFERED, banner_length=90)

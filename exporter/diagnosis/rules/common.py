@@ -93,5 +93,9 @@ def told(tried: Tried, text: str) -> str:
 
 def times(experiments: Sequence[Experiment]) -> str:
     """`once`, `twice`, `3 times`."""
-    words = {1: "once", 2: "twice"}
-    return words.get(len(experiments), f"{len(experiments)} times")
+    return how_often(len(experiments))
+
+
+def how_often(count: int) -> str:
+    """`once`, `twice`, `3 times`."""
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")

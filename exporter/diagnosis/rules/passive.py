@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from exporter.diagnosis.endpoints import endpoints
-from exporter.diagnosis.rules.common import listed, quoted
+from exporter.diagnosis.rules.common import how_often, listed, quoted
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.signatures import INSPECTION_PRODUCTS
@@ -186,9 +186,8 @@ def hello_unheard(tap: Tap) -> Iterator[Claim]:
         by_name = Scales(Cause.SNI_RESET if abrupt else Cause.SNI_DROPPED)
         any_hello, large = Scales(Cause.TLS_RESET), Scales(Cause.LARGE_HELLO_DROPPED)
         said = "is reset" if abrupt else "gets no answer"
-        text = (
-            f"the ClientHello that names {listed(each.sni or 'nobody' for each in failed)} {said}: {len(failed)} times"
-        )
+        named = listed(each.sni or "nobody" for each in failed)
+        text = f"the ClientHello that names {named} {said}: {how_often(len(failed))}"
         by_name.add(weight * 0.7, text)
         large.add(0.1, text)
         if abrupt:
@@ -271,7 +270,7 @@ def certificates(tap: Tap) -> Iterator[Claim]:
     if refusing:
         families = {each.client_family for each in refusing}
         alerts = listed(each.alert.name or "" for each in refusing if each.alert is not None)
-        text = f"{len(refusing)} clients' handshakes end by their alert {alerts}"
+        text = f"handshakes end by the client's alert {alerts}: {how_often(len(refusing))}"
         if issued and not foreign:
             yield from _root_missing(tap, refusing, issued, text)
             return
