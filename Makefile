@@ -1,7 +1,7 @@
 # make setup, demo, run, test, lint, bench, lock, clean. Arguments of a command go in ARGS: make demo ARGS=--once
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help setup dev demo run test lint format bench alerts dashboards runbooks lock clean
+.PHONY: help setup dev demo run test lint format bench lab-report alerts dashboards runbooks lock clean
 
 BIN := .venv/bin
 EXPORTER := $(BIN)/outlook-auth-exporter
@@ -14,6 +14,7 @@ help:
 	@echo 'make test    all tests; the Debian packages that they need are named, then installed'
 	@echo 'make lint    ruff and strict types'
 	@echo 'make bench   the measurements of benchmarks/'
+	@echo 'make lab-report  how right the verdicts are, over every scenario of tests/netlab (root)'
 	@echo 'make alerts  alerts/rules.yml and the alerts'\'' runbooks anew from alerts/source.yaml'
 	@echo 'make dashboards  dashboards/json for Grafana anew from dashboards/*.py'
 	@echo 'make lock    the lock files anew from pyproject.toml; UPGRADE=1 takes newer versions'
@@ -65,6 +66,11 @@ format: dev
 bench: dev .venv/compiled
 	@scripts/install-test-packages
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# Needs root: network namespaces, iptables, tcpdump. Some four minutes.
+lab-report: dev
+	@scripts/install-test-packages
+	@$(BIN)/python -m tests.netlab.report $(ARGS)
 
 alerts: dev
 	$(BIN)/python -m alerts.render

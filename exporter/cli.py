@@ -101,8 +101,13 @@ def inspect(
     if inside is not None and outside is not None:
         from exporter.inspect_sides import run_sides
 
-        sides = Path(inside), Path(outside)
-        raise SystemExit(run_sides(*sides, config=config, env=os.environ, as_json=as_json, summary=summary))
+        if files or interfaces:
+            raise click.UsageError("--inside and --outside are read alone: no files or --interface go with them")
+        raise SystemExit(
+            run_sides(
+                inside, outside, config=config, env=os.environ, as_json=as_json, summary=summary, everything=everything
+            )
+        )
     if interfaces:
         from exporter.inspect_live import run_live
         from exporter.wire.interface_state import Interface
@@ -123,6 +128,8 @@ def inspect(
 @_config
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, a verdict a line.")
 @click.option("--report", type=_file, help="Write one self-contained HTML page, to send to a vendor.")
+@click.option("--packets", type=_file, help="Write the decisive packets of the captures as pcapng, handshakes only.")
+@click.option("--with-addresses", is_flag=True, help="Clients' own addresses in report and packets, not pseudonyms.")
 @click.option("--allowlist", type=click.Choice(["nftables", "squid", "text"]), help="Print rules for what failed.")
 @click.option("--service", metavar="URL", help="A running exporter whose wire evidence is used.")
 @click.option("--from", "replay", type=_file, help="Judge a recorded round (or `probe --json` output) instead.")
@@ -135,6 +142,8 @@ def diagnose(
     config: Path | None,
     as_json: bool,
     report: Path | None,
+    packets: Path | None,
+    with_addresses: bool,
     allowlist: str | None,
     service: str | None,
     replay: Path | None,
@@ -147,8 +156,9 @@ def diagnose(
     from exporter.diagnosis.command import Wishes, run_diagnose
 
     wishes = Wishes(
-        names=targets, config=config, as_json=as_json, report=report, allowlist=allowlist, service=service,
-        replay=replay, record=record, captures=captures, inside=inside, outside=outside,
+        names=targets, config=config, as_json=as_json, report=report, packets=packets, with_addresses=with_addresses,
+        allowlist=allowlist, service=service, replay=replay, record=record, captures=captures, inside=inside,
+        outside=outside,
     )  # fmt: skip
     raise SystemExit(run_diagnose(wishes, os.environ))
 

@@ -17,7 +17,7 @@ import click
 
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.inspect_summary import Summary
-from exporter.inspect_table import header, row
+from exporter.inspect_table import header, lines
 from exporter.inspector import config_of
 from exporter.metrics.samples import Sample
 from exporter.observations import Connection
@@ -135,7 +135,7 @@ class _Listener:
         if self.summary.connections == 0 and not self._as_json:
             click.echo(header())
         self.summary.add(connection)
-        click.echo(to_json(connection) if self._as_json else row(connection))
+        click.echo(to_json(connection) if self._as_json else lines(connection))
         sys.stdout.flush()
 
     def _sum_up(self) -> None:

@@ -30,6 +30,12 @@ def row(connection: Connection) -> str:
     return ("  ".join(padded) + "  " + _seen(connection)).rstrip()
 
 
+def lines(connection: Connection) -> str:
+    """The connection, and under it what the gateway did to it."""
+    done = [f"    {each.kind} {each.direction or ''}: {each.detail or ''}" for each in connection.tampering]
+    return "\n".join([row(connection), *done])
+
+
 def _seconds(connection: Connection) -> str:
     known = [s for s in (connection.tcp_handshake_seconds, connection.tls_handshake_seconds) if s is not None]
     return f"{sum(known):.3f}" if known else ""

@@ -207,7 +207,9 @@ class TamperingSeen:
 class Connection:
     """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload.
 
-    `reply_seconds`: from the client's request to the server's first reply to it.
+    `reply_seconds`: from the client's request to the server's first reply to it. `refusal`: the SMTP code by which the
+    server would not go on in clear (421, 454 …). `server_ttl`, `reset_ttl`: time to live, or hop limit, of the SYN-ACK
+    and of the first reset from the server's side.
     """
 
     start: datetime
@@ -241,6 +243,9 @@ class Connection:
     tampering: tuple[TamperingSeen, ...] = ()
     retransmissions: int = 0
     reply_seconds: float | None = None
+    refusal: int | None = None
+    server_ttl: int | None = None
+    reset_ttl: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

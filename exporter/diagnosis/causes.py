@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from exporter.catalogue import TARGETS
 from exporter.diagnosis.endpoints import rows_in_words
 from exporter.diagnosis.signatures import issuer_of
 from exporter.observations import Probe, Verdict
@@ -19,7 +20,8 @@ RUNBOOKS = "docs/runbooks"
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is known of a cause. `remedy`: by responsible, and `any`; `change`: paragraphs of Markdown."""
+    """What is known of a cause. `remedy`: by responsible, and `any`; `change`: paragraphs of Markdown; `overturned`:
+    what would show that it is something else."""
 
     title: str
     sentence: str
@@ -28,6 +30,7 @@ class About:
     confirm: tuple[str, ...]
     change: tuple[str, ...]
     ticket: str
+    overturned: str
 
 
 @cache
@@ -35,10 +38,12 @@ def about() -> Mapping[Cause, About]:
     """Every cause."""
     content = yaml.safe_load(resources.files("exporter.diagnosis").joinpath("causes.yaml").read_text("utf-8"))
     changes = content["changes"]
-    return {Cause(name): _about(entry, changes) for name, entry in content["causes"].items()}
+    return {
+        Cause(name): _about(entry, changes, content["overturned"][name]) for name, entry in content["causes"].items()
+    }
 
 
-def _about(entry: Mapping[str, Any], changes: Mapping[str, str]) -> About:
+def _about(entry: Mapping[str, Any], changes: Mapping[str, str], overturned: str) -> About:
     return About(
         title=entry["title"],
         sentence=entry["sentence"],
@@ -47,6 +52,7 @@ def _about(entry: Mapping[str, Any], changes: Mapping[str, str]) -> About:
         confirm=tuple(entry["confirm"]),
         change=tuple(changes.get(piece, piece).strip() for piece in entry["change"]),
         ticket=entry["ticket"],
+        overturned=overturned,
     )
 
 
@@ -70,10 +76,21 @@ def where_of(probe: Probe) -> Where:
     return Where(probe.host, probe.port, issuer_of(probe))
 
 
+def where_of_target(name: str) -> Where | None:
+    """Where a target of the catalogue lies, for what was seen without a walk of our own; None for others."""
+    known = TARGETS.get(name)
+    return Where(known.host, known.port) if known is not None else None
+
+
 def remedy_of(cause: Cause, responsible: Responsible, where: Where | None) -> str:
     """What to do, in one or two sentences."""
     known = about()[cause].remedy
     return _filled(known.get(responsible) or known["any"], where)
+
+
+def overturned_of(cause: Cause, where: Where | None) -> str:
+    """What would show that it is something else."""
+    return _filled(about()[cause].overturned, where)
 
 
 def sentence_of(verdict: Verdict, where: Where | None) -> str:

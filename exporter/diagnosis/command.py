@@ -21,6 +21,7 @@ from exporter.diagnosis.experiments.budget import PER_ROUND, ExperimentBudget
 from exporter.diagnosis.experiments.hold import hold_all
 from exporter.diagnosis.experiments.plan import Experimenting, Kind, experimenting
 from exporter.diagnosis.judge import judge
+from exporter.diagnosis.packets import Packets, real_addresses
 from exporter.diagnosis.report import report
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.service_evidence import connections_of_service
@@ -38,7 +39,8 @@ from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
 from exporter.until_signal import until_signal
 from exporter.vocabulary import Cause
-from exporter.wire.reading_files import connections_in, two_sides
+from exporter.wire.pseudonyms import Pseudonyms
+from exporter.wire.reading_files import both_sides, connections_in
 
 #: The whole ends within 150 s: the round within this, its accounts and holds too, and experiments by then, seconds.
 ROUND_SECONDS, HOLD_SECONDS, ACCOUNT_SECONDS, ALL_SECONDS = 60.0, 60.0, 75.0, 135.0
@@ -52,6 +54,8 @@ class Wishes:
     config: Path | None = None
     as_json: bool = False
     report: Path | None = None
+    packets: Path | None = None
+    with_addresses: bool = False
     allowlist: str | None = None
     service: str | None = None
     replay: Path | None = None
@@ -65,6 +69,8 @@ def run_diagnose(wishes: Wishes, env: Mapping[str, str]) -> int:
     """Exit status: 0 all verdicts healthy, 1 one isn't. Raises ConfigurationError."""
     if wishes.captures or wishes.inside or wishes.outside:
         return _from_packets(wishes, env)
+    if wishes.packets is not None:
+        raise ConfigurationError(["--packets: there are packets only with --capture, or --inside and --outside"])
     if wishes.replay is not None:
         return _judged(_replayed(wishes, env), wishes)
     settings = load(wishes.config, env)
@@ -93,12 +99,15 @@ def _from_packets(wishes: Wishes, env: Mapping[str, str]) -> int:
         drop_capabilities()
     forbid_core_dumps()
     connections, warnings = connections_in(wishes.captures, settings)
+    packets = Packets(wishes.captures, wishes.inside, wishes.outside)
     if wishes.inside is not None and wishes.outside is not None:
-        compared, more = two_sides(wishes.inside, wishes.outside, settings)
-        connections, warnings = [*connections, *compared], [*warnings, *more]
+        packets.both = both_sides(wishes.inside, wishes.outside, settings)
+        connections, warnings = [*connections, *packets.both.connections], [*warnings, *packets.both.warnings]
     asked = {target.name for target in targets_named(settings, wishes.names)} if wishes.names else None
     kept = tuple(each for each in connections if asked is None or each.target in asked)
-    status = _judged(Seen(connections=kept, two_sided=wishes.inside is not None), wishes)
+    private = tuple(str(network) for network in settings.probe.private_networks)
+    seen = Seen(connections=kept, two_sided=wishes.inside is not None, private_networks=private)
+    status = _judged(seen, wishes, packets)
     for warning in warnings:
         click.echo(warning, err=True)
     return 2 if warnings else status
@@ -119,8 +128,8 @@ def _replayed(wishes: Wishes, env: Mapping[str, str]) -> Seen:
     return seen
 
 
-def _judged(seen: Seen, wishes: Wishes) -> int:
-    printing = Printing(wishes)
+def _judged(seen: Seen, wishes: Wishes, packets: Packets | None = None) -> int:
+    printing = Printing(wishes, packets or Packets())
     printing.begin(seen)
     printing.print([each.verdict for each in judge(seen)])
     return printing.finish(seen)
@@ -131,6 +140,7 @@ class Printing:
     """What goes where: verdicts once each, and at the end what was asked for besides."""
 
     wishes: Wishes
+    packets: Packets = field(default_factory=Packets)
     verdicts: list[Verdict] = field(default_factory=list)
     _probes: dict[tuple[str, str], Probe] = field(default_factory=dict)
 
@@ -159,18 +169,31 @@ class Printing:
         wishes = self.wishes
         if wishes.record is not None:
             _write(wishes.record, "--record", "\n".join(recording.lines(seen)) + "\n")
-        if wishes.report is not None:
-            _write(wishes.report, "--report", report(seen, self.verdicts))
+        if wishes.report is not None or wishes.packets is not None:
+            self._report(seen)
         if wishes.allowlist is not None:
-            rules = allowlist(wishes.allowlist, self.verdicts, seen.probes)
+            rules = allowlist(wishes.allowlist, self.verdicts, seen.probes, seen.connections)
             as_json = json.dumps({"allowlist": wishes.allowlist, "rules": rules})
             click.echo(as_json if wishes.as_json else rules, nl=wishes.as_json)
         return 0 if all(verdict.cause is Cause.HEALTHY for verdict in self.verdicts) else 1
 
+    def _report(self, seen: Seen) -> None:
+        """The page, and the packets beside it: the same pseudonyms stand in both."""
+        wishes, packets = self.wishes, self.packets
+        packets.choose(seen, self.verdicts)
+        servers = real_addresses(each for listed in packets.by_verdict for each in listed)
+        names = Pseudonyms(plain=wishes.with_addresses, taken=servers)
+        if wishes.packets is not None:
+            _write(wishes.packets, "--packets", packets.file(names))
+        if wishes.report is not None:
+            beside = wishes.packets.name if wishes.packets is not None else None
+            page = report(seen, self.verdicts, packets=packets, names=names, beside=beside)
+            _write(wishes.report, "--report", page)
 
-def _write(path: Path, option: str, text: str) -> None:
+
+def _write(path: Path, option: str, content: str | bytes) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
     except OSError as error:
         raise ConfigurationError([f"{option}: {path}: {error.strerror}"]) from error
 

@@ -90,6 +90,13 @@ def rows_in_words(host: str, port: int) -> str:
     return "it is no host of Microsoft's list"
 
 
+def is_published(address: str) -> bool:
+    """Whether an address lies in any network of Microsoft's list: then different ones are different servers of its."""
+    parsed = ipaddress.ip_address(address)
+    networks = (each for own in endpoints().ranges.values() for each in own)
+    return any(parsed in network for network in networks if network.version == parsed.version)
+
+
 def _fits(pattern: str, host: str) -> bool:
     host = host.lower().rstrip(".")
     return host.endswith(pattern[1:]) if pattern.startswith("*.") else host == pattern

@@ -1,5 +1,7 @@
 """Verdicts from packets alone: the passive rules over each tap, placed by the contract's table."""
 
+import ipaddress
+
 from exporter.catalogue import TARGETS
 from exporter.diagnosis.causes import Where
 from exporter.diagnosis.decide import UNNAMED, Judged, faults_among, named, verdict_of
@@ -8,10 +10,13 @@ from exporter.diagnosis.rules.passive import (
     PassiveRule,
     Tap,
     certificates,
+    forged_resets,
     handshakes_failed,
     hello_unheard,
     in_clear,
+    led_elsewhere,
     not_connected,
+    out_of_service,
     product_of,
     tampered,
     taps,
@@ -30,9 +35,10 @@ from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.weigh import NAMED, Claim, Scales
 from exporter.observations import Evidence
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Responsible
+from exporter.wire.distance import hops_of
 
 RULES: tuple[PassiveRule, ...] = (
-    not_connected, hello_unheard, certificates, handshakes_failed, in_clear, tampered,
+    led_elsewhere, not_connected, hello_unheard, certificates, handshakes_failed, out_of_service, in_clear, tampered,
     passwords, tokens, throttled, cut_at_sign_in, idle_cut, slow, lossy,
 )  # fmt: skip
 
@@ -40,6 +46,8 @@ RULES: tuple[PassiveRule, ...] = (
 _PATHS = frozenset({Cause.MTU_BLACKHOLE, Cause.IPV6_BROKEN, Cause.PACKET_LOSS, Cause.SLOW_PATH, Cause.PARTIAL_OUTAGE})
 #: What the servers themselves say or do: no side of the gateway is at fault.
 _SERVICE = frozenset({Cause.THROTTLED, Cause.SERVICE_OUTAGE, Cause.SLOW_SIGN_IN, Cause.SLOW_SERVICE})
+#: Who led clients there, or spoke in clear, packets of a way don't tell.
+_ANYBODYS = frozenset({Cause.DNS_REDIRECTED})
 _BOTH_SIDES = "compare both sides of the gateway: `diagnose --inside FILE --outside FILE`"
 
 
@@ -81,6 +89,8 @@ def _where(tap: Tap) -> Where:
 
 def _placed(tap: Tap, claim: Claim) -> Placed:
     """By packets of both sides, by what the cause itself tells, else as the table has it."""
+    if claim.cause in _ANYBODYS:
+        return Placed(Responsible.UNKNOWN, next_experiment=claim.hint or _BOTH_SIDES)
     if (own := by_cause(claim.cause)) is not None:
         return own
     tampering = [
@@ -92,12 +102,46 @@ def _placed(tap: Tap, claim: Claim) -> Placed:
     if tap.two_sided and claim.cause not in _SERVICE:
         text = "outside the gateway the same connections fare the same: it begins beyond"
         return Placed(Responsible.NETWORK, (Evidence(observation=text, points_to=Responsible.NETWORK, weight=0.85),))
+    if claim.cause in _RESETS and (near := _next_door(tap)) is not None:
+        return Placed(Responsible.GATEWAY, (near,))
     if claim.cause is Cause.TLS_INTERCEPTED and (product := product_of(tap.connections)) is not None:
         text = f"the issuer is {product}, which gateways use to inspect TLS"
         return Placed(Responsible.GATEWAY, (Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.8),))
     if claim.cause in _PATHS:
         return Placed(Responsible.NETWORK, next_experiment=_BOTH_SIDES)
     return Placed(Responsible.UNKNOWN, next_experiment=_BOTH_SIDES)
+
+
+#: Causes that a forged reset is the means of.
+_RESETS = frozenset({Cause.SNI_RESET, Cause.TLS_RESET, Cause.LARGE_HELLO_DROPPED, Cause.AUTH_DROPPED})
+
+
+#: RFC 1918, RFC 4193.
+_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+
+
+def _next_door(tap: Tap) -> Evidence | None:
+    """Every reset comes from the first hop, the server is further away, and the tap is on the clients' side: their
+    addresses are private. (Beyond the gateway the first hop is somebody else.)"""
+    resets = [
+        each for each in tap.connections if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl
+    ]
+    forged = forged_resets(resets)
+    if not forged or len(forged) != len(resets) or not all(_is_private(each.client) for each in forged):
+        return None
+    if any(hops_of(each.reset_ttl or 0) > 1 for each in forged):
+        return None
+    server = hops_of(forged[0].server_ttl or 0)
+    text = f"every reset comes from the first hop (TTL {forged[0].reset_ttl}), while the server is {server} hops away"
+    return Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.85)
+
+
+def _is_private(client: str | None) -> bool:
+    try:
+        address = ipaddress.ip_address(client or "")
+    except ValueError:  # a pseudonym, or none
+        return False
+    return any(address in network for network in _PRIVATE if network.version == address.version)
 
 
 def _healthy(tap: Tap) -> Judged:

@@ -62,6 +62,7 @@ def _page(cause: Cause, known: About) -> str:
     if known.confirm:
         lines += ["", "## Confirm by hand", "", "`$HOST`, `$PORT` and `$ADDRESS` as the verdict has them.", "", "```sh"]
         lines += [*known.confirm, "```"]
+    lines += ["", "## What would show that it is something else", "", _as_written(known.overturned)]
     lines += ["", "## What to change on the gateway", ""]
     lines.append("\n\n".join(known.change))
     lines += ["", "## When to open a ticket, and with whom", "", known.ticket, ""]

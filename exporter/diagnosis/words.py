@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from exporter.diagnosis.causes import about, sentence_of, where_of
+from exporter.diagnosis.causes import about, sentence_of, where_of, where_of_target
 from exporter.observations import Evidence, Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
 
@@ -75,7 +75,7 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
 
 
 def _sentence(verdict: Verdict, probe: Probe | None) -> str:
-    return sentence_of(verdict, where_of(probe) if probe is not None else None)
+    return sentence_of(verdict, where_of(probe) if probe is not None else where_of_target(verdict.target))
 
 
 def _capital(text: str) -> str:

@@ -135,13 +135,15 @@ def _of_family(addresses: Sequence[str], ip_version: str, name: str) -> tuple[st
 class _Answer:
     """One resolver's answer to one question; `failure` where it held no address.
 
-    `understood`: not so where the resolver rejects the question's form, as some do that know no EDNS.
+    `understood`: not so where the resolver rejects the question's form, as some do that know no EDNS. `of_all_types`:
+    it holds for the other question too (NXDOMAIN, RFC 8020), or is about the resolver itself.
     """
 
     addresses: tuple[str, ...]
     failure: PhaseFailure | None = None
     note: str | None = None
     understood: bool = True
+    of_all_types: bool = False
 
 
 async def _ask_all(name: str, service: NameService) -> Resolution:
@@ -209,8 +211,8 @@ async def _ask_once(
                     if reply is not None and reply.id not in answers:
                         answers[reply.id] = _judge(await _whole(reply, queries, resolver, sockets), name)
     except TimeoutError:
-        if not answers:
-            raise
+        if not any(answer.addresses or answer.of_all_types for answer in answers.values()):
+            raise  # that there is no address of one family says nothing of the other
         silent = [dns.rdatatype.to_text(q.question[0].rdtype) for i, q in queries.items() if i not in answers]
         answers[-1] = _Answer((), note=f"no answer to {', '.join(silent)}")
     except OSError as error:
@@ -274,10 +276,11 @@ def _judge(reply: dns.message.Message, name: str) -> _Answer:
     said = f" ({extended})" if extended else ""
     rcode = dns.rcode.to_text(reply.rcode())
     if reply.rcode() == dns.rcode.NXDOMAIN:
-        return _Answer((), PhaseFailure(Outcome.NAME_NOT_FOUND, f"{rcode} for {name}{said}"))
+        nowhere = PhaseFailure(Outcome.NAME_NOT_FOUND, f"{rcode} for {name}{said}")
+        return _Answer((), nowhere, of_all_types=True)
     if reply.rcode() != dns.rcode.NOERROR:
         failure = PhaseFailure(Outcome.SERVER_FAILURE, f"{rcode} for {name}{said}")
-        return _Answer((), failure, understood=reply.rcode() not in _NOT_UNDERSTOOD)
+        return _Answer((), failure, understood=reply.rcode() not in _NOT_UNDERSTOOD, of_all_types=True)
     addresses: list[str] = []
     alias: str | None = None
     for rrset in reply.answer:

@@ -42,8 +42,10 @@ def clients_line(seen: TargetClients) -> ClientsLine:
 
 def clients_lines(seen: Iterable[object]) -> tuple[ClientsLine, ...]:
     """All targets where there is something to tell, those with trouble first."""
-    lines = [clients_line(each) for each in seen if isinstance(each, TargetClients)]
-    lines = [line for line in lines if line.mood is not Mood.NEUTRAL or line.sign_ins or line.failures]
+    told = [each for each in seen if isinstance(each, TargetClients)]
+    lines = [
+        line for each in told if (line := clients_line(each)).sign_ins or line.failures or any(each.states.values())
+    ]
     return tuple(sorted(lines, key=lambda line: (line.mood is not Mood.BAD, line.target)))
 
 

@@ -13,6 +13,7 @@ _FIELDS: Final = (
     "sni", "outcome", "alert", "tls_version", "cipher", "group", "ja4", "client_family", "certificate_issuer",
     "tcp_handshake_seconds", "tls_handshake_seconds", "first_reply_seconds", "auth", "attempts", "bytes_sent",
     "bytes_received", "closed_by", "retry_of", "tampering", "retransmissions", "reply_seconds",
+    "refusal", "server_ttl", "reset_ttl",
 )  # fmt: skip
 _IS_KNOWN: Final = tuple(field.name for field in fields(Connection)) == _FIELDS
 
@@ -36,7 +37,8 @@ def connection_json(connection: Connection) -> str:
         f'"first_reply_seconds":{_seconds(c.first_reply_seconds)},"auth":{_auth(c.auth)},"attempts":[{attempts}],'
         f'"bytes_sent":{_number(c.bytes_sent)},"bytes_received":{_number(c.bytes_received)},'
         f'"closed_by":{_word(c.closed_by)},"retry_of":{c.retry_of},"tampering":[],'
-        f'"retransmissions":{c.retransmissions},"reply_seconds":{_seconds(c.reply_seconds)}}}'
+        f'"retransmissions":{c.retransmissions},"reply_seconds":{_seconds(c.reply_seconds)},'
+        f'"refusal":{_number(c.refusal)},"server_ttl":{_number(c.server_ttl)},"reset_ttl":{_number(c.reset_ttl)}}}'
     )
 
 

@@ -47,8 +47,8 @@ class Half:
 
     __slots__ = (
         "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time",
-        "holes", "last", "opened", "part", "part_time", "peer", "place", "plain", "stage", "synchronized", "waiting",
-        "wraps",
+        "holes", "last", "opened", "part", "part_time", "peer", "place", "plain", "reset_ttl", "stage", "synchronized",
+        "ttl", "waiting", "wraps",
     )  # fmt: skip
 
     def __init__(self, flow: "Flow", from_client: bool) -> None:
@@ -72,6 +72,7 @@ class Half:
         self.acked = self.acked_first = -1
         self.claimed = -1  # the number that its latest segment without payload gave for the next byte
         self.last = 0  # time of its latest segment
+        self.ttl = self.reset_ttl = 0  # or hop limit, of its SYN and of its first reset
         self.place: str | None = None  # where its segments are seen first: a forwarded packet passes several interfaces
         self.plain = 0  # what may be passed over: nothing, 1 acknowledgments, 2 payload too
 

@@ -4,7 +4,7 @@ One loop, one thread, no clock but the arguments' and the packets' own. Each int
 same connection passes the inside and the outside; what one learns of servers' addresses all know.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 
@@ -52,7 +52,7 @@ class Inspection:
         self._tell = tell
         self._privacy = Privacy(config.privacy)
         self._servers = Servers(config.targets, config.servers)
-        self._sides = LiveSides(self._told)
+        self._sides = LiveSides(self._told, self._still_open_outside)
         self._now = 0.0
         self._settled = 0
 
@@ -95,10 +95,11 @@ class Inspection:
         """The end: what is open is told as far as it got."""
         for watched in self.watched.values():
             watched.read()
-            watched.close()
             watched.tracker.finish()
+        self._sides.finish()  # while both sides are still there
+        for watched in self.watched.values():
+            watched.close()
             self._count_interface(watched)
-        self._sides.finish()
 
     def states(self) -> list[InterfaceState]:
         return [watched.state for watched in self.watched.values()]
@@ -143,6 +144,11 @@ class Inspection:
         """It is over, and everything is known of it."""
         self.counted.finished(connection, self._client(connection))
         self._tell(self._privacy.apply(connection))
+
+    def _still_open_outside(self, servers: Container[tuple[bytes, int]]) -> Iterator[Sighting]:
+        for watched in self.watched.values():
+            if watched.interface.side == "outside":
+                yield from watched.tracker.still_open(servers)
 
     def _side(self, interface: str | None) -> str | None:
         watched = self.watched.get(interface or "")

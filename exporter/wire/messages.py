@@ -150,12 +150,18 @@ def _object(data: bytes) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and content.get("version") == VERSION else None
 
 
+def _list(content: object) -> list[Any]:
+    if not isinstance(content, list):
+        raise ValueError
+    return content
+
+
 def _read_hello(content: dict[str, Any]) -> tuple[str, str]:
     return printable(str(content["run"])), printable(str(content["sandbox"]))
 
 
 def _read_interfaces(content: dict[str, Any]) -> tuple[InterfaceState, ...]:
-    return tuple(map(_read_interface, list(content["interfaces"])[:MAX_INTERFACES]))
+    return tuple(map(_read_interface, _list(content["interfaces"])[:MAX_INTERFACES]))
 
 
 def _read_interface(each: dict[str, Any]) -> InterfaceState:
@@ -171,7 +177,7 @@ def _line(text: object) -> str:
 
 
 def _read_samples(content: dict[str, Any]) -> list[Sample]:
-    return [_read_sample(*each) for each in list(content["samples"])[:SAMPLES_EACH]]
+    return [_read_sample(*each) for each in _list(content["samples"])[:SAMPLES_EACH]]
 
 
 def _read_sample(metric: str, suffix: str, pairs: Sequence[Sequence[str]], number: Any) -> Sample:

@@ -165,6 +165,9 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         retry_of=retry_of,
         retransmissions=flow.retransmissions,
         reply_seconds=flow.token_response if target in _SIGN_IN else None,
+        refusal=flow.text.refusal if flow.text is not None else None,
+        server_ttl=flow.server.ttl or None,
+        reset_ttl=flow.server.reset_ttl or None,
     )
 
 

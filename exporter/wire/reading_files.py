@@ -8,14 +8,15 @@ from exporter.observations import Connection
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
 from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
-from exporter.wire.sides import compared
+from exporter.wire.outcome import SECOND
+from exporter.wire.sides import clocks_apart, compared, matched
 from exporter.wire.sighting import Sighting
 from exporter.wire.tracker import Tracker, TrackerConfig
 
 #: Connections that are kept of one side, at most: what comes later isn't judged.
 MAX_SIGHTINGS = 200_000
-#: Captures that miss one another by less are of the same time: the first packet may come late, nanoseconds.
-SLACK = 5_000_000_000
+#: Captures that miss one another by less are of the same time: the first packet may come late, seconds.
+SLACK = 5.0
 #: In a file there is no hurry to tell that nothing came, seconds.
 PATIENCE = 60.0
 
@@ -72,19 +73,58 @@ def connections_in(paths: Sequence[Path], settings: Settings) -> tuple[list[Conn
     return connections, warnings
 
 
+class BothSides(NamedTuple):
+    """Two captures of one gateway. `connections`: as `two_sides` gives them; `counterparts`: of the inside's, by their
+    `way_of`; `same`: those whose ClientHello went through unchanged; `covered`: both captures are of the same time."""
+
+    connections: list[Connection]
+    counterparts: dict[tuple[object, ...], Connection]
+    same: frozenset[tuple[object, ...]]
+    covered: bool
+    warnings: list[str]
+
+
+def way_of(connection: Connection) -> tuple[object, ...]:
+    """What tells a connection from all others of its side."""
+    return connection.client, connection.client_port, connection.server, connection.server_port, connection.start
+
+
+def both_sides(inside: Path, outside: Path, settings: Settings) -> BothSides:
+    """`interface` is `inside` or `outside`. Raises ConfigurationError."""
+    own = read_side(inside, settings, interface="inside")
+    other = read_side(outside, settings, interface="outside")
+    span = _span(own, other)
+    covered = _overlap(own, span)
+    pairs = [(one, two) for one, two in matched(own.sightings, other.sightings)[0] if two is not None]
+    same = [one for one, two in pairs if one.random is None or two.random in (None, one.random)]
+    return BothSides(
+        list(compared(own.sightings, other.sightings, covered=covered, span=span)),
+        {way_of(one.connection): two.connection for one, two in pairs},
+        frozenset(way_of(one.connection) for one in same),
+        covered,
+        [side.warning for side in (own, other) if side.warning is not None],
+    )
+
+
 def two_sides(inside: Path, outside: Path, settings: Settings) -> tuple[list[Connection], list[str]]:
     """The inside's connections with what the gateway did to them, then the outside's others.
 
     `interface` is `inside` or `outside`. Raises ConfigurationError.
     """
-    own = read_side(inside, settings, interface="inside")
-    other = read_side(outside, settings, interface="outside")
-    connections = list(compared(own.sightings, other.sightings, covered=_overlap(own, other)))
-    return connections, [side.warning for side in (own, other) if side.warning is not None]
+    both = both_sides(inside, outside, settings)
+    return both.connections, both.warnings
 
 
-def _overlap(one: Side, other: Side) -> bool:
+def _span(own: Side, other: Side) -> tuple[float, float] | None:
+    """Of the outside's packets, by the inside's clock, seconds."""
+    if other.span is None:
+        return None
+    ahead = clocks_apart(own.sightings, other.sightings)
+    return other.span[0] / SECOND - ahead, other.span[1] / SECOND - ahead
+
+
+def _overlap(own: Side, span: tuple[float, float] | None) -> bool:
     """Whether both have packets of the same time."""
-    if one.span is None or other.span is None:
+    if own.span is None or span is None:
         return False
-    return max(one.span[0], other.span[0]) <= min(one.span[1], other.span[1]) + SLACK
+    return max(own.span[0] / SECOND, span[0]) <= min(own.span[1] / SECOND, span[1]) + SLACK

@@ -11,7 +11,7 @@ from exporter.wire.flow import Flow
 from exporter.wire.observe import connection_of, goal_of, read_replies, server_name, sign_ins_of
 from exporter.wire.outcome import closed_by, outcome_of
 from exporter.wire.servers import Servers
-from exporter.wire.sighting import SightingCallback, sighting_of
+from exporter.wire.sighting import Sighting, SightingCallback, sighting_of
 from exporter.wire.tracker_config import TrackerConfig
 
 #: Ports of TLS from the first byte (IANA): connections to them are told even when no hello was seen.
@@ -101,6 +101,11 @@ class Reporter:
         if self._sighted is not None:
             self._sighted(sighting_of(flow, connection))
         self._finished(connection)
+
+    def sight(self, flow: Flow, now: int) -> Sighting | None:
+        """What is known by now of one that goes on; nothing is counted or told."""
+        outcome = outcome_of(flow, now, filtered=self._filtered)
+        return sighting_of(flow, self._observe(flow, outcome)) if self._is_wanted(flow, outcome) else None
 
     def _observe(self, flow: Flow, outcome: ConnectionOutcome) -> Connection:
         retry_of = self._attempts.earlier(flow.client_address, goal_of(flow), flow.start)

@@ -5,6 +5,7 @@ ClientHello's random (RFC 8446 4.1.2), unless somebody terminates TLS; else serv
 captures' clocks may differ: the randoms that match tell by how much.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from statistics import median
@@ -20,6 +21,10 @@ CLOSE = 3.0
 DELAY = 0.25
 #: Silence of so long in front of a cut makes it one of idle connections, seconds.
 IDLE = 30.0
+#: How long nothing may pass at one side before or behind its capture's packets and it still be captured, seconds.
+STILL = 60.0
+#: Connections of each side by whose rhythm clocks are compared, and how exactly they must agree, seconds.
+MAX_COMPARED, RHYTHM, MAX_TRIED = 60, 0.5, 20
 #: Payload that may still be on its way when one side is cut, bytes.
 SLACK = 0
 
@@ -29,16 +34,21 @@ _UNBORN = frozenset({ConnectionOutcome.NO_ANSWER, ConnectionOutcome.REFUSED, Con
 _UNHEARD = frozenset({ConnectionOutcome.HELLO_RESET, ConnectionOutcome.HELLO_UNANSWERED})
 
 
-def compared(inside: Sequence[Sighting], outside: Sequence[Sighting], *, covered: bool = True) -> Iterator[Connection]:
+def compared(
+    inside: Sequence[Sighting], outside: Sequence[Sighting], *, covered: bool = True,
+    span: tuple[float, float] | None = None,
+) -> Iterator[Connection]:  # fmt: skip
     """The inside's connections with what the gateway did to each, then the outside's that none of them is.
 
     `covered`: both captures are of the same time; else nothing can be told of a connection that is missing outside.
+    `span`: of the outside's packets, by the inside's clock in seconds; what is far from it wasn't captured there.
     """
     pairs, alone = matched(inside, outside)
     for own, other in pairs:
         if other is not None:
-            yield replace(own.connection, tampering=tuple(_tampering(own, other)))
-        elif covered:
+            captured = span is None or own.closed_at is None or own.closed_at <= span[1] + STILL
+            yield replace(own.connection, tampering=tuple(_tampering(own, other, captured=captured)))
+        elif covered and (span is None or span[0] - STILL <= _start(own) <= span[1] + STILL):
             yield replace(own.connection, tampering=tuple(_without_counterpart(own)))
         else:
             yield own.connection
@@ -47,7 +57,7 @@ def compared(inside: Sequence[Sighting], outside: Sequence[Sighting], *, covered
 
 
 def matched(
-    inside: Sequence[Sighting], outside: Sequence[Sighting]
+    inside: Sequence[Sighting], outside: Sequence[Sighting], *, one_clock: bool = False
 ) -> tuple[list[tuple[Sighting, Sighting | None]], list[Sighting]]:
     """Each of the inside with its counterpart, None where there is none; and those of the outside that are left."""
     left = dict(enumerate(outside))
@@ -59,27 +69,60 @@ def matched(
     for number, own in enumerate(inside):
         if own.random is not None and (others := by_random.get(own.random)):
             found[number] = left.pop(others.pop(0))
-    ahead = _clocks_apart((inside[number], other) for number, other in found.items())
+    ahead = _by_randoms((inside[number], other) for number, other in found.items())
+    if ahead is None:
+        ahead = 0.0 if one_clock else _by_rhythm(inside, outside)
     for number, own in enumerate(inside):
         if number not in found and (best := _nearest(own, left, ahead)) is not None:
             found[number] = left.pop(best)
     return [(own, found.get(number)) for number, own in enumerate(inside)], list(left.values())
 
 
-def _clocks_apart(pairs: Iterable[tuple[Sighting, Sighting]]) -> float:
+def clocks_apart(inside: Sequence[Sighting], outside: Sequence[Sighting]) -> float:
     """By how much the outside's clock is ahead, seconds; 0 where nothing tells."""
+    by_random = {each.random: each for each in outside if each.random is not None}
+    ahead = _by_randoms((own, by_random[own.random]) for own in inside if own.random in by_random)
+    return _by_rhythm(inside, outside) if ahead is None else ahead
+
+
+def _by_randoms(pairs: Iterable[tuple[Sighting, Sighting]]) -> float | None:
     differences = [_start(other) - _start(own) for own, other in pairs]
-    return median(differences) if differences else 0.0
+    return median(differences) if differences else None
+
+
+def _by_rhythm(inside: Sequence[Sighting], outside: Sequence[Sighting]) -> float:
+    """Where somebody terminates every connection, many to the same servers still begin in the same rhythm."""
+    pairs = [
+        (own, other)
+        for own in inside[:MAX_COMPARED] for other in outside[:MAX_COMPARED] if _may_be(own, other)
+    ]  # fmt: skip
+    rounded = Counter(round((_start(other) - _start(own)) / RHYTHM) * RHYTHM for own, other in pairs)
+    best, most = 0.0, _agreeing(0.0, pairs)
+    for difference, _ in rounded.most_common(MAX_TRIED):
+        if (count := _agreeing(difference, pairs)) > most:
+            best, most = difference, count
+    return best if most >= 2 and 2 * most >= len({id(own) for own, _ in pairs}) else 0.0
+
+
+def _agreeing(difference: float, pairs: Iterable[tuple[Sighting, Sighting]]) -> int:
+    """How many of the inside have another of the outside that began so much later."""
+    near = [(own, other) for own, other in pairs if abs(_start(other) - _start(own) - difference) < RHYTHM]
+    return min(len({id(own) for own, _ in near}), len({id(other) for _, other in near}))
+
+
+def _may_be(own: Sighting, other: Sighting) -> bool:
+    """To the same server, of a name that doesn't contradict."""
+    mine, its = own.connection, other.connection
+    if (mine.server, mine.server_port) != (its.server, its.server_port):
+        return False
+    return None in (mine.sni, its.sni) or mine.sni == its.sni
 
 
 def _nearest(own: Sighting, left: dict[int, Sighting], ahead: float) -> int | None:
     """The one to the same server, of a name that doesn't contradict, that began closest; both can't have the random."""
     best, distance = None, CLOSE
     for number, other in left.items():
-        mine, its = own.connection, other.connection
-        if (mine.server, mine.server_port) != (its.server, its.server_port):
-            continue
-        if None not in (mine.sni, its.sni) and mine.sni != its.sni:
+        if not _may_be(own, other):
             continue
         apart = abs(_start(other) - ahead - _start(own))
         if apart < distance:
@@ -101,16 +144,29 @@ def _without_counterpart(own: Sighting) -> Iterator[TamperingSeen]:
         yield TamperingSeen(kind=Tampering.TERMINATED, direction=None, detail=words)
 
 
-def _tampering(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
+def _tampering(own: Sighting, other: Sighting, *, captured: bool = True) -> Iterator[TamperingSeen]:
+    """`captured`: the outside was still captured when the inside ended."""
     yield from _handshake(own, other)
     yield from _text(own, other)
-    yield from _end(own, other)
+    yield from _end(own, other, captured=captured)
     yield from _time(own, other)
+
+
+def _has_client(sighting: Sighting) -> bool:
+    """Whether the client's direction was captured from its beginning: else what isn't there says nothing."""
+    return sighting.connection.tcp_handshake_seconds is not None or (
+        sighting.connection.outcome in _UNBORN and not sighting.received
+    )
+
+
+def _has_server(sighting: Sighting) -> bool:
+    """Whether anything of the server's direction was captured."""
+    return sighting.connection.tcp_handshake_seconds is not None or sighting.received > 0
 
 
 def _handshake(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
     mine, its = own.connection, other.connection
-    if own.hello_size is not None and other.hello_size is None and not other.spoken:
+    if own.hello_size is not None and other.hello_size is None and not other.spoken and _has_client(other):
         detail = f"a ClientHello of {own.hello_size} bytes for {mine.sni or 'no name'}; {other.sent} bytes left"
         yield TamperingSeen(kind=Tampering.HELLO_NOT_FORWARDED, direction=TO_SERVER, detail=detail)
     if None in (own.random, other.random):
@@ -149,7 +205,7 @@ def _text(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
         yield TamperingSeen(kind=Tampering.GREETING_REWRITTEN, direction=TO_CLIENT, detail=detail)
 
 
-def _end(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
+def _end(own: Sighting, other: Sighting, *, captured: bool) -> Iterator[TamperingSeen]:
     """Who ended it, on each side; and what didn't get through before."""
     mine, its = own.connection, other.connection
     quiet = _silence(own)
@@ -158,11 +214,17 @@ def _end(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
             yield TamperingSeen(
                 kind=Tampering.IDLE_CUT, direction=TO_CLIENT, detail=f"reset after {quiet:.0f} s of silence"
             )
-        else:
+        elif captured and _has_server(other):
             yield TamperingSeen(kind=Tampering.RESET_FORGED, direction=TO_CLIENT, detail=_after(own))
-    elif its.closed_by is ClosedBy.RESET_CLIENT and mine.closed_by is not ClosedBy.RESET_CLIENT and quiet < IDLE:
+    elif (
+        its.closed_by is ClosedBy.RESET_CLIENT
+        and mine.closed_by is not ClosedBy.RESET_CLIENT
+        and quiet < IDLE
+        and _has_client(own)
+    ):
         yield TamperingSeen(kind=Tampering.RESET_FORGED, direction=TO_SERVER, detail=_after(other))
-    if its.closed_by is ClosedBy.RESET_SERVER and mine.closed_by in (None, ClosedBy.TIMEOUT, ClosedBy.CLIENT):
+    unheard = its.closed_by is ClosedBy.RESET_SERVER and mine.closed_by in (None, ClosedBy.TIMEOUT, ClosedBy.CLIENT)
+    if unheard and _has_server(own):
         yield TamperingSeen(kind=Tampering.RESET_NOT_FORWARDED, direction=TO_CLIENT, detail=_after(other))
     if own.random is not None and own.random == other.random:
         yield from _losses(own, other, quiet)
@@ -170,7 +232,9 @@ def _end(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
 
 def _losses(own: Sighting, other: Sighting, quiet: float) -> Iterator[TamperingSeen]:
     """Payload that one side saw and the other didn't, where it is the same byte stream."""
-    lost = own.sent - other.sent
+    if not (_has_client(own) and _has_client(other)):
+        return
+    lost = own.sent - max(other.sent, own.acknowledged or 0)  # what was acknowledged came to somebody
     if lost > SLACK and other.client_spoke <= own.client_spoke:
         gap = own.client_spoke - max(other.client_spoke, other.server_spoke)
         if gap >= IDLE:

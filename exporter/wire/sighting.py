@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from exporter.observations import Connection
 from exporter.wire.clear_text import StartTls
-from exporter.wire.flow import Flow
+from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow
 from exporter.wire.outcome import SECOND
 
 
@@ -13,7 +13,8 @@ class Sighting(NamedTuple):
     """One side's view. `random`, `session_id`: of the ClientHello; `hello_size`: of its message, bytes.
 
     `server_spoke`, `client_spoke`: when each side's last byte passed, seconds; `starttls`, `banner_length`,
-    `ehlo_reply_length`: of mail in clear; `sent`, `received`: payload as far as it was seen, whether it ended or not.
+    `ehlo_reply_length`: of mail in clear; `sent`, `received`: payload as far as it was seen, whether it ended or not;
+    `acknowledged`: of `sent`, by the server's side, where that was seen.
     """
 
     connection: Connection
@@ -28,6 +29,7 @@ class Sighting(NamedTuple):
     client_spoke: float
     server_spoke: float
     closed_at: float | None
+    acknowledged: int | None = None
 
 
 SightingCallback = Callable[[Sighting], None]
@@ -50,4 +52,14 @@ def sighting_of(flow: Flow, connection: Connection) -> Sighting:
         client_spoke=flow.client.high_time / SECOND,
         server_spoke=flow.server.high_time / SECOND,
         closed_at=None if flow.closed_at is None else flow.closed_at / SECOND,
+        acknowledged=_acknowledged(flow),
     )
+
+
+def _acknowledged(flow: Flow) -> int | None:
+    """Bytes of the client's payload. (A FIN counts as one: nobody minds.)"""
+    first, acked = flow.client.first, flow.server.acked
+    if first is None or acked < 0:
+        return None
+    count = acked - first & SEQUENCE_MASK
+    return count if count < BEHIND else 0

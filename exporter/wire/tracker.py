@@ -3,7 +3,7 @@
 Feed packets in the order of capture; `expire` tells how late it is where no packets come; `finish` ends it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
 from exporter.catalogue import STARTTLS_PORTS
@@ -21,7 +21,7 @@ from exporter.wire.reading import begin_text, skim
 from exporter.wire.reporting import WANTED_PORTS, Callback, Reporter
 from exporter.wire.segments import Datagram, IcmpError, NotRead, Segment
 from exporter.wire.servers import Servers, mail_protocol
-from exporter.wire.sighting import SightingCallback
+from exporter.wire.sighting import Sighting, SightingCallback
 from exporter.wire.skim import Skimmer
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
@@ -106,6 +106,10 @@ class Tracker:
             if half is not None and flags & (SYN | ACK) != SYN:
                 if interface is not None and self._is_elsewhere(half, time, interface):
                     return
+                if flags & (SYN | RST):
+                    careful = decode(link_type, buffer, start, end, original)
+                    if isinstance(careful, Segment):
+                        _note_distance(half, careful)
                 take(half, time, frame.sequence, frame.acknowledgment, flags, buffer, frame.begin, frame.end, length)
                 self._follow(half, flags, length)
             else:
@@ -178,6 +182,14 @@ class Tracker:
                 continue
             self._reporter.settle_if_accepted(flow, self._clock.now)
 
+    def still_open(self, servers: Container[tuple[bytes, int]]) -> Iterator[Sighting]:
+        """What is known by now of connections to these servers (packed address, port) that go on."""
+        for flow in self._table.flows():
+            if (flow.server_address, flow.server_port) in servers:
+                sighting = self._reporter.sight(flow, self._clock.now)
+                if sighting is not None:
+                    yield sighting
+
     def known_addresses(self, count: int) -> list[bytes]:
         """The servers' addresses that names were seen to have, packed, the latest first."""
         return self._servers.latest_addresses(count)
@@ -245,6 +257,8 @@ class Tracker:
                 return
         if place is not None and self._is_elsewhere(half, time, place):
             return
+        if segment.ttl and flags & (SYN | RST):
+            _note_distance(half, segment)
         take(
             half, time, segment.sequence, segment.acknowledgment, flags,
             buffer, segment.start, segment.end, segment.length,
@@ -375,3 +389,11 @@ class Tracker:
             flow.release()
         else:
             self._end(flow)
+
+
+def _note_distance(half: Half, segment: Segment) -> None:
+    """How far its sender seems to be: a reset from elsewhere than the answer to the SYN is somebody else's."""
+    if segment.flags & RST:
+        half.reset_ttl = half.reset_ttl or segment.ttl
+    else:
+        half.ttl = segment.ttl

@@ -1,15 +1,19 @@
 """Rules for what failed: checked by the programs that would load them."""
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from exporter.diagnosis.allowlist import FORMS, allowlist, wanted
 from exporter.diagnosis.endpoints import endpoints, rows_in_words
 from exporter.diagnosis.judge import judge
-from exporter.vocabulary import Outcome, Phase
+from exporter.diagnosis.seen import Seen
+from exporter.observations import AddressResult, HostResult
+from exporter.vocabulary import Cause, ConnectionOutcome, Outcome, Phase
 from tests.conftest import require_program
 from tests.diagnosis.made import broken, others, seen, walk
+from tests.diagnosis.test_passive import seen as connection
 
 CLOSED = [
     broken("imap", Phase.CONNECT, Outcome.TIMEOUT),
@@ -62,6 +66,51 @@ def test_microsofts_own_faults_are_no_rules_matter():
     down = broken("outlook_web", Phase.HTTP, Outcome.UNAVAILABLE)
     found = [each.verdict for each in judge(seen(down, walk("outlook_web", "wan")))]
     assert wanted(found, [down]) == []
+
+
+def test_from_packets_alone_by_the_catalogues_names_and_published_addresses():
+    """What a packet bears becomes no rule: anybody could have written it."""
+    evil = "login.live.com\nhttp_access allow all"
+    reset = replace(connection("sign_in_work", ConnectionOutcome.HELLO_RESET), server="198.51.100.66")
+    odd = replace(reset, target="sign_in_personal", sni=evil)
+    round_ = Seen(connections=(reset, reset, odd, odd))
+    found = [each.verdict for each in judge(round_)]
+    places = wanted(found, (), round_.connections)
+    assert {(place.host, place.port) for place in places} == {
+        ("login.microsoftonline.com", 443), ("login.live.com", 443),
+    }  # fmt: skip
+    for form in FORMS:
+        text = allowlist(form, found, (), round_.connections)
+        assert "allow all" not in text
+        assert "198.51.100.66" not in text
+
+
+def test_every_host_of_a_target_that_failed_and_no_other():
+    probe = broken("sign_in_assets", Phase.CONNECT, Outcome.TIMEOUT)
+    hosts = [
+        HostResult(host="aadcdn.msftauth.net", outcome=Outcome.TIMEOUT),
+        HostResult(host="logincdn.msftauth.net", outcome=Outcome.TIMEOUT),
+    ]
+    for outcome, count in ((Outcome.TIMEOUT, 2), (Outcome.OK, 1)):
+        both = replace(probe, hosts=(hosts[0], replace(hosts[1], outcome=outcome)))
+        found = [each.verdict for each in judge(seen(both, *others("clients", "sign_in_assets")))]
+        assert len(wanted(found, [both])) == count
+
+
+def test_a_name_that_does_not_resolve_is_said_to_come_first():
+    assert rules("text").count("Its name has to resolve first") == 1
+
+
+def test_where_ipv6_alone_is_broken_its_rules_are():
+    dead = [AddressResult(address="2603:1026::1", outcome=Outcome.TIMEOUT)]
+    fine = [AddressResult(address="52.97.1.1", outcome=Outcome.OK, seconds=0.02)]
+    probe = walk("imap", addresses=(*dead, *fine))
+    round_ = seen(probe, *others("clients", "imap"))
+    found = [each.verdict for each in judge(round_)]
+    assert [each.cause for each in found if each.cause is not Cause.HEALTHY] == [Cause.IPV6_BROKEN]
+    text = allowlist("nftables", found, round_.probes)
+    assert [line for line in active(text) if " ip daddr" in line] == []
+    assert [line for line in active(text) if " ip6 daddr" in line] != []
 
 
 @pytest.mark.root

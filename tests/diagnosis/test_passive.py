@@ -120,6 +120,27 @@ def test_reset_by_name_on_a_server_that_answers_others():
     assert verdict([reset, reset, other], "sign_in_work").cause is Cause.SNI_RESET
 
 
+def test_a_reset_from_next_door_is_not_the_servers():
+    """Its TTL tells; where the tap may lie beyond the gateway it tells nobody's name."""
+    forged = seen("sign_in_work", HELLO_RESET, closed_by=ClosedBy.RESET_SERVER, server_ttl=44, reset_ttl=64)
+    other = seen("outlook_web", server=SERVERS["sign_in_work"])
+    only = verdict([forged, forged, other], "sign_in_work")
+    assert (only.cause, only.responsible) == (Cause.SNI_RESET, GATEWAY)
+    assert any("from 0 hops away, the server is 20 away" in each.observation for each in only.evidence)
+    for changed in ({"reset_ttl": 107}, {"reset_ttl": 58}, {"client": "198.51.100.20"}, {"client": None}):
+        lone = replace(forged, **changed)
+        only = verdict([lone, lone, other], "sign_in_work")
+        assert (only.cause, only.responsible) == (Cause.SNI_RESET, UNKNOWN), changed
+
+
+def test_another_name_on_the_same_server_is_what_it_is_compared_with():
+    reset = seen("sign_in_work", HELLO_RESET)
+    other = replace(seen("sign_in_work"), target=None, sni="www.bing.com")
+    only = verdict([reset, reset, other], "sign_in_work")
+    assert only.cause is Cause.SNI_RESET
+    assert any("the same server answers other names: www.bing.com" in each.observation for each in only.evidence)
+
+
 def test_reset_whatever_the_name():
     reset = seen("imap", HELLO_RESET)
     resets = [reset, replace(reset, sni="outlook.office365.com", target="imap_office365")]

@@ -15,6 +15,7 @@ from tests.diagnosis.made import (
     FORGED,
     GENUINE,
     WAN,
+    addresses,
     broken,
     causes,
     healthy,
@@ -81,9 +82,9 @@ def test_a_private_address_with_microsofts_chain_is_a_relay():
     assert causes(seen(probe)) == [Cause.HEALTHY]
 
 
-def elsewhere(*, genuine: bool):
+def elsewhere(*, genuine: bool, ours: str = "198.51.100.7"):
     """A forged chain here; the second resolver has another address."""
-    probe = walk(tls=FORGED)
+    probe = addresses(walk(tls=FORGED), **{ours: OK})
     probe = marked(probe, Phase.TLS, Outcome.CERTIFICATE_UNTRUSTED)
     return seen(
         probe,
@@ -98,12 +99,28 @@ def test_led_to_a_public_address_that_is_somebody_elses():
     assert causes(elsewhere(genuine=True)) == [Cause.DNS_REDIRECTED]
 
 
+def test_at_an_address_that_microsoft_publishes_nobody_was_led_elsewhere():
+    assert causes(elsewhere(genuine=True, ours="52.97.1.2")) == [Cause.TLS_INTERCEPTED]
+
+
+def test_silence_where_the_name_was_led_and_an_answer_where_another_resolver_leads():
+    probe = addresses(broken("imap", Phase.CONNECT, TIMEOUT), **{"198.51.100.7": TIMEOUT})
+    other = [
+        tried(probe, Kind.AGAIN, TIMEOUT),
+        tried(probe, Kind.SECOND_RESOLVER, OK, Phase.DNS, addresses=("52.97.9.9",)),
+        tried(probe, Kind.OTHER_ADDRESS, OK, Phase.TLS, address="52.97.9.9", genuine=True),
+    ]
+    assert causes(seen(probe, experiments=other)) == [Cause.DNS_REDIRECTED]
+    published = addresses(probe, **{"52.97.1.2": TIMEOUT})  # a filter by address: Microsoft has many
+    assert causes(seen(published, experiments=other)) == [Cause.TCP_DROPPED]
+
+
 def test_intercepted_at_the_right_address_too():
     assert causes(elsewhere(genuine=False)) == [Cause.TLS_INTERCEPTED]
 
 
 def test_an_address_where_relays_are_expected_is_not_a_redirection():
-    round_ = replace(elsewhere(genuine=True), private_networks=("52.97.0.0/16",))
+    round_ = replace(elsewhere(genuine=True), private_networks=("198.51.100.0/24",))
     assert causes(round_) == [Cause.TLS_INTERCEPTED]
 
 

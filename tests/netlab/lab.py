@@ -41,6 +41,8 @@ class NetLab:
             self._order("outlook", scenario.outlook)
         self.network.rules("gateway", *map(_with_addresses, scenario.gateway))
         self.network.rules("provider", *map(_with_addresses, scenario.provider))
+        if scenario.nft:
+            self.network.filtered("gateway", *scenario.nft)
         if scenario.dnsmasq:
             self._resolver(scenario.dnsmasq)
 
@@ -138,5 +140,11 @@ def net_lab(prefix: str | None = None) -> Iterator[NetLab]:
 
 
 def _with_addresses(rule: str) -> str:
-    """`{HOST}` is that host's first address."""
-    return re.sub(r"\{([^}]+)\}", lambda match: server_addresses()[match[1]][0], rule)
+    """`{HOST}` is that host's first address, `{HOST:all}` all of them."""
+
+    def named(match: re.Match[str]) -> str:
+        host, _, every = match[1].partition(":")
+        addresses = server_addresses()[host]
+        return ",".join(addresses) if every else addresses[0]
+
+    return re.sub(r"\{([^}]+)\}", named, rule)

@@ -1,11 +1,12 @@
 """Faults by real mechanisms, each with what a diagnosis must say: rows of ../shared/faults.md, as data.
 
 `gateway` and `provider`: iptables rules there; what comes from the client enters the gateway by in0. `dnsmasq`: lines
-of the clients' resolver. `outlook`, `relay`: switches of the world (exporter.lab.faults). `hidden`: not looked at while
-rules were written.
+of the clients' resolver. `outlook`, `relay`: switches of the world (exporter.lab.faults). `nft`: what stands in a
+chain of nftables there. `also`: causes that are as right, `packets`: where
+packets are all there is: a proxy that changes what is said has to end TLS. `hidden`: not looked at while rules were written.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from exporter.catalogue import TARGETS
 from exporter.vocabulary import Cause, Responsible
@@ -48,10 +49,32 @@ class Scenario:
     relay: str = ""
     everywhere: bool = False
     hidden: bool = False
-    also: tuple[str, ...] = field(default=())
+    also: tuple[Cause, ...] = ()
+    packets: tuple[Cause, ...] = ()
+    nft: tuple[str, ...] = ()
+    parts: tuple["Scenario", ...] = ()
+
+    def faults_at(self, target: str) -> list["Scenario"]:
+        """The faults that lie on the way to a target: this one, or those that it is put together from."""
+        return [each for each in self.parts or (self,) if target in each.targets]
 
 
-SCENARIOS: dict[str, Scenario] = {
+def together(name: str, *parts: Scenario) -> Scenario:
+    """Faults at once, of different targets; one of them at most by a relay."""
+    first = parts[0]
+    return replace(
+        first,
+        name=name,
+        targets=tuple(target for each in parts for target in each.targets),
+        gateway=tuple(rule for each in parts for rule in each.gateway),
+        dnsmasq=tuple(line for each in parts for line in each.dnsmasq),
+        relay=next((each.relay for each in parts if each.relay), ""),
+        parts=parts,
+        hidden=True,
+    )
+
+
+FIRST: dict[str, Scenario] = {
     each.name: each
     for each in (
         Scenario(name="healthy", cause=Cause.HEALTHY, responsible=Responsible.UNKNOWN, targets=()),
@@ -150,3 +173,79 @@ SCENARIOS: dict[str, Scenario] = {
         ),
     )
 }  # fmt: skip
+
+
+_BY_ENDING_TLS = (Cause.TLS_INTERCEPTED,)
+
+#: The second set: written down, and measured once, before any rule was changed for it (25 November 2026).
+SECOND: dict[str, Scenario] = {
+    each.name: each
+    for each in (
+        Scenario(
+            name="dns_unanswered", cause=Cause.DNS_FAILURE, responsible=GATEWAY, targets=(SIGN_IN_PERSONAL,), hidden=True,
+            dnsmasq=("server=/login.live.com/10.77.1.77",),
+        ),
+        Scenario(
+            name="dns_another_public_address", cause=Cause.DNS_REDIRECTED, responsible=GATEWAY, hidden=True,
+            targets=("imap",),
+            dnsmasq=("address=/imap-mail.outlook.com/203.0.113.77", "local=/imap-mail.outlook.com/"),
+        ),
+        Scenario(
+            name="sign_in_prohibited_by_address", cause=Cause.TCP_UNREACHABLE, responsible=GATEWAY, hidden=True,
+            targets=(SIGN_IN_WORK,),
+            gateway=(f"{_FROM_CLIENTS} -p tcp -d {{login.microsoftonline.com:all}} -j REJECT "
+                     "--reject-with icmp-net-prohibited",),
+        ),
+        Scenario(
+            name="imap_name_reset", cause=Cause.SNI_RESET, responsible=GATEWAY, targets=("imap",), hidden=True,
+            gateway=(f"{_FROM_CLIENTS} -p tcp --dport 993 -m string --string imap-mail.outlook.com --algo kmp "
+                     "-j REJECT --reject-with tcp-reset",),
+        ),
+        Scenario(
+            name="submission_dropped_by_nft", cause=Cause.TCP_DROPPED, responsible=GATEWAY, hidden=True,
+            targets=("smtp", "smtp_office365"), nft=("iifname in0 tcp dport 587 drop",),
+        ),
+        Scenario(
+            name="large_segments_of_clients_lost", cause=Cause.LARGE_HELLO_DROPPED, also=(Cause.MTU_BLACKHOLE,),
+            responsible=GATEWAY, targets=IMPLICIT, hidden=True,
+            nft=("iifname in0 tcp dport { 993, 995 } ip length > 1300 drop",),
+        ),
+        Scenario(
+            name="tls_1_3_refused", cause=Cause.TLS_VERSION_BLOCKED, responsible=GATEWAY, targets=WEB, hidden=True,
+            relay="tls_version_blocked", gateway=relayed(443),
+        ),
+        Scenario(
+            name="mechanism_stripped", cause=Cause.AUTH_MECHANISM_STRIPPED, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True,
+            targets=("smtp", "smtp_office365"), relay="auth_mechanism_stripped", gateway=relayed(587),
+        ),
+        Scenario(
+            name="submission_rewritten", cause=Cause.PROTOCOL_REWRITTEN, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True,
+            targets=("smtp", "smtp_office365"), relay="protocol_rewritten", gateway=relayed(587),
+        ),
+        Scenario(
+            name="block_page", cause=Cause.BLOCK_PAGE, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True, relay="block_page",
+            targets=(SIGN_IN_PERSONAL, SIGN_IN_WORK, "outlook_web", "outlook_office365", "activesync"),
+            gateway=relayed(443),
+        ),
+        Scenario(
+            name="tenant_restricted", cause=Cause.TENANT_RESTRICTED, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True,
+            targets=(SIGN_IN_WORK,), relay="tenant_restricted", gateway=relayed(443),
+        ),
+        Scenario(
+            name="certificates_expired", cause=Cause.CERTIFICATE_EXPIRED, responsible=MICROSOFT, everywhere=True,
+            targets=MAIL, outlook="certificate_expired", hidden=True,
+        ),
+        Scenario(
+            name="sign_in_slow", cause=Cause.SLOW_SIGN_IN, responsible=MICROSOFT, everywhere=True, hidden=True,
+            targets=(SIGN_IN_WORK, SIGN_IN_PERSONAL), outlook="slow_sign_in",
+        ),
+    )
+}  # fmt: skip
+
+_PAIRS = (
+    together("mail_intercepted_and_name_unknown", FIRST["mail_intercepted"], FIRST["dns_nxdomain"]),
+    together("starttls_stripped_and_name_reset", FIRST["starttls_stripped"], FIRST["name_reset"]),
+    together("name_dropped_and_mail_reset", FIRST["name_dropped"], FIRST["mail_ports_reset"]),
+)
+
+SCENARIOS: dict[str, Scenario] = {**FIRST, **SECOND, **{each.name: each for each in _PAIRS}}

@@ -16,6 +16,7 @@ from pathlib import Path
 
 RESOLVER, GATEWAYS_RESOLVER = "192.0.2.53", "10.77.1.1"
 PLACES = ("client", "gateway", "provider", "internet")
+NFT_TABLE = "oae_lab"
 _LINKS = (
     ("client", "eth0", "10.77.1.2", "gateway", "in0", "10.77.1.1"),
     ("gateway", "out0", "10.77.2.1", "provider", "in0", "10.77.2.2"),
@@ -51,6 +52,14 @@ class Network:
         for rule in rules:
             self.run(place, "iptables", "-w", *rule.split())
 
+    def filtered(self, place: str, *rules: str) -> None:
+        """Rules of a chain of nftables on what is forwarded."""
+        self.run(place, "nft", "add", "table", "ip", NFT_TABLE)
+        chain = "{ type filter hook forward priority 0 ; }"
+        self.run(place, "nft", f"add chain ip {NFT_TABLE} forwarded {chain}")
+        for rule in rules:
+            self.run(place, "nft", f"add rule ip {NFT_TABLE} forwarded {rule}")
+
     def forget_rules(self) -> None:
         """Every filter of gateway and provider, but the masquerading."""
         for place in ("gateway", "provider"):
@@ -58,6 +67,7 @@ class Network:
                 self.run(place, "iptables", "-w", "-t", table, "-F")
             self.run(place, "iptables", "-w", "-t", "nat", "-F", "PREROUTING")
             self.run(place, "conntrack", "-F", check=False)
+            self.run(place, "nft", "delete", "table", "ip", NFT_TABLE, check=False)
         self.run("gateway", "sysctl", "-qw", "net.ipv4.ip_forward=1")
 
 

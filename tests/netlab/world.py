@@ -31,6 +31,9 @@ RELAY_PORT = 15_000
 RESOLVER = "192.0.2.53"
 _SO_ORIGINAL_DST = 80
 
+#: A token with which clients are let in.
+GOOD_TOKEN = "EwB" + "good" * 375
+
 READY = "the world is up"
 
 
@@ -106,6 +109,7 @@ class World:
         addresses = server_addresses()
         self._pki = Pki(directory)
         self._outlook = Outlook(self._pki, addresses, 0)
+        self._outlook.behaviour.valid_tokens.add(GOOD_TOKEN)
         self._dns = DnsServer(Names(dict(addresses)), RESOLVER, port=53)
         home = Path("/proc/self/ns/net").open("rb")  # noqa: SIM115 - held as long as we live
         there = Path("/run/netns", gateway).open("rb")  # noqa: SIM115

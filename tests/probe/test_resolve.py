@@ -134,6 +134,36 @@ async def test_a_resolver_that_knows_no_edns_is_asked_without(answer, monkeypatc
     assert found.outcome is Outcome.OK
 
 
+async def test_that_there_is_no_ipv6_address_says_nothing_of_a_lost_answer_about_ipv4(monkeypatch):
+    """A lost packet is asked for again, and not told as a name without addresses."""
+    monkeypatch.setattr("exporter.probe.resolve.TRY_SECONDS", 0.2)
+    lost: list[bytes] = []
+
+    class Lossy(asyncio.DatagramProtocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def datagram_received(self, data, peer):
+            reply = dns.message.make_response(dns.message.from_wire(data))
+            question = reply.question[0]
+            if question.rdtype == dns.rdatatype.A:
+                if not lost:
+                    lost.append(data)
+                    return
+                reply.answer.append(dns.rrset.from_text(question.name, 60, "IN", "A", "52.96.1.1"))
+            self.transport.sendto(reply.to_wire(), peer)
+
+    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(Lossy, ("127.0.0.1", 0))
+    try:
+        resolvers = [("127.0.0.1", transport.get_extra_info("sockname")[1])]
+        service = NameService(hosts={}, resolvers=resolvers, sockets=LocalSockets())
+        found = await resolve(HOST, service, ip_version="any", public=True)
+    finally:
+        transport.close()
+    assert lost
+    assert found.addresses == ("52.96.1.1",)
+
+
 async def test_a_closed_port_is_refused_not_silent():
     async with asking() as (_, server):
         port = server.port

@@ -268,6 +268,31 @@ class TestTwoSides:
             ("sign_in_work", "reset_forged"): 1,
         }
 
+    def test_a_client_that_is_reset_while_the_server_goes_on_waiting(self, captures):
+        hello = flights(NAME)[0][1]
+        server = ("192.0.2.1", 443)
+        inside = Conversation(client=("10.0.0.1", 40_000), server=server).opens().says(True, hello).resets(False)
+        outside = Conversation(client=("203.0.113.5", 50_000), server=server).opens()
+        theirs = hello[:11] + bytes(32) + hello[43:]  # another client's random
+        another = Conversation(client=("203.0.113.5", 50_001), server=server).wait(0.5).opens().says(True, theirs)
+        both = [(f[0], f[1]) for f in sorted([*outside.frames(), *another.frames()], key=lambda frame: frame[0])]
+        made, told = self.both(captures, [(frame[0], frame[1]) for frame in inside.frames()], both)
+        assert told == []
+        made.tick(14.0, START + 14 * SECOND)
+        (seen,) = [each for each in told if each.interface == "eth1"]
+        assert {each.kind for each in seen.tampering} == {"hello_not_forwarded", "reset_forged"}
+
+    def test_and_at_the_end_too(self, captures):
+        hello = flights(NAME)[0][1]
+        server = ("192.0.2.1", 443)
+        inside = Conversation(client=("10.0.0.1", 40_000), server=server).opens().says(True, hello).resets(False)
+        outside = Conversation(client=("203.0.113.5", 50_000), server=server).opens()
+        seen_there, seen_here = ([(frame[0], frame[1]) for frame in each.frames()] for each in (outside, inside))
+        made, told = self.both(captures, seen_here, seen_there)
+        made.finish()
+        (seen,) = [each for each in told if each.interface == "eth1"]
+        assert {each.kind for each in seen.tampering} == {"hello_not_forwarded", "reset_forged"}
+
     @pytest.mark.parametrize("dropped", [0, 5])
     def test_a_syn_that_never_left_unless_packets_were_lost(self, captures, dropped):
         made, told = inspection(*self.SIDES, servers=(ip_network("192.0.2.0/24"),))

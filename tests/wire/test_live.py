@@ -185,6 +185,22 @@ class TestCommand:
         assert {each["mechanism"] for each in stripped["attempts"] or [stripped["auth"]]} == {"password"}
         assert_silent(found.output + found.errors)
 
+    def test_both_sides_as_it_happens(self, lab):
+        lab.apply(SCENARIOS["name_reset"])
+        with inspecting(lab, "--inside", "in0", "--outside", "out0", device="out0") as found:
+            clients(lab, SIGN_IN)
+        lab.clear()
+        [inside] = [each for each in found.connections if each["interface"] == "in0"]
+        assert (inside["outcome"], inside["target"]) == ("hello_reset", "sign_in_work")
+        assert {"hello_not_forwarded", "reset_forged"} & {each["kind"] for each in inside["tampering"]}
+
+    def test_sides_that_cannot_be_read_together(self, lab):
+        for outside, words in (("in0", "in0 can't be both sides"), ("pyproject.toml", "both must be interfaces")):
+            command = exporter(lab, "inspect", "--inside", "in0", "--outside", outside)
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+            assert done.returncode == 2
+            assert words in done.stderr
+
     def test_what_is_wrong_is_said_at_once(self, lab):
         done = subprocess.run(
             exporter(lab, "inspect", "--interface", "eth77"), cwd=ROOT, capture_output=True, text=True

@@ -27,7 +27,7 @@ def sighting(
     connection = Connection(
         start=start, end=start + timedelta(seconds=1), client="10.0.0.7", client_port=50_000, server="203.0.113.1",
         server_port=443, ip_version=4, interface=side, sni="login.live.com", closed_by=ClosedBy.CLIENT,
-        outcome=ConnectionOutcome.ESTABLISHED, tls_handshake_seconds=0.05,
+        outcome=ConnectionOutcome.ESTABLISHED, tcp_handshake_seconds=0.02, tls_handshake_seconds=0.05,
     )  # fmt: skip
     fields = {name: more.pop(name) for name in list(more) if name in Connection.__dataclass_fields__}
     connection = replace(connection, **fields)

@@ -235,10 +235,11 @@ async def hello_hops(trials: Trials, around: Around) -> None:
 async def elsewhere(trials: Trials, around: Around) -> None:
     """The target as another resolver has it, from this very vantage: was the name led elsewhere?"""
     subject = trials.subject
-    if subject.proxied or not around.resolvers or not subject.address:
+    ours = {subject.address} if subject.address else set(around.dead)
+    if subject.proxied or not around.resolvers or not ours:
         return
     found = await trials.resolve(Kind.SECOND_RESOLVER, around.resolvers[0])
-    if found is None or not found.addresses or subject.address in found.addresses:
+    if found is None or not found.addresses or ours & set(found.addresses):
         return
     await trials.again(Kind.OTHER_ADDRESS, address=found.addresses[0], phase=Phase.TLS)
 

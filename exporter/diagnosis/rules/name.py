@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from exporter.diagnosis.endpoints import is_published
 from exporter.diagnosis.experiment import Experiment, Kind
 from exporter.diagnosis.rules.common import came_through, listed, once_more, quoted, repeated, result_of, told, worth
 from exporter.diagnosis.seen import Seen, Tried, outcome_of
@@ -77,8 +78,7 @@ def dns_redirected(seen: Seen, probe: Probe) -> Iterator[Claim]:
 def led_elsewhere(seen: Seen, probe: Probe) -> Iterator[Claim]:
     """dns_redirected to a public address: the second resolver's works from this very vantage, ours doesn't."""
     tried = seen.tried(probe)
-    other = tried.get(Kind.OTHER_ADDRESS)
-    if other is None or not _disagrees(seen, probe, tried, other):
+    if (other := elsewhere(seen, probe, tried)) is None:
         return
     phase = Phase.TLS if came_through(probe, Phase.CONNECT) else Phase.CONNECT
     scales = Scales(Cause.DNS_REDIRECTED)
@@ -91,6 +91,14 @@ def led_elsewhere(seen: Seen, probe: Probe) -> Iterator[Claim]:
         text = f"{other.address}, the other resolver's address, fares no better ({other.phase}: {other.outcome})"
         scales.against(worth(tried, 0.9), told(tried, text))
     yield scales.claim(str(phase), phase, includes=frozenset({Cause.TLS_INTERCEPTED}), confirmed=True)
+
+
+def elsewhere(seen: Seen, probe: Probe, tried: Tried) -> Experiment | None:
+    """The walk to the second resolver's address, where the two disagree and ours isn't Microsoft's by its own list."""
+    other = tried.get(Kind.OTHER_ADDRESS)
+    if other is None or not _disagrees(seen, probe, tried, other):
+        return None
+    return None if all(is_published(each.address) for each in probe.addresses) else other
 
 
 def _disagrees(seen: Seen, probe: Probe, tried: Tried, other: Experiment) -> bool:

@@ -16,7 +16,9 @@ from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.signatures import INSPECTION_PRODUCTS
 from exporter.diagnosis.weigh import Claim, Scales, believed
 from exporter.observations import Connection
+from exporter.probe.resolve import IpNetwork, suspicion
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Tampering
+from exporter.wire.distance import hops_of, is_elsewhere
 
 #: The vantage of what was seen on the wire; `wire:NAME` where the interface, or the side, is known.
 WIRE = "wire"
@@ -24,6 +26,8 @@ WIRE = "wire"
 SOME, SHARE = 3, 0.2
 #: A claim of so many connections is confirmed: no lost packet is behind it.
 ENOUGH = 3
+#: SMTP's reply where it isn't available and hangs up.
+NOT_ACTIVE = 421
 
 #: Organizations that issue Microsoft's certificates (facts 6.1). Any other is a sign; these names prove nothing.
 _MICROSOFTS = ("digicert", "microsoft corporation", "globalsign", "baltimore")
@@ -34,13 +38,17 @@ _VERSION = frozenset({"protocol_version", "insufficient_security"})
 
 @dataclass(frozen=True)
 class Tap:
-    """The connections to one target at one tap. `peers`: those to other targets there."""
+    """The connections to one target at one tap. `peers`: those to other targets there.
+
+    `expected`: networks in which the administrator has relays of his own.
+    """
 
     target: str
     vantage: str
     connections: tuple[Connection, ...]
     peers: tuple[Connection, ...]
     two_sided: bool = False
+    expected: tuple[IpNetwork, ...] = ()
 
     def ended(self, *outcomes: ConnectionOutcome) -> list[Connection]:
         """Those that got so far and no further."""
@@ -69,22 +77,26 @@ def taps(seen: Seen) -> list[Tap]:
     by_tap: dict[str, list[Connection]] = {}
     for connection in seen.connections:
         by_tap.setdefault(WIRE + (f":{connection.interface}" if connection.interface else ""), []).append(connection)
+    expected = tuple(map(ipaddress.ip_network, seen.private_networks))
     found = []
     for vantage, unnamed in by_tap.items():
-        connections = list(_with_targets(unnamed))
+        connections = list(with_targets(unnamed))
         targets = dict.fromkeys(each.target for each in connections if each.target is not None)
         for target in targets:
             own = tuple(each for each in connections if each.target == target)
             others = tuple(each for each in connections if each.target != target)
-            found.append(Tap(target, vantage, own, others, two_sided=seen.two_sided and vantage == f"{WIRE}:inside"))
+            two_sided = seen.two_sided and vantage == f"{WIRE}:inside"
+            found.append(Tap(target, vantage, own, others, two_sided=two_sided, expected=expected))
     return found
 
 
-def _with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
+def with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
     """A connection that got no name out is of the target that others reach there, or that its port and address tell."""
     known = {(each.server, each.server_port): each.target for each in connections if each.target is not None}
     for each in connections:
-        target = each.target or known.get((each.server, each.server_port)) or _by_address(each)
+        nameless = each.target is None and each.sni is None  # one with another name is what a fault is compared with
+        there = (known.get((each.server, each.server_port)) or _by_address(each)) if nameless else None
+        target = each.target or there
         yield each if target == each.target else replace(each, target=target)
 
 
@@ -120,6 +132,20 @@ _REACH = {
 }
 
 
+def led_elsewhere(tap: Tap) -> Iterator[Claim]:
+    """dns_redirected: clients go to an address that no public server has, and get nowhere."""
+    strange = {each.server: what for each in tap.connections if (what := suspicion(each.server, tap.expected))}
+    stuck = [each for each in tap.connections if each.outcome is not ConnectionOutcome.ESTABLISHED]
+    failed = [each for each in stuck if each.server in strange]
+    if weight := tap.count(failed):
+        scales = Scales(Cause.DNS_REDIRECTED)
+        addresses = listed(f"{address} ({what})" for address, what in strange.items())
+        scales.add(max(weight, 0.8), f"clients are led to {addresses}, and get no further: {len(failed)} connections")
+        hint = "ask the clients' resolver and another one for the name"
+        confirmed = len(failed) >= ENOUGH
+        yield scales.claim(str(Phase.DNS), Phase.DNS, confirmed=confirmed, hint=hint)
+
+
 def not_connected(tap: Tap) -> Iterator[Claim]:
     """tcp_dropped, tcp_reset, tcp_unreachable; partial_outage and ipv6_broken where other servers of it answer."""
     for outcome, (cause, words) in _REACH.items():
@@ -145,6 +171,7 @@ def _some_servers(tap: Tap, failed: list[Connection], alive: list[Connection], w
     scales = Scales(Cause.IPV6_BROKEN if six else Cause.PARTIAL_OUTAGE)
     scales.add(0.6 if len(failed) < ENOUGH else 0.8, f"{words} at {listed(each.server for each in failed)}")
     scales.add(0.3, f"{listed(each.server for each in alive)} answers")
+    _tampering(scales, failed)
     yield _claim(scales, Phase.CONNECT, failed)
 
 
@@ -166,12 +193,34 @@ def hello_unheard(tap: Tap) -> Iterator[Claim]:
         large.add(0.1, text)
         if abrupt:
             any_hello.add(weight * 0.6, text)
+        _from_elsewhere((by_name, any_hello), failed)
         _other_names(by_name, any_hello, tap, failed)
         _other_hellos(by_name, any_hello, large, tap, failed)
         rivals = [by_name, large, *((any_hello,) if abrupt else ())]
         _tampering(max(rivals, key=lambda scales: believed(scales.pro, scales.contra)), failed)
         for scales in rivals:
             yield _claim(scales, Phase.TLS, failed)
+
+
+def forged_resets(connections: Iterable[Connection]) -> list[Connection]:
+    """Those ended by a reset from another distance than the server's answer to the SYN."""
+    return [
+        each for each in connections
+        if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl
+        and is_elsewhere(each.server_ttl, each.reset_ttl)
+    ]  # fmt: skip
+
+
+def _from_elsewhere(claims: Iterable[Scales], failed: Sequence[Connection]) -> None:
+    """Who resets isn't the server: whatever the reason, somebody in between."""
+    told = [each for each in failed if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl]
+    forged = forged_resets(told)
+    if forged and len(forged) == len(told):
+        reset, server = hops_of(forged[0].reset_ttl or 0), hops_of(forged[0].server_ttl or 0)
+        for scales in claims:
+            scales.add(
+                0.5, f"the reset comes from {reset} hops away, the server is {server} away: it isn't the server's"
+            )
 
 
 def _other_names(by_name: Scales, any_hello: Scales, tap: Tap, failed: list[Connection]) -> None:
@@ -188,8 +237,10 @@ def _other_names(by_name: Scales, any_hello: Scales, tap: Tap, failed: list[Conn
         text = f"on the same port other names are answered: {listed(each.sni or '' for each in same_port)}"
         by_name.add(0.6, text)
         any_hello.against(0.6, text, by_name.cause)
-    elif failing_names - {each.sni for each in failed}:
-        text = f"other names fail alike on that port: {listed(name or 'nobody' for name in failing_names)}"
+    elif failing_names - {each.sni for each in failed} or (
+        failing_names := {each.sni for each in tap.peers if each.outcome is failed[0].outcome}
+    ):
+        text = f"other names fail alike: {listed(name or 'nobody' for name in failing_names)}"
         any_hello.add(0.6, text)
         by_name.against(0.6, text, any_hello.cause)
 
@@ -210,11 +261,8 @@ def _other_hellos(by_name: Scales, any_hello: Scales, large: Scales, tap: Tap, f
 def certificates(tap: Tap) -> Iterator[Claim]:
     """tls_intercepted: a foreign issuer, or clients that refuse. root_not_trusted: they refuse Microsoft's own."""
     issued = [each for each in tap.connections if each.certificate_issuer]
-    foreign = [each for each in issued if not _is_microsofts(each.certificate_issuer or "")]
-    refusing = [
-        each for each in tap.connections
-        if each.alert is not None and each.alert.sender == "client" and each.alert.name in _REFUSALS
-    ]  # fmt: skip
+    foreign = [each for each in issued if foreign_issuer(each)]
+    refusing = [each for each in tap.connections if refuses_certificate(each)]
     scales = Scales(Cause.TLS_INTERCEPTED)
     if foreign:
         scales.add(0.9, f"certificates issued by {quoted(listed(each.certificate_issuer or '' for each in foreign))}")
@@ -247,14 +295,28 @@ def product_of(connections: Iterable[Connection]) -> str | None:
     return next((product for part, product in INSPECTION_PRODUCTS.items() if part in text), None)
 
 
-def _is_microsofts(issuer: str) -> bool:
-    return any(name in issuer.lower() for name in _MICROSOFTS)
+def foreign_issuer(connection: Connection) -> bool:
+    """Whether the certificate's issuer was seen, and isn't one of Microsoft's."""
+    issuer = (connection.certificate_issuer or "").lower()
+    return bool(issuer) and not any(name in issuer for name in _MICROSOFTS)
+
+
+def refuses_certificate(connection: Connection) -> bool:
+    """Whether the client said in clear that it doesn't accept the certificate."""
+    alert = connection.alert
+    return alert is not None and alert.sender == "client" and alert.name in _REFUSALS
+
+
+def refuses_version(connection: Connection) -> bool:
+    """Whether the server's side refused the version."""
+    alert = connection.alert
+    return alert is not None and alert.sender == "server" and alert.name in _VERSION
 
 
 def handshakes_failed(tap: Tap) -> Iterator[Claim]:
     """tls_version_blocked by the alert, mtu_blackhole by silence in the middle of the server's flight."""
     failed = tap.ended(ConnectionOutcome.HANDSHAKE_FAILED)
-    refused = [each for each in failed if each.alert and each.alert.sender == "server" and each.alert.name in _VERSION]
+    refused = [each for each in failed if refuses_version(each)]
     if weight := tap.count(refused):
         scales = Scales(Cause.TLS_VERSION_BLOCKED)
         scales.add(max(weight, 0.7), f"{len(refused)} ClientHellos are answered by the alert protocol_version")
@@ -269,9 +331,18 @@ def handshakes_failed(tap: Tap) -> Iterator[Claim]:
         yield _claim(scales, Phase.TLS, silent)
 
 
+def out_of_service(tap: Tap) -> Iterator[Claim]:
+    """service_outage: SMTP's own word that it isn't active (421, RFC 5321 4.2.2), in clear, so anybody's."""
+    failed = [each for each in tap.ended(ConnectionOutcome.NOT_TLS) if each.refusal == NOT_ACTIVE]
+    if weight := tap.count(failed):
+        scales = Scales(Cause.SERVICE_OUTAGE)
+        scales.add(weight, f"{len(failed)} connections are answered by 421: service not available")
+        yield _claim(scales, Phase.GREETING, failed)
+
+
 def in_clear(tap: Tap) -> Iterator[Claim]:
     """starttls_stripped: mail that stays in clear where TLS should begin."""
-    failed = tap.ended(ConnectionOutcome.NOT_TLS)
+    failed = [each for each in tap.ended(ConnectionOutcome.NOT_TLS) if each.refusal != NOT_ACTIVE]
     if not (weight := tap.count(failed)):
         return
     scales = Scales(Cause.STARTTLS_STRIPPED)

@@ -15,6 +15,7 @@ from exporter.diagnosis.rules.common import (
     told,
     worth,
 )
+from exporter.diagnosis.rules.name import elsewhere
 from exporter.diagnosis.seen import Seen, Tried, failing, version_of
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import AddressResult, Probe
@@ -43,6 +44,9 @@ def not_connected(seen: Seen, probe: Probe) -> Iterator[Claim]:
     scales.add(weight, f"{words}: {quoted(result.detail)}")
     confirmed = repeated(scales, tried)
     _compare(scales, seen, probe, tried)
+    if (other := elsewhere(seen, probe, tried)) is not None and other.genuine:
+        text = f"another resolver gives {other.address}, where Microsoft's own chain answers"
+        scales.against(worth(tried, 0.85), told(tried, text), Cause.DNS_REDIRECTED)
     hint = "look from outside: add a vantage beyond the filter (`vantages: [{name: wan, interface: …}]`)"
     yield scales.claim(str(Phase.CONNECT), Phase.CONNECT, confirmed=confirmed, hint=hint)
     if (claim := once_more(tried, Phase.CONNECT)) is not None:

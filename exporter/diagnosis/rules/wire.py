@@ -15,10 +15,11 @@ _TERMINATED = _PAGES | {
 _AT_HELLO = frozenset(
     {Cause.SNI_RESET, Cause.SNI_DROPPED, Cause.TLS_RESET, Cause.LARGE_HELLO_DROPPED, Cause.TLS_VERSION_BLOCKED}
 )
+_REACH = frozenset({Cause.TCP_DROPPED, Cause.TCP_RESET, Cause.TCP_UNREACHABLE, Cause.PARTIAL_OUTAGE, Cause.IPV6_BROKEN})
 
 #: The causes that each kind of tampering is the mechanism of.
 CAUSES_OF: dict[Tampering, frozenset[Cause]] = {
-    Tampering.SYN_NOT_FORWARDED: frozenset({Cause.TCP_DROPPED, Cause.TCP_RESET, Cause.TCP_UNREACHABLE}),
+    Tampering.SYN_NOT_FORWARDED: _REACH,
     Tampering.HELLO_NOT_FORWARDED: _AT_HELLO | {Cause.MTU_BLACKHOLE},
     Tampering.RESET_FORGED: _AT_HELLO | {Cause.TCP_RESET, Cause.AUTH_DROPPED, Cause.IDLE_CUT},
     Tampering.RESET_NOT_FORWARDED: frozenset({Cause.TCP_DROPPED, Cause.IDLE_CUT}),
