@@ -12,6 +12,7 @@ from exporter.metrics.wire_mirror import WireMirror
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.tls import TlsClient
 from exporter.protocols.client_hello import read_client_hello
+from exporter.protocols.ja4 import stack_of
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
@@ -19,7 +20,6 @@ from exporter.unix_socket import listening, tell_systemd
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface
 from exporter.wire.link import InspectorLink
-from exporter.wire.live import stack_of
 from exporter.wire.messages import Kind
 from exporter.wire.process import Keeper, fork_keeper, keep_until_signal
 from exporter.wire.reading import RECORD_HEADER

@@ -29,7 +29,7 @@ from exporter.diagnosis.job import DiagnosisJob
 from exporter.diagnosis.keep import VerdictChange, VerdictKeeper
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.vantages import facts_of
-from exporter.inspector import InspectorPart, run_inspector
+from exporter.inspector import InspectorPart, own_stack, run_inspector
 from exporter.logs import configure_logs
 from exporter.metrics.accounts import AccountsState
 from exporter.metrics.verdicts import VerdictSamples
@@ -244,6 +244,7 @@ class Service:
             connections=tuple(each for each in wire() if isinstance(each, Connection)) if wire is not None else (),
             vantages=facts_of(plan.settings),
             private_networks=tuple(str(network) for network in plan.settings.probe.private_networks),
+            own_stack=own_stack(),
         )
         self.diagnosis.round_ended(seen, plan.experimenting, plan.settings.probe.interval)
 

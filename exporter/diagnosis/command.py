@@ -27,6 +27,7 @@ from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.service_evidence import connections_of_service
 from exporter.diagnosis.vantages import facts_of
 from exporter.diagnosis.words import shown
+from exporter.inspector import own_stack
 from exporter.observations import Probe, Verdict
 from exporter.observations import as_json as to_json
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
@@ -234,6 +235,7 @@ class Diagnosis:
             connections=tuple(await wire),
             vantages=facts_of(self.settings),
             private_networks=tuple(str(network) for network in self.settings.probe.private_networks),
+            own_stack=own_stack(),
         )
         return seen, holds
 

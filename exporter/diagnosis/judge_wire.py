@@ -72,7 +72,7 @@ def _of_tap(tap: Tap) -> list[Judged]:
 def _verdict(tap: Tap, claim: Claim, belief: float) -> Judged:
     placed = _placed(tap, claim)
     next_experiment = placed.next_experiment
-    confidence = belief * placed.belief
+    confidence = UNNAMED if claim.cause is Cause.UNKNOWN else belief * placed.belief
     verdict = verdict_of(tap.target, tap.vantage, claim, placed, confidence, next_experiment, _where(tap))
     return Judged(verdict, claim.confirmed)
 
@@ -91,6 +91,8 @@ def _placed(tap: Tap, claim: Claim) -> Placed:
     """By packets of both sides, by what the cause itself tells, else as the table has it."""
     if claim.cause in _ANYBODYS:
         return Placed(Responsible.UNKNOWN, next_experiment=claim.hint or _BOTH_SIDES)
+    if claim.cause is Cause.UNKNOWN:
+        return Placed(Responsible.UNKNOWN, next_experiment=claim.hint)
     if (own := by_cause(claim.cause)) is not None:
         return own
     tampering = [

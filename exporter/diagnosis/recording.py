@@ -26,7 +26,13 @@ _HEADER = "round"
 
 def lines(seen: Seen) -> Iterator[str]:
     """The round, line by line."""
-    header = {"recording": _HEADER, "exporter": __version__, "private_networks": list(seen.private_networks)}
+    header = {
+        "recording": _HEADER,
+        "exporter": __version__,
+        "private_networks": list(seen.private_networks),
+        "two_sided": seen.two_sided,
+        "own_stack": seen.own_stack,
+    }
     yield json.dumps(header)
     for each in (*seen.vantages.values(), *seen.probes, *seen.experiments, *seen.connections):
         yield as_json(each)
@@ -50,12 +56,13 @@ def read(path: Path) -> Seen:
 def _round(numbered: Iterable[tuple[str, bytes]], path: Path) -> Seen:
     by_kind: dict[type, list[Any]] = {Probe: [], Experiment: [], Connection: [], VantageFacts: []}
     private: tuple[str, ...] = ()
+    header: dict[str, Any] = {}
     for place, line in numbered:
         if not line.strip():
             continue
         content = _object(place, line)
         if content.get("recording") == _HEADER:
-            private = _networks(content)
+            private, header = _networks(content), content
         elif (kind := _kind(place, content)) is not None:
             by_kind[kind].append(_parsed(place, kind, line))
     if not by_kind[Probe] and not by_kind[Connection]:
@@ -66,6 +73,8 @@ def _round(numbered: Iterable[tuple[str, bytes]], path: Path) -> Seen:
         connections=tuple(by_kind[Connection]),
         vantages={facts.vantage: facts for facts in by_kind[VantageFacts]},
         private_networks=private,
+        two_sided=header.get("two_sided") is True,
+        own_stack=own if isinstance(own := header.get("own_stack"), str) else None,
     )
 
 

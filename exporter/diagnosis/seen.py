@@ -38,7 +38,8 @@ class VantageFacts:
 class Seen:
     """One round's observations. `private_networks`: where the administrator expects relays of his own.
 
-    `two_sided`: `connections` are of the inside, compared with the outside.
+    `two_sided`: `connections` are of the inside, compared with the outside. `own_stack`: what makes our own prober's
+    connections known among them (`protocols.ja4.stack_of`); None where ours are not among them.
     """
 
     probes: tuple[Probe, ...] = ()
@@ -47,6 +48,7 @@ class Seen:
     vantages: Mapping[str, VantageFacts] = field(default_factory=dict)
     private_networks: tuple[str, ...] = ()
     two_sided: bool = False
+    own_stack: str | None = None
 
     @cached_property
     def _by_way(self) -> dict[tuple[str, str], Probe]:

@@ -52,3 +52,8 @@ def _alpn(names: tuple[bytes, ...]) -> str:
 
 def _hash(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:_HASH_LENGTH] if text else "0" * _HASH_LENGTH
+
+
+def stack_of(ja4: str | None) -> str | None:
+    """The parts of a JA4 that don't depend on name and ALPN: hashes of cipher suites and of extensions."""
+    return ja4.partition("_")[2] if ja4 is not None else None

@@ -10,6 +10,7 @@ from ipaddress import ip_address
 
 from exporter.metrics.wire import InterfaceCounts, WireState
 from exporter.observations import Connection
+from exporter.protocols.ja4 import stack_of
 from exporter.vocabulary import Protocol
 from exporter.wire.interface_state import Interface, InterfaceState
 from exporter.wire.kernel_filter import Network
@@ -34,11 +35,6 @@ _MAIL = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
 @lru_cache(maxsize=4_096)
 def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
     return any(ip_address(address) in network for network in networks)
-
-
-def stack_of(ja4: str | None) -> str | None:
-    """The parts of a JA4 that don't depend on name and ALPN: hashes of cipher suites and of extensions."""
-    return ja4.partition("_")[2] if ja4 is not None else None
 
 
 class Inspection:

@@ -160,6 +160,28 @@ def test_clients_that_refuse_the_certificate():
     assert (only.cause, only.responsible) == (Cause.TLS_INTERCEPTED, UNKNOWN)
 
 
+def secret_alert(**more: Any) -> Connection:
+    alert = WireAlert(name=None, level=None, sender="client", encrypted=True)
+    return seen(outcome=ConnectionOutcome.HANDSHAKE_FAILED, alert=alert, tls_version="TLSv1.3", **more)
+
+
+def test_one_client_that_refuses_what_others_accept_is_no_interception():
+    """A printer without the root tries again and again; phones that refuse while computers accept are several."""
+    printer = [client_alert(client="10.0.0.90", retry_of=number) for number in range(5)]
+    assert verdict([*printer, seen(), seen(client="10.0.0.8")]).cause is Cause.HEALTHY
+    phones = [client_alert(client=f"10.0.0.{number}") for number in (90, 91, 92)]
+    assert verdict([*phones, seen(), seen(client="10.0.0.8")]).cause is Cause.TLS_INTERCEPTED
+
+
+def test_alerts_that_cannot_be_read_tell_by_their_place():
+    several = [secret_alert(client=f"10.0.0.{n}", client_family=ClientFamily.APPLE) for n in range(3)]
+    assert verdict(several).cause is Cause.TLS_INTERCEPTED
+    only = verdict([secret_alert()])
+    assert only.cause is Cause.UNKNOWN
+    assert any(each.points_to == Cause.TLS_INTERCEPTED for each in only.evidence)
+    assert verdict([secret_alert(client="10.0.0.90"), seen()]).cause is Cause.HEALTHY
+
+
 def test_the_issuer_in_clear_tells_whose_it_is():
     forged = client_alert(tls_version="TLSv1.2", certificate_issuer="CN=FortiGate CA,O=Fortinet")
     assert verdict([forged]).responsible is GATEWAY
@@ -199,6 +221,23 @@ def test_tokens_of_one_client_or_of_all():
     assert (one.cause, one.responsible) == (Cause.TOKEN_EXPIRED, Responsible.ACCOUNT)
     assert verdict(refused).cause is Cause.SERVICE_OUTAGE
     assert verdict([*refused, accepted]).cause is Cause.TOKEN_EXPIRED
+
+
+def test_tokens_refused_of_whom_nobody_knows():
+    """Without addresses it may be one account's, or everybody's."""
+    refused = [auth(Mechanism.TOKEN, AuthOutcome.REFUSED, client=None)] * 4
+    only = verdict(refused)
+    assert (only.cause, only.responsible) == (Cause.UNKNOWN, UNKNOWN)
+    assert "hashed" in (only.next_experiment or "")
+    assert verdict([*refused, auth(Mechanism.TOKEN, AuthOutcome.ACCEPTED, client=None)]).cause is Cause.TOKEN_EXPIRED
+
+
+def test_our_own_canary_is_nobodys_token():
+    ours = auth(Mechanism.TOKEN, AuthOutcome.REFUSED)
+    assert verdict([ours] * 4, own_stack="aa_bb").cause is Cause.HEALTHY
+    theirs = auth(Mechanism.TOKEN, AuthOutcome.REFUSED, ja4="t13d1516h2_cc_dd")
+    assert verdict([ours, theirs], own_stack="aa_bb").cause is Cause.TOKEN_EXPIRED
+    assert verdict([ours]).cause is Cause.TOKEN_EXPIRED
 
 
 def test_cut_when_the_token_goes_by():

@@ -9,10 +9,11 @@ import pytest
 
 from exporter.inspector import own_stack
 from exporter.observations import Connection
+from exporter.protocols.ja4 import stack_of
 from exporter.wire import watched
 from exporter.wire.interface_state import Interface
 from exporter.wire.kernel_filter import Link, packet_filter
-from exporter.wire.live import QUIET, SECOND, Inspection, stack_of
+from exporter.wire.live import QUIET, SECOND, Inspection
 from exporter.wire.ring import CaptureForbidden, InterfaceMissing, Statistics
 from exporter.wire.watched import BUSY, BUSY_SECONDS, InspectorConfig, filter_spec
 from tests.wire.bpf_machine import run

@@ -49,6 +49,7 @@ class Tap:
     peers: tuple[Connection, ...]
     two_sided: bool = False
     expected: tuple[IpNetwork, ...] = ()
+    own_stack: str | None = None
 
     def ended(self, *outcomes: ConnectionOutcome) -> list[Connection]:
         """Those that got so far and no further."""
@@ -86,7 +87,7 @@ def taps(seen: Seen) -> list[Tap]:
             own = tuple(each for each in connections if each.target == target)
             others = tuple(each for each in connections if each.target != target)
             two_sided = seen.two_sided and vantage == f"{WIRE}:inside"
-            found.append(Tap(target, vantage, own, others, two_sided=two_sided, expected=expected))
+            found.append(Tap(target, vantage, own, others, two_sided, expected, seen.own_stack))
     return found
 
 
@@ -262,22 +263,42 @@ def certificates(tap: Tap) -> Iterator[Claim]:
     issued = [each for each in tap.connections if each.certificate_issuer]
     foreign = [each for each in issued if foreign_issuer(each)]
     refusing = [each for each in tap.connections if refuses_certificate(each)]
+    hidden = [each for each in tap.ended(ConnectionOutcome.HANDSHAKE_FAILED) if _leaves_in_secret(each)]
     scales = Scales(Cause.TLS_INTERCEPTED)
     if foreign:
         scales.add(0.9, f"certificates issued by {quoted(listed(each.certificate_issuer or '' for each in foreign))}")
         if (product := product_of(foreign)) is not None:
             scales.add(0.5, f"that is {product}, an inspecting product")
     if refusing:
-        families = {each.client_family for each in refusing}
         alerts = listed(each.alert.name or "" for each in refusing if each.alert is not None)
         text = f"handshakes end by the client's alert {alerts}: {how_often(len(refusing))}"
         if issued and not foreign:
             yield from _root_missing(tap, refusing, issued, text)
             return
-        scales.add(0.85 if len(families) > 1 or len(refusing) >= ENOUGH else 0.7, text)
+        _refused(scales, tap, refusing, text, 0.85, 0.7)
+    elif hidden:
+        text = "clients answer the server's flight with an encrypted alert, as they do to a foreign certificate: "
+        _refused(scales, tap, hidden, text + how_often(len(hidden)), 0.6, 0.45)
     _tampering(scales, tap.connections)
     if scales.pro:
-        yield _claim(scales, Phase.TLS, foreign or refusing or tap.connections)
+        yield _claim(scales, Phase.TLS, foreign or refusing or hidden or tap.connections)
+
+
+def _refused(scales: Scales, tap: Tap, refusing: Sequence[Connection], text: str, many: float, few: float) -> None:
+    """One client alone that refuses what others accept has an old or narrow root store; several are the way's fault."""
+    who = {each.client or each.ja4 for each in refusing}
+    accepting = [each for each in tap.established if (each.client or each.ja4) not in who]
+    if len(who) == 1 and accepting:
+        scales.add(few / 2, f"{text}, by one client; others complete theirs")
+        return
+    families = {each.client_family for each in refusing}
+    scales.add(many if len(families) > 1 or len(refusing) >= ENOUGH else few, text)
+
+
+def _leaves_in_secret(connection: Connection) -> bool:
+    """In TLS 1.3 most clients' alerts are encrypted; behind the server's flight there is little else to complain of."""
+    alert = connection.alert
+    return alert is not None and alert.encrypted and alert.sender == "client" and connection.tls_version == "TLSv1.3"
 
 
 def _root_missing(tap: Tap, refusing: list[Connection], issued: list[Connection], text: str) -> Iterator[Claim]:

@@ -8,6 +8,7 @@ from exporter.diagnosis.rules.passive import ENOUGH, Tap, _claim
 from exporter.diagnosis.rules.speed import LONG_TLS, MANY_TIMES, SLOW_CONNECT, SLOW_TLS
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import Connection, WireAuth
+from exporter.protocols.ja4 import stack_of
 from exporter.vocabulary import AuthOutcome, Cause, ClosedBy, ConnectionOutcome, Mechanism, Phase
 
 #: Ages at which idle connections end differ so little where a clock of somebody's ends them, and are at least, seconds.
@@ -40,10 +41,14 @@ def passwords(tap: Tap) -> Iterator[Claim]:
 
 def tokens(tap: Tap) -> Iterator[Claim]:
     """token_expired for some clients, service_outage where every one of many is refused."""
-    refused, accepted = (_of(tap, Mechanism.TOKEN, each) for each in (AuthOutcome.REFUSED, AuthOutcome.ACCEPTED))
+    all_refused, accepted = (_of(tap, Mechanism.TOKEN, each) for each in (AuthOutcome.REFUSED, AuthOutcome.ACCEPTED))
+    refused = [each for each in all_refused if not _is_ours(tap, each)]  # our canary is refused on purpose
     if not refused:
         return
     clients = {each.client for each in refused} - {None}
+    if not accepted and not clients and len(refused) >= MANY_CLIENTS:
+        yield from _tokens_of_nobody(refused)
+        return
     everyone = not accepted and len(clients) >= MANY_CLIENTS
     scales = Scales(Cause.SERVICE_OUTAGE if everyone else Cause.TOKEN_EXPIRED)
     text = f"{len(refused)} sign-ins by token are refused ({_clients(refused)})"
@@ -51,6 +56,19 @@ def tokens(tap: Tap) -> Iterator[Claim]:
     if accepted:
         scales.add(0.3, f"others' are accepted ({_clients(accepted)}): the way carries authentication")
     yield scales.claim("sign-in by token", Phase.AUTH, confirmed=len(refused) >= ENOUGH)
+
+
+def _is_ours(tap: Tap, connection: Connection) -> bool:
+    return tap.own_stack is not None and stack_of(connection.ja4) == tap.own_stack
+
+
+def _tokens_of_nobody(refused: Sequence[Connection]) -> Iterator[Claim]:
+    """Without clients' addresses one account's refusals and everybody's look the same."""
+    scales = Scales(Cause.UNKNOWN)
+    text = f"{len(refused)} sign-ins by token are refused, none is accepted, and whose they are isn't known"
+    scales.add(0.3, text)
+    hint = "tell clients apart: `privacy: {client_addresses: hashed}`; or configure an account, which is tried here too"
+    yield scales.claim("sign-in by token", Phase.AUTH, confirmed=True, hint=hint)
 
 
 def throttled(tap: Tap) -> Iterator[Claim]:
