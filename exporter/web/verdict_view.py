@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.diagnosis.causes import about
-from exporter.diagnosis.words import ACTS, sentence_for, strongest
+from exporter.diagnosis.rules.passive import WIRE
+from exporter.diagnosis.words import ACTS, ONES_OWN, sentence_for, strongest
 from exporter.observations import Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
 from exporter.web.mood import Mood
@@ -12,11 +13,9 @@ from exporter.web.mood import Mood
 #: Blocks on the page, at most; the rest is a number.
 MOST = 12
 
-#: Stations of the way, and who is at which.
+#: Stations of the way, and who is at which. One account's or client's own trouble breaks no way.
 STATIONS = ("client", "gateway", "network", "Microsoft")
 _AT = {
-    Responsible.CLIENT: "client",
-    Responsible.ACCOUNT: "client",
     Responsible.GATEWAY: "gateway",
     Responsible.NETWORK: "network",
     Responsible.MICROSOFT: "Microsoft",
@@ -78,11 +77,11 @@ def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
     targets = tuple(dict.fromkeys(verdict.target for verdict in group))
     block = VerdictBlock(
         id=f"verdict-{first.cause}-{first.responsible}-{first.vantage}".replace(":", "-"),
-        mood=Mood.NEUTRAL if unknown else Mood.BAD,
+        mood=Mood.NEUTRAL if unknown or first.responsible in ONES_OWN else Mood.BAD,
         sentence=sentence_for(first, probe) if len(targets) == 1 else f"{about()[first.cause].title}.",
         acts=ACTS[first.responsible],
         certainty="not sure" if unknown else f"{first.confidence:.0%} sure",
-        vantage=first.vantage,
+        vantage=_seen_from(first.vantage),
         targets=targets,
         evidence=tuple(each.observation for each in strongest(first)),
         remedy=first.remedy,
@@ -91,6 +90,14 @@ def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
         ticket="",
     )
     return replace(block, ticket=_ticket(block, first))
+
+
+def _seen_from(vantage: str) -> str:
+    """A vantage as the page names it; `wire:eth1` is the clients' own packets there."""
+    kind, _, interface = vantage.partition(":")
+    if kind != WIRE:
+        return vantage
+    return f"clients' packets at {interface}" if interface else "clients' packets"
 
 
 def _ticket(block: VerdictBlock, verdict: Verdict) -> str:

@@ -75,7 +75,6 @@ def test_blocks_are_few():
         (Responsible.GATEWAY, ["gateway"], ["network", "Microsoft"]),
         (Responsible.NETWORK, ["network"], ["Microsoft"]),
         (Responsible.MICROSOFT, ["Microsoft"], []),
-        (Responsible.ACCOUNT, ["client"], ["gateway", "network", "Microsoft"]),
     ],
 )
 def test_the_way_is_broken_where_the_verdict_says(responsible, broken, beyond):
@@ -84,7 +83,14 @@ def test_the_way_is_broken_where_the_verdict_says(responsible, broken, beyond):
     assert [station.name for station in stations if station.beyond] == beyond
 
 
-@pytest.mark.parametrize("responsible", [Responsible.UNKNOWN, Responsible.APPLIANCE])
+def test_what_packets_told_is_named_so():
+    [block] = verdict_blocks([verdict(vantage="wire:eth1")], [])
+    assert block.vantage == "clients' packets at eth1"
+
+
+@pytest.mark.parametrize(
+    "responsible", [Responsible.UNKNOWN, Responsible.APPLIANCE, Responsible.ACCOUNT, Responsible.CLIENT]
+)
 def test_no_way_is_drawn_where_nobody_on_it_is_named(responsible):
     assert way([verdict(responsible=responsible)]) == ()
 

@@ -32,7 +32,7 @@ def passwords(tap: Tap) -> Iterator[Claim]:
         return
     scales = Scales(Cause.PASSWORD_REFUSED)
     if refused:
-        scales.add(0.9, f"{len(refused)} sign-ins by password are refused ({_clients(refused)})")
+        scales.add(0.9, f"sign-ins by password are refused: {len(refused)} ({_clients(refused)})")
     if leaving:
         text = f"{_clients(leaving)} read what is offered and leave, again and again, as clients set to a password do"
         scales.add(0.65, text)
@@ -51,7 +51,7 @@ def tokens(tap: Tap) -> Iterator[Claim]:
         return
     everyone = not accepted and len(clients) >= MANY_CLIENTS
     scales = Scales(Cause.SERVICE_OUTAGE if everyone else Cause.TOKEN_EXPIRED)
-    text = f"{len(refused)} sign-ins by token are refused ({_clients(refused)})"
+    text = f"sign-ins by token are refused: {len(refused)} ({_clients(refused)})"
     scales.add(0.65, f"{text}, and none is accepted" if everyone else text)
     if accepted:
         scales.add(0.3, f"others' are accepted ({_clients(accepted)}): the way carries authentication")
