@@ -99,7 +99,7 @@ class Packets:
             same=other is None or (self.both is not None and way_of(connection) in self.both.same),
             covered=self.both is not None and self.both.covered,
             left_out=own.left_out,
-            notes=_notes(connection, other),
+            notes=_notes(connection, own, other),
         )
         names = [path.name, *([self.outside.name] if two_sided and self.outside is not None else [])]
         return Shown(connection, role, own, other, drawn, " and ".join(names))
@@ -133,12 +133,17 @@ class Packets:
         return remark
 
 
-def _notes(connection: Connection, other: Excerpt | None) -> list[str]:
+def _notes(connection: Connection, own: Excerpt, other: Excerpt | None) -> list[str]:
     notes = []
     if other is not None:
         there = other.connection
         if (connection.client, connection.client_port) != (there.client, there.client_port):
             notes.append("Outside it has another source address or port (NAT).")
+        syns = [next((each.sequence for each in side if kind_of(each) == "syn"), None) for side in (own, other)]
+        if None not in syns and syns[0] != syns[1]:
+            notes.append(
+                "Its sequence numbers are others outside: the gateway rewrites them, or makes its own connection."
+            )
     if connection.closed_by is ClosedBy.TIMEOUT:
         silent = connection.outcome is not ConnectionOutcome.ESTABLISHED
         notes.append("It ends in silence: no answer, no RST, no FIN." if silent else "It ends in silence.")

@@ -26,6 +26,9 @@ HEAD, TAIL, MAX_CONNECTIONS = 48, 24, 64
 #: Packets this much behind a connection's last one are still its own: a reset that comes late, nanoseconds.
 LATE: Final = 2 * SECOND
 
+#: A router takes less to forward a packet, nanoseconds.
+FORWARDED: Final = SECOND // 20
+
 Key = tuple[bytes, int, bytes, int]
 
 
@@ -64,7 +67,10 @@ class Excerpt:
     left_out: int = 0
 
     def add(self, packet: Packet) -> None:
-        """The next in the order of capture."""
+        """The next in the order of capture; one that was captured again as it was forwarded is left out."""
+        before = self.tail[-1] if self.tail else self.head[-1] if self.head else None
+        if before is not None and _is_forwarded(before, packet):
+            return
         if len(self.head) < HEAD:
             self.head.append(packet)
             return
@@ -74,6 +80,13 @@ class Excerpt:
     def __iter__(self) -> Iterator[Packet]:
         yield from self.head
         yield from self.tail
+
+
+def _is_forwarded(before: Packet, packet: Packet) -> bool:
+    """Whether it is the same packet, a router later: a capture of all interfaces has it twice."""
+    one = before.from_client, before.flags, before.sequence, before.acknowledgment, before.length
+    two = packet.from_client, packet.flags, packet.sequence, packet.acknowledgment, packet.length
+    return packet.icmp is None and one == two and before.ttl != packet.ttl and packet.time - before.time < FORWARDED
 
 
 @dataclass(slots=True)

@@ -171,7 +171,15 @@ class TestCommand:
         assert done.returncode == 1, done.stderr
         assert {json.loads(line)["cause"] for line in done.stdout.splitlines()} == {"sni_reset", "healthy"}
         text = page.read_text()
-        for expected in ("no such packet was seen here", SERVERS[WORK], "192.0.2.1", "203.0.113.1", "page.pcapng"):
+        for expected in (
+            "no such packet was seen here",
+            "Its sequence numbers are others outside",
+            "(NAT)",
+            SERVERS[WORK],
+            "192.0.2.1",
+            "203.0.113.1",
+            "page.pcapng",
+        ):
             assert expected in text
         assert re.search(r"2026-09-21 \d\d:\d\d:\d\d\.\d{3}", text)
         for client in ("10.66.7.8", "198.51.100.7"):

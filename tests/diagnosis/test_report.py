@@ -7,8 +7,10 @@ from html.parser import HTMLParser
 from exporter.diagnosis.experiment import Kind
 from exporter.diagnosis.judge import judge
 from exporter.diagnosis.report import picture_of, report
-from exporter.vocabulary import Outcome, Phase
+from exporter.observations import TamperingSeen
+from exporter.vocabulary import ClosedBy, ConnectionOutcome, Outcome, Phase, Tampering
 from tests.diagnosis.made import CLIENTS, WAN, broken, seen, tried, walk
+from tests.diagnosis.test_passive import seen as connection
 
 PROBE = broken("sign_in_work", Phase.TLS, Outcome.RESET, "Connection reset by peer")
 ROUND = seen(
@@ -64,6 +66,17 @@ def test_it_says_verdict_evidence_times_and_versions():
         "2026-11-24",
     ):
         assert words in text
+
+
+def test_what_the_service_saw_on_both_sides_is_drawn_beside_our_walk():
+    """Without packets and without anybody's address."""
+    done = TamperingSeen(kind=Tampering.RESET_FORGED, direction="to_client", detail="behind the ClientHello")
+    client = connection("sign_in_work", ConnectionOutcome.HELLO_RESET, closed_by=ClosedBy.RESET_SERVER, client=None)
+    text = made(replace(ROUND, connections=(replace(client, client_port=None, tampering=(done,)),)))
+    assert "no such RST was seen here" in text
+    assert "its packets are not at hand" in text
+    assert "reset_forged: behind the ClientHello" in text
+    assert "What would show that it is something else" in text
 
 
 def test_texts_of_the_network_are_escaped():

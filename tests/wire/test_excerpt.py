@@ -146,6 +146,18 @@ class TestReading:
         assert excerpt.left_out == len(talk.sent) - HEAD - TAIL
         assert kind_of(list(excerpt)[-1]) == "ack"
 
+    def test_a_packet_on_its_way_through_a_router_is_one(self, tmp_path):
+        talk = Conversation().opens().closes()
+        frames = []
+        for frame in talk.frames():
+            packet = bytearray(frame[1])
+            packet[22] -= 1  # the time to live
+            frames += [(frame[0], frame[1]), (frame[0] + 10_000, bytes(packet))]
+        path = tmp_path / "any.pcap"
+        path.write_bytes(pcap(frames, nano=True))
+        (excerpt,) = excerpts(path, inspect(talk.frames()))
+        assert len(list(excerpt)) == len(talk.sent)
+
     def test_an_icmp_error_is_of_the_connection_it_quotes(self, tmp_path):
         talk = Conversation().segment(True, SYN)
         quoted = ip("10.0.0.1", "192.0.2.1", TCP, tcp(40_000, 993, 1_000, 0, SYN))

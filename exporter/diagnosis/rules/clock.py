@@ -45,7 +45,10 @@ def clock_wrong(seen: Seen, probe: Probe) -> Iterator[Claim]:
 
 
 def dates_by_the_clock(seen: Seen, probe: Probe) -> Iterator[Claim]:
-    """clock_skew behind a certificate that is out of date only by our clock."""
+    """clock_skew behind a certificate that is out of date only by our clock.
+
+    Overturned by: other hosts' Dates agree with our clock.
+    """
     result = probe.phase(Phase.TLS)
     skew = skew_of(seen)
     if result is None or result.outcome not in _DATES or not skew or probe.tls is None or not probe.tls.chain:

@@ -76,7 +76,10 @@ def dns_redirected(seen: Seen, probe: Probe) -> Iterator[Claim]:
 
 
 def led_elsewhere(seen: Seen, probe: Probe) -> Iterator[Claim]:
-    """dns_redirected to a public address: the second resolver's works from this very vantage, ours doesn't."""
+    """dns_redirected to a public address: the second resolver's works from this very vantage, ours doesn't.
+
+    Overturned by: both addresses fail, or both work.
+    """
     tried = seen.tried(probe)
     if (other := elsewhere(seen, probe, tried)) is None:
         return

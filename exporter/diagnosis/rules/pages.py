@@ -83,7 +83,10 @@ def _weigh_answerer(scales: Scales, seen: Seen, probe: Probe, phase: Phase) -> N
 
 
 def proxy_refused(seen: Seen, probe: Probe) -> Iterator[Claim]:
-    """proxy_auth_required, block_page and others by what the proxy says of the target."""
+    """proxy_auth_required, block_page and others by what the proxy says of the target.
+
+    Overturned by: the proxy lets the target through when tried again.
+    """
     result = probe.phase(Phase.PROXY)
     if result is None or result.outcome in (Outcome.OK, Outcome.SKIPPED):
         return

@@ -134,7 +134,10 @@ _REACH = {
 
 
 def led_elsewhere(tap: Tap) -> Iterator[Claim]:
-    """dns_redirected: clients go to an address that no public server has, and get nowhere."""
+    """dns_redirected: clients go to an address that no public server has, and get nowhere.
+
+    Overturned by: what answers there bears Microsoft's issuer, or the network is one where relays are expected.
+    """
     strange = {each.server: what for each in tap.connections if (what := suspicion(each.server, tap.expected))}
     stuck = [each for each in tap.connections if each.outcome is not ConnectionOutcome.ESTABLISHED]
     failed = [each for each in stuck if each.server in strange]
@@ -148,7 +151,10 @@ def led_elsewhere(tap: Tap) -> Iterator[Claim]:
 
 
 def not_connected(tap: Tap) -> Iterator[Claim]:
-    """tcp_dropped, tcp_reset, tcp_unreachable; partial_outage and ipv6_broken where other servers of it answer."""
+    """tcp_dropped, tcp_reset, tcp_unreachable; partial_outage and ipv6_broken where other servers of it answer.
+
+    Overturned by: most connections to the same server are answered; outside, the SYNs are seen to leave.
+    """
     for outcome, (cause, words) in _REACH.items():
         failed = tap.ended(outcome)
         servers = {each.server for each in failed}
@@ -177,7 +183,11 @@ def _some_servers(tap: Tap, failed: list[Connection], alive: list[Connection], w
 
 
 def hello_unheard(tap: Tap) -> Iterator[Claim]:
-    """sni_reset, sni_dropped, tls_reset, large_hello_dropped, by what other names and other hellos met there."""
+    """sni_reset, sni_dropped, tls_reset, large_hello_dropped, by what other names and other hellos met there.
+
+    Overturned by: other names, or other hellos with the same name, meet the same there (or are answered): each
+    cause's rival.
+    """
     for outcome in (ConnectionOutcome.HELLO_RESET, ConnectionOutcome.HELLO_UNANSWERED):
         failed = tap.ended(outcome)
         weight = tap.count(failed)
@@ -259,7 +269,11 @@ def _other_hellos(by_name: Scales, any_hello: Scales, large: Scales, tap: Tap, f
 
 
 def certificates(tap: Tap) -> Iterator[Claim]:
-    """tls_intercepted: a foreign issuer, or clients that refuse. root_not_trusted: they refuse Microsoft's own."""
+    """tls_intercepted: a foreign issuer, or clients that refuse. root_not_trusted: they refuse Microsoft's own.
+
+    Overturned by: the issuer is seen to be Microsoft's (root_not_trusted); one client alone refuses what others
+    accept.
+    """
     issued = [each for each in tap.connections if each.certificate_issuer]
     foreign = [each for each in issued if foreign_issuer(each)]
     refusing = [each for each in tap.connections if refuses_certificate(each)]
@@ -334,7 +348,10 @@ def refuses_version(connection: Connection) -> bool:
 
 
 def handshakes_failed(tap: Tap) -> Iterator[Claim]:
-    """tls_version_blocked by the alert, mtu_blackhole by silence in the middle of the server's flight."""
+    """tls_version_blocked by the alert, mtu_blackhole by silence in the middle of the server's flight.
+
+    Overturned by: hellos of the same versions are answered; without segments sent again silence is a filter's.
+    """
     failed = tap.ended(ConnectionOutcome.HANDSHAKE_FAILED)
     refused = [each for each in failed if refuses_version(each)]
     if weight := tap.count(refused):
@@ -352,7 +369,10 @@ def handshakes_failed(tap: Tap) -> Iterator[Claim]:
 
 
 def out_of_service(tap: Tap) -> Iterator[Claim]:
-    """service_outage: SMTP's own word that it isn't active (421, RFC 5321 4.2.2), in clear, so anybody's."""
+    """service_outage: SMTP's own word that it isn't active (421, RFC 5321 4.2.2), in clear, so anybody's.
+
+    Overturned by: other connections are greeted at the same time.
+    """
     failed = [each for each in tap.ended(ConnectionOutcome.NOT_TLS) if each.refusal == NOT_ACTIVE]
     if weight := tap.count(failed):
         scales = Scales(Cause.SERVICE_OUTAGE)
@@ -361,7 +381,10 @@ def out_of_service(tap: Tap) -> Iterator[Claim]:
 
 
 def in_clear(tap: Tap) -> Iterator[Claim]:
-    """starttls_stripped: mail that stays in clear where TLS should begin."""
+    """starttls_stripped: mail that stays in clear where TLS should begin.
+
+    Overturned by: outside, STARTTLS isn't offered either; most connections come to TLS.
+    """
     failed = [each for each in tap.ended(ConnectionOutcome.NOT_TLS) if each.refusal != NOT_ACTIVE]
     if not (weight := tap.count(failed)):
         return
@@ -384,7 +407,11 @@ _FAULTS = {
 
 
 def tampered(tap: Tap) -> Iterator[Claim]:
-    """What the gateway was seen to do to connections that went on all the same."""
+    """What the gateway was seen to do to connections that went on all the same.
+
+    Overturned by: nothing, where both captures have the connection whole; a side that lacks a direction is never
+    compared.
+    """
     done = dict.fromkeys(found.kind for each in tap.connections for found in each.tampering if found.kind in _FAULTS)
     for cause, phase in dict.fromkeys(_FAULTS[kind] for kind in done):
         scales = Scales(cause)

@@ -25,7 +25,10 @@ _SIGN_IN = frozenset({"sign_in_work", "sign_in_personal"})
 
 
 def passwords(tap: Tap) -> Iterator[Claim]:
-    """password_refused: clients still present one, or read that none is taken and leave, again and again."""
+    """password_refused: clients still present one, or read that none is taken and leave, again and again.
+
+    Overturned by: the attempts are seen to be by token; those who leave do it once, to look.
+    """
     refused = _of(tap, Mechanism.PASSWORD, AuthOutcome.REFUSED)
     leaving = [each for each in tap.established if _last(each, AuthOutcome.ABANDONED) and each.retry_of >= LOOP]
     if not refused and not leaving:
@@ -40,7 +43,10 @@ def passwords(tap: Tap) -> Iterator[Claim]:
 
 
 def tokens(tap: Tap) -> Iterator[Claim]:
-    """token_expired for some clients, service_outage where every one of many is refused."""
+    """token_expired for some clients, service_outage where every one of many is refused.
+
+    Overturned by: tokens of several clients are refused and none accepted (and the other way round).
+    """
     all_refused, accepted = (_of(tap, Mechanism.TOKEN, each) for each in (AuthOutcome.REFUSED, AuthOutcome.ACCEPTED))
     refused = [each for each in all_refused if not _is_ours(tap, each)]  # our canary is refused on purpose
     if not refused:
@@ -72,7 +78,7 @@ def _tokens_of_nobody(refused: Sequence[Connection]) -> Iterator[Claim]:
 
 
 def throttled(tap: Tap) -> Iterator[Claim]:
-    """throttled, as the conversation's form tells."""
+    """throttled, as the conversation's form tells. Overturned by: the same sign-ins are refused at any pace."""
     slowed = [each for each in tap.established if _last(each, AuthOutcome.THROTTLED)]
     if slowed:
         scales = Scales(Cause.THROTTLED)
@@ -81,7 +87,10 @@ def throttled(tap: Tap) -> Iterator[Claim]:
 
 
 def cut_at_sign_in(tap: Tap) -> Iterator[Claim]:
-    """auth_dropped: reset or silence behind a token, without an answer."""
+    """auth_dropped: reset or silence behind a token, without an answer.
+
+    Overturned by: an answer to the token; most sign-ins by token get one.
+    """
     cut = [
         each for each in tap.established
         if each.closed_by in _CUT and each.auth is not None and each.auth.mechanism is Mechanism.TOKEN
@@ -96,7 +105,10 @@ def cut_at_sign_in(tap: Tap) -> Iterator[Claim]:
 
 
 def idle_cut(tap: Tap) -> Iterator[Claim]:
-    """idle_cut: signed-in connections that end by reset or silence at one and the same age."""
+    """idle_cut: signed-in connections that end by reset or silence at one and the same age.
+
+    Overturned by: ends at different ages, or by the client.
+    """
     cut = [each for each in tap.established if each.closed_by in _CUT and _age(each) >= IDLE]
     ages = [_age(each) for each in cut]
     if len(cut) < ENOUGH:
@@ -110,7 +122,10 @@ def idle_cut(tap: Tap) -> Iterator[Claim]:
 
 
 def slow(tap: Tap) -> Iterator[Claim]:
-    """slow_path by handshakes; slow_sign_in and slow_service by answers over quick handshakes."""
+    """slow_path by handshakes; slow_sign_in and slow_service by answers over quick handshakes.
+
+    Overturned by: each is the other's rival: late answers over quick handshakes are the service's.
+    """
     connect = _median(each.tcp_handshake_seconds for each in tap.established)
     handshake = _median(each.tls_handshake_seconds for each in tap.established)
     if connect is None:
@@ -134,7 +149,10 @@ def slow(tap: Tap) -> Iterator[Claim]:
 
 
 def lossy(tap: Tap) -> Iterator[Claim]:
-    """packet_loss: many segments sent again, on connections that stand all the same."""
+    """packet_loss: many segments sent again, on connections that stand all the same.
+
+    Overturned by: few of many connections need a segment again.
+    """
     again = sum(each.retransmissions for each in tap.established)
     if len(tap.established) >= ENOUGH and again >= LOSSY * len(tap.established):
         scales = Scales(Cause.PACKET_LOSS)

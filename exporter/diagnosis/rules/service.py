@@ -68,7 +68,10 @@ def _throttled_alike(outage: Scales, result: PhaseResult, slowed: list[Probe]) -
 
 
 def silent_everywhere(seen: Seen, probe: Probe) -> Iterator[Claim]:
-    """service_outage where a server of Microsoft's own chain says nothing, from independent vantages alike."""
+    """service_outage where a server of Microsoft's own chain says nothing, from independent vantages alike.
+
+    Overturned by: another vantage is answered.
+    """
     cut = {Outcome.TIMEOUT, Outcome.RESET, Outcome.CLOSED}
     result = next((r for r in probe.phases if r.phase in _SPEECH and r.outcome in cut), None)
     if result is None or signatures(probe) is not True:

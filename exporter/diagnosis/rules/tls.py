@@ -52,7 +52,10 @@ class _Hypotheses:
 
 
 def not_answered(seen: Seen, probe: Probe) -> Iterator[Claim]:
-    """sni_reset, sni_dropped, tls_reset, large_hello_dropped, mtu_blackhole, tls_version_blocked."""
+    """sni_reset, sni_dropped, tls_reset, large_hello_dropped, mtu_blackhole, tls_version_blocked.
+
+    Overturned by: what another name, a small hello, small segments or each version alone meets at the same address.
+    """
     result = probe.phase(Phase.TLS)
     if result is None or result.outcome not in _ENDS:
         return
