@@ -117,9 +117,12 @@ def counted() -> tuple[list[int], list[str], float, str, int, float]:
 
 def greet() -> None:
     """A mail connection on loopback."""
-    with socket.create_server(("127.0.0.1", 993)) as server:
-        with socket.create_connection(server.getsockname()), server.accept()[0]:
-            pass
+    with (
+        socket.create_server(("127.0.0.1", 993)) as server,
+        socket.create_connection(server.getsockname()),
+        server.accept()[0],
+    ):
+        pass
 
 
 def packets(heard: Heard) -> float:
