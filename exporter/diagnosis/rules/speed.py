@@ -101,11 +101,11 @@ def is_path_slow(probe: Probe) -> bool:
 def _slow_again(scales: Scales, tried: Tried) -> bool:
     again = [each for each in tried.all(Kind.AGAIN) if each.phase in (Phase.TLS, Phase.CONNECT) and each.seconds]
     slow = [each for each in again if (each.seconds or 0.0) >= (LONG_TLS if each.phase is Phase.TLS else SLOW_CONNECT)]
-    if again and len(slow) * 2 <= len(again):
+    if len(slow) < len(again):  # one quick handshake shows what the path can do; a lost segment takes as long
         scales.against(0.9, f"tried again, it took {_seconds(again)}", Cause.HEALTHY)
     elif again:
         scales.add(worth(tried, 0.6), told(tried, f"tried again, it took {_seconds(again)}"))
-    return bool(slow) and len(slow) * 2 > len(again)
+    return bool(slow) and len(slow) == len(again)
 
 
 def lossy(seen: Seen, probe: Probe) -> Iterator[Claim]:
