@@ -42,16 +42,17 @@ def rules(content: dict[str, Any]) -> str:
 
 
 def _alert(alert: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-    labels = {"severity": alert["severity"]}
-    if "acts" in alert:
-        labels["responsible"] = alert["acts"]
+    labels = {"severity": alert["severity"], "responsible": alert.get("acts", "unknown")}
     if _REPEAT in alert:
         labels[_REPEAT] = alert[_REPEAT]
     description = f"{alert['users']}\nFirst: " + " ".join(
         f"({number}) {step}" for number, step in enumerate(alert["first"], start=1)
     )
+    by, site = _by(filled(alert["expr"], config)), config["site"]
+    annotations = {"summary": f"{_where(site)}{alert['summary']}" if site in by else alert["summary"]}
     if "cause" in alert:
-        description = f"Cause: {_cause(alert['cause'])}.\n{description}"
+        annotations["cause"] = _cause(alert["cause"], [name for name in by if name in (site, "target", "vantage")])
+        description = f"Cause: {annotations['cause']}.\n{description}"
     rule = {"alert": alert["name"], "expr": filled(alert["expr"], config)}
     if "for" in alert:
         rule["for"] = config[alert["for"]]
@@ -59,25 +60,42 @@ def _alert(alert: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
         **rule,
         "labels": labels,
         "annotations": {
-            "summary": alert["summary"],
+            **annotations,
             "description": description,
             "runbook_url": f"{config['runbooks']}/{alert['name']}.md",
-            "dashboard_url": f"{config['dashboards']}/{alert['dashboard']}{_variables(alert['expr'])}",
+            "dashboard_url": f"{config['dashboards']}/{alert['dashboard']}{_variables(by)}",
         },
     }
 
 
-def _cause(query: str) -> str:
-    """The verdict's cause, looked up when the alert fires: as a label it would begin the alert anew at each change."""
-    asked = f'(printf "topk(1, {query})" $labels.target $labels.vantage)'
-    return "{{ range query " + asked + " }}{{ .Labels.cause }}{{ end }}"
-
-
-def _variables(expression: str) -> str:
-    """Grafana's variables for the labels that the alert has."""
+def _by(expression: str) -> list[str]:
+    """The labels that its alerts have: what it is summed up by first, or a recorded series' own."""
+    if recorded := re.match(r"([a-z_]+):outlook", expression):
+        return recorded[1].split("_")
+    if expression.startswith("up{"):
+        return ["instance"]
     found = re.search(r"by \(([\w, ]+)\)", expression)
-    names = [name.strip() for name in found[1].split(",")] if found else []
-    pairs = [f"var-{name}={{{{ $labels.{name} }}}}" for name in names if name in ("target", "vantage", "account")]
+    return [name.strip() for name in found[1].split(",")] if found else []
+
+
+def _where(site: str) -> str:
+    """Whose alert it is; a job that isn't there at all has no site."""
+    return f"{{{{ with $labels.{site} }}}}{{{{ . }}}}: {{{{ end }}}}"
+
+
+def _cause(matchers: str, labels: list[str]) -> str:
+    """The surest verdict's cause, looked up when the alert fires: a label would begin the alert anew at each change."""
+    own = "".join(f",{name}='%s'" for name in labels)
+    asked = f"query (printf \"topk(1, outlook_diagnosis{{account='',{matchers}{own}}})\""
+    asked += "".join(f" $labels.{name}" for name in labels) + ")"
+    told = '{{ . | first | label "cause" }} ({{ . | first | label "responsible" }} has to act)'
+    return f"{{{{ with {asked} }}}}{told}{{{{ else }}}}no verdict yet{{{{ end }}}}"
+
+
+def _variables(labels: list[str]) -> str:
+    """Grafana's variables for the labels that the alert has."""
+    names = [name for name in labels if name in ("instance", "target", "vantage", "account")]
+    pairs = [f"var-{name}={{{{ $labels.{name} }}}}" for name in names]
     return "?" + "&".join(pairs) if pairs else ""
 
 

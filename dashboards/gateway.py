@@ -4,12 +4,26 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.overview import LABELS, VERDICT
 from dashboards.page import Row, page
-from dashboards.panels import WHOLE, Ask, Column, lines, rows, states
+from dashboards.panels import Ask, Column, lines, rows, states
 from dashboards.queries import FAILED, FAULT, TARGET, WAY, grown, least, most, rate, series
-from dashboards.words import ENDS, STEPS, WORKS, yes_no
+from dashboards.words import BAD, ENDS, NEUTRAL, STEPS, WARNING, WORKS, words, yes_no
+from exporter.vocabulary import Responsible
 
 MICROSOFTS = yes_no("somebody else's", "Microsoft's", good=False)
 _ISSUER = "issuer_organization, issuer_common_name, genuine"
+NO_ACCOUNT = 'account=""'
+#: Hops have no label of their own, for routes change: a verdict places the break before, at or behind the gateway.
+HOPS = words(
+    {
+        Responsible.APPLIANCE: ("before the first hop: this machine", WARNING),
+        Responsible.GATEWAY: ("at the gateway, the first hops", BAD),
+        Responsible.NETWORK: ("beyond the gateway", BAD),
+        Responsible.MICROSOFT: ("at the last hop: Microsoft", WARNING),
+        Responsible.CLIENT: ("not on the way: the client", NEUTRAL),
+        Responsible.ACCOUNT: ("not on the way: the account", NEUTRAL),
+        Responsible.UNKNOWN: ("can't be told", NEUTRAL),
+    }
+)
 _XOAUTH2 = 'mechanism="XOAUTH2"'
 _TARGET, _FROM = Column("target", "Target"), Column("vantage", "Seen from")
 
@@ -42,10 +56,18 @@ _ROWS = (
             ),
             rows(
                 "The gateway has to act",
-                "Verdicts that name it. How many hops away a reset comes from stands on the status page.",
+                "Verdicts that name it. The hop from which a reset came stands with the evidence on the status page.",
                 Ask(most(LABELS, "diagnosis", WAY, FAULT, 'responsible="gateway"')),
                 columns=VERDICT,
-                span=WHOLE,
+                span=16,
+                height=7,
+            ),
+            rows(
+                "At which hop the way breaks",
+                "Where the surest verdict places it, by hop distances, both sides of the gateway and other vantages.",
+                Ask(f"topk by (target, vantage) (1, {most(LABELS, 'diagnosis', WAY, FAULT, NO_ACCOUNT)})"),
+                columns=(_TARGET, _FROM, Column("responsible", "Where", words=HOPS)),
+                span=8,
                 height=7,
             ),
             lines(

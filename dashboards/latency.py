@@ -4,13 +4,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.page import Row, page
 from dashboards.panels import THIRD, Ask, heat, lines
-from dashboards.queries import ACCOUNT, LIMITS, TARGET, WAY, quantile, rate, series
+from dashboards.queries import ACCOUNT, HERE, LIMITS, TARGET, WAY, quantile, rate, series
 from exporter.vocabulary import Phase
 
-#: What alerts/source.yaml records; it keeps no instance, so that a site's choice doesn't narrow these.
-_PHASES = "target_vantage_phase:outlook_probe_phase_seconds"
-_TOKENS = "account_vantage:outlook_token_request_seconds"
-_CHOSEN = 'target=~"$target",vantage=~"$vantage",phase=~"connect|tls"'
+#: What alerts/source.yaml records.
+_PHASES = "instance_target_vantage_phase:outlook_probe_phase_seconds"
+_TOKENS = "instance_account_vantage:outlook_token_request_seconds"
+_CHOSEN = f'{HERE},target=~"$target",vantage=~"$vantage",phase=~"connect|tls"'
 _STEP = 'phase="{}"'
 
 
@@ -108,7 +108,7 @@ _ROWS = (
                 "The median of half an hour, and what it usually was in the last week (rules of alerts/).",
                 *(
                     Ask(
-                        f'max by (account, vantage) ({_TOKENS}:{kept}{{account=~"$account",vantage=~"$vantage"}})',
+                        f'max by (account, vantage) ({_TOKENS}:{kept}{{{ACCOUNT},vantage=~"$vantage"}})',
                         f"{word} {{{{account}}}} from {{{{vantage}}}}",
                     )
                     for kept, word in (("p50_30m", "now"), ("baseline_7d", "usual"))

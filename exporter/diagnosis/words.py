@@ -35,7 +35,7 @@ def shown(verdict: Verdict, probe: Probe | None) -> str:
     certainty = f"{verdict.confidence:.0%} sure" if verdict.cause is not Cause.UNKNOWN else "not sure"
     lines = [
         click.style(f"✗ {headline(verdict)}", fg="red", bold=True) + f"  {certainty}",
-        f"  {_sentence(verdict, probe)} {_capital(ACTS[verdict.responsible])}.",
+        f"  {sentence_for(verdict, probe)} {_capital(ACTS[verdict.responsible])}.",
         *(f"  · {each.observation}" for each in strongest(verdict)),
     ]
     lines.append(f"  → {verdict.remedy}")
@@ -64,7 +64,7 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
     first = most[0]
     if len({verdict.target for verdict in most}) == 1:
         probe = by_way.get((first.target, first.vantage))
-        said = _sentence(first, probe)
+        said = sentence_for(first, probe)
     else:
         named = list(dict.fromkeys(verdict.target for verdict in most))
         more = f" and {len(named) - 3} more" if len(named) > 3 else ""
@@ -83,7 +83,8 @@ def _weight(group: tuple[tuple[Cause, Responsible], Sequence[Verdict]]) -> tuple
     return cause is not Cause.UNKNOWN, responsible not in ONES_OWN, len(verdicts)
 
 
-def _sentence(verdict: Verdict, probe: Probe | None) -> str:
+def sentence_for(verdict: Verdict, probe: Probe | None) -> str:
+    """The verdict in one sentence, without who acts."""
     return sentence_of(verdict, where_of(probe) if probe is not None else where_of_target(verdict.target))
 
 

@@ -17,7 +17,7 @@ from exporter.observations import as_json
 from exporter.state import State
 from exporter.web.control import Control
 from exporter.web.guard import Guard, is_same_origin, is_trusted
-from exporter.web.page import StatusPage
+from exporter.web.page import StatusPage, runbook_page
 from exporter.web.probing import Probing, Refused, Run
 from exporter.web.web_config import WebConfig
 
@@ -40,6 +40,7 @@ def create_app(
     app = Starlette(
         routes=[
             Route("/", pages.status),
+            Route("/runbook/{cause}", pages.runbook),
             Route("/metrics", pages.metrics),
             Route("/probe", pages.probe),
             Route("/api/v1/probes", pages.probes),
@@ -76,6 +77,10 @@ class _Pages:
 
     async def status(self, request: Request) -> Response:
         return Response(self._page.html(), media_type="text/html")
+
+    async def runbook(self, request: Request) -> Response:
+        found = runbook_page(request.path_params["cause"])
+        return Response(found, media_type="text/html") if found is not None else PlainTextResponse("Not Found\n", 404)
 
     async def metrics(self, request: Request) -> Response:
         return await _exposition(request, self._exposition.page(request.headers.get("accept", "")))

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 #: Minutes of fault, then as many of health.
 HALF = 150
-WAY = 'target="imap",vantage="clients"'
+AT = 'instance="gw"'
+WAY = f'{AT},target="imap",vantage="clients"'
 DAY = 86_400
 
 
@@ -21,7 +22,7 @@ def _of(series: str, bad: str, good: str, **labels: str) -> Case:
     return Case(((series, bad, good),), labels)
 
 
-TARGET = {"target": "imap", "vantage": "clients"}
+TARGET = {"instance": "gw", "target": "imap", "vantage": "clients"}
 
 CASES: dict[str, Case] = {
     "OutlookAuthMethodFailing": _of(f'outlook_auth_method_usable{{{WAY},mechanism="token"}}', "0", "1", **TARGET),
@@ -36,7 +37,11 @@ CASES: dict[str, Case] = {
     "OutlookServiceOutage": Case(
         (
             (f'outlook_probe_outcome{{{WAY},phase="greeting",outcome="unavailable"}}', "1", "stale"),
-            ('outlook_probe_outcome{target="imap",vantage="wan",phase="greeting",outcome="unavailable"}', "1", "stale"),
+            (
+                'outlook_probe_outcome{instance="gw",target="imap",vantage="wan",phase="greeting",outcome="unavailable"}',
+                "1",
+                "stale",
+            ),
         ),
         {"target": "imap"},
     ),
@@ -46,43 +51,54 @@ CASES: dict[str, Case] = {
     "OutlookTokenRefreshFailing": Case(
         (
             (
-                'outlook_token_requests_total{account="box",vantage="wan",grant="refresh_token",outcome="rejected"}',
+                f'outlook_token_requests_total{{{AT},account="box",vantage="wan",grant="refresh_token",outcome="rejected"}}',
                 "+1",
                 "+0",
             ),
-            (
-                'outlook_token_requests_total{account="box",vantage="wan",grant="refresh_token",outcome="ok"}',
-                "+0",
-                "+1",
-            ),
+            (f'outlook_token_last_success_timestamp_seconds{{{AT},account="box"}}', "0", "+60"),
         ),
-        {"account": "box"},
+        {"instance": "gw", "account": "box"},
     ),
     "OutlookCredentialExpiresSoon": _of(
-        'outlook_account_credential_expiry_timestamp_seconds{account="box"}',
+        'outlook_account_credential_expiry_timestamp_seconds{instance="gw",account="box"}',
         str(10 * DAY),
         str(90 * DAY),
+        instance="gw",
         account="box",
     ),
     "OutlookCredentialExpiring": _of(
-        'outlook_account_credential_expiry_timestamp_seconds{account="box"}', str(DAY), str(90 * DAY), account="box"
+        'outlook_account_credential_expiry_timestamp_seconds{instance="gw",account="box"}',
+        str(DAY),
+        str(90 * DAY),
+        instance="gw",
+        account="box",
     ),
     "OutlookCanaryUnrecognized": _of(
         f'outlook_probe_outcome{{{WAY},phase="auth",outcome="unrecognized"}}', "1", "stale", phase="auth", **TARGET
     ),
-    "OutlookClockSkew": _of('outlook_clock_skew_seconds{source="median"}', "-600", "0", source="median"),
+    "OutlookClockSkew": _of('outlook_clock_skew_seconds{instance="gw",source="median"}', "-600", "0", instance="gw"),
     "OutlookCertificateExpiring": _of(
         f"outlook_probe_certificate_expiry_timestamp_seconds{{{WAY}}}", str(3 * DAY), str(90 * DAY), **TARGET
     ),
-    "OutlookClientsRetrying": _of('outlook_wire_clients{target="imap",state="retry_loop"}', "3", "0", target="imap"),
+    "OutlookClientsRetrying": _of(
+        'outlook_wire_clients{instance="gw",target="imap",state="retry_loop"}', "3", "0", instance="gw", target="imap"
+    ),
     "OutlookClientsOnPasswords": _of(
-        'outlook_wire_clients{target="imap",state="password_refused"}', "2", "0", target="imap"
+        'outlook_wire_clients{instance="gw",target="imap",state="password_refused"}',
+        "2",
+        "0",
+        instance="gw",
+        target="imap",
     ),
     "OutlookExporterDown": _of('up{job="outlook_auth",instance="gw"}', "0", "1", job="outlook_auth", instance="gw"),
     "OutlookInspectorDown": _of('outlook_exporter_inspector_up{instance="gw"}', "0", "1", instance="gw"),
     "OutlookClientSideNotCovered": _of('outlook_exporter_client_side_covered{instance="gw"}', "0", "1", instance="gw"),
     "OutlookPacketsDropped": _of(
-        'outlook_wire_packets_dropped_total{interface="eth1"}', "+600", "+0", interface="eth1"
+        'outlook_wire_packets_dropped_total{instance="gw",interface="eth1"}',
+        "+600",
+        "+0",
+        instance="gw",
+        interface="eth1",
     ),
     "OutlookConfigReloadFailed": _of(
         'outlook_exporter_config_last_reload_successful{instance="gw"}', "0", "1", instance="gw"

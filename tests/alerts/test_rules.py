@@ -10,7 +10,8 @@ import yaml
 
 from alerts.render import HERE, RULES, RUNBOOKS, filled, rendered, source
 from exporter.metrics.catalogue import METRICS
-from tests.alerts.cases import CASES, HALF, WAY, Case
+from exporter.vocabulary import Responsible
+from tests.alerts.cases import CASES, HALF, TARGET, WAY, Case
 from tests.conftest import require_program
 
 CONTENT = source()
@@ -80,8 +81,8 @@ def states(tmp_path: Path, case: Case, at: list[int]) -> dict[int, set[str]]:
 
 
 def _minutes(text: str) -> int:
-    parts = {unit: int(number) for number, unit in re.findall(r"(\d+)([hms])", text)}
-    return parts.get("h", 0) * 60 + parts.get("m", 0)
+    parts = {unit: int(number) for number, unit in re.findall(r"(\d+)([wdhms])", text)}
+    return sum(parts.get(unit, 0) * minutes for unit, minutes in (("w", 10_080), ("d", 1_440), ("h", 60), ("m", 1)))
 
 
 #: Alerts that are true whenever the test has no other series: the exporter's job isn't there.
@@ -108,47 +109,190 @@ def test_every_alert_has_a_case():
     assert set(CASES) | BASELINES == set(ALERTS)
 
 
-def test_a_flapping_fault_doesnt_wake_anybody(tmp_path: Path):
-    """One bad round of ten is a lost packet."""
-    flapping = " ".join(["1+0x8 0+0x0"] * 30)
-    name = f'outlook_auth_method_usable{{{WAY},mechanism="token"}}'
-    tests = [
-        {
-            "interval": "1m",
-            "input_series": [{"series": name, "values": flapping}],
-            "alert_rule_test": [silent("OutlookAuthMethodFailing", minute) for minute in range(100, 300, 7)],
-        }
+def fires(
+    tmp_path: Path, name: str, inputs: list[dict[str, str]], at: list[int], *, interval: str = "1m"
+) -> list[bool]:
+    """Whether it fires at those minutes. The rules of the baselines are evaluated as often as `interval`."""
+    rules = tmp_path / "rules.yml"
+    rules.write_text(RULES.read_text().replace("interval: 1m", f"interval: {interval}"))
+    tests = [{"interval": interval, "input_series": inputs, "alert_rule_test": [silent(name, minute) for minute in at]}]
+    path = tmp_path / "tests.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [str(rules)], "evaluation_interval": interval, "tests": tests}))
+    done = promtool("test", "rules", str(path))
+    firing = {_minutes(minute) for minute in re.findall(r"alertname: \w+, time: (\w+),", done.stdout + done.stderr)}
+    assert (done.returncode == 0) == (not firing), done.stdout + done.stderr
+    return [minute in firing for minute in at]
+
+
+WEEK = 7 * 24 * 12
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("OutlookTokenSlow", 'outlook_token_request_seconds_bucket{instance="gw",account="box",vantage="clients"'),
+        ("OutlookHandshakeSlow", f'outlook_probe_phase_seconds_bucket{{{WAY},phase="tls"'),
+    ],
+)
+def test_slow_is_several_times_its_own_past(tmp_path: Path, name: str, metric: str):
+    """A week of 0.3 s, then 4 s: slow. The same 4 s all along: its usual time. Half an hour of it that passes: nothing."""
+
+    def histogram(quick: str, slow: str) -> list[dict[str, str]]:
+        return [
+            {"series": f'{metric},le="{bound}"}}', "values": values}
+            for bound, values in (("0.5", quick), ("5.0", slow), ("+Inf", slow))
+        ]
+
+    now = (WEEK + 30) * 5
+    usual = histogram(f"0+1x{WEEK} {WEEK}+0x36 {WEEK}+1x40", f"0+1x{WEEK + 77}")
+    assert fires(tmp_path, name, usual, [now - 160, now, now + 150], interval="5m") == [False, True, False]
+    always = histogram(f"0+0x{WEEK + 77}", f"0+1x{WEEK + 77}")
+    assert fires(tmp_path, name, always, [now], interval="5m") == [False]
+
+
+def test_a_flip_of_the_cause_begins_nothing_anew(tmp_path: Path):
+    """Every other minute another cause: fires after `for:` all the same, once, and tells the cause of that minute."""
+    flips = {"sni_reset": "_x9 " + "0.9 stale " * 10, "tls_reset": "_x9 " + "stale 0.8 " * 10}
+    inputs = [
+        {"series": f'outlook_diagnosis{{{WAY},account="",cause="{cause}",responsible="gateway"}}', "values": values}
+        for cause, values in flips.items()
     ]
+    assert fires(tmp_path, "OutlookGatewayFiltering", inputs, [11, 14, 20, 27]) == [False, True, True, True]
+    (expected,) = [rule for rule in alerting() if rule["alert"] == "OutlookGatewayFiltering"]
+    cause = "tls_reset (gateway has to act)"
+    annotations = {
+        **expected["annotations"],
+        "cause": cause,
+        "summary": "gw: The gateway stands in the way of imap from clients.",
+        "description": re.sub(r"\{\{.*\}\}", cause, expected["annotations"]["description"], flags=re.S),
+        "dashboard_url": "https://grafana.example.com/d/outlook-gateway?var-instance=gw&var-target=imap&var-vantage=clients",
+    }
+    told = {
+        "eval_time": "16m",
+        "alertname": "OutlookGatewayFiltering",
+        "exp_alerts": [{"exp_labels": {**expected["labels"], **TARGET}, "exp_annotations": annotations}],
+    }
+    tests = [{"interval": "1m", "input_series": inputs, "alert_rule_test": [told]}]
+    # at minute 16 it is the other cause's turn: sixteen less the nine before is odd
     assert judged(tmp_path, tests) == ""
 
 
-def test_slow_is_several_times_its_own_past(tmp_path: Path):
-    """A week of 0.3 s, then 4 s: slow. The same 4 s all along: its usual time."""
+def alerting() -> list[dict[str, Any]]:
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
 
-    def histogram(quick: str, slow: str) -> list[dict[str, str]]:
-        labels = 'account="box",vantage="clients",grant="refresh_token"'
-        return [
-            {"series": f'outlook_token_request_seconds_bucket{{{labels},le="0.5"}}', "values": quick},
-            {"series": f'outlook_token_request_seconds_bucket{{{labels},le="5.0"}}', "values": slow},
-            {"series": f'outlook_token_request_seconds_bucket{{{labels},le="+Inf"}}', "values": slow},
-        ]
 
-    week = 7 * 24 * 12
-    usual = histogram(f"0+1x{week} {week}+0x36", f"0+1x{week + 37}")
-    always = histogram(f"0+0x{week + 37}", f"0+1x{week + 37}")
-    end = (week + 30) * 5
-    for inputs, firing in ((usual, True), (always, False)):
-        tests = [
-            {
-                "interval": "5m",
-                "input_series": inputs,
-                "alert_rule_test": [{"eval_time": f"{end}m", "alertname": "OutlookTokenSlow", "exp_alerts": []}],
-            }
-        ]
-        path = tmp_path / "tests.yml"
-        path.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "5m", "tests": tests}))
-        done = promtool("test", "rules", str(path))
-        assert (done.returncode != 0) is firing, done.stdout + done.stderr
+def test_every_alert_has_the_labels_and_texts_that_routes_and_people_need():
+    for rule in alerting():
+        assert set(rule["labels"]) >= {"severity", "responsible"}
+        assert rule["labels"]["severity"] in ("critical", "warning", "info")
+        assert rule["labels"]["responsible"] in set(Responsible)
+        assert {"summary", "description", "runbook_url", "dashboard_url"} <= set(rule["annotations"])
+        assert "(1)" in rule["annotations"]["description"]
+        assert "(3)" in rule["annotations"]["description"]
+        assert "\n" not in rule["annotations"]["summary"]
+        for label in ("instance", "target", "vantage", "account"):
+            if re.search(rf"^[^(]*\bby \([^)]*\b{label}\b", rule["expr"]):
+                assert f"var-{label}={{{{ $labels.{label} }}}}" in rule["annotations"]["dashboard_url"], rule["alert"]
+
+
+#: One bad minute in ten isn't told; but a client that was seen in the last hour is, and what has no `for:`.
+FLAPS = [
+    name
+    for name, case in CASES.items()
+    if "for" in ALERTS[name]
+    and not ALERTS[name].get("repeat")
+    and not any("+" in value for each in case.series for value in each[1:])
+]
+
+
+def test_a_fault_that_flaps_wakes_nobody(tmp_path: Path):
+    """One bad round of ten is a lost packet, whatever it is about."""
+
+    def flapping(name: str, bad: str, good: str) -> dict[str, str]:
+        well = "stale _x7" if good == "stale" else f"{good}+0x8"
+        return {"series": name, "values": f"{well} {bad} " * 13}
+
+    tests = [
+        {
+            "interval": "1m",
+            "input_series": [flapping(*each) for each in CASES[name].series],
+            "alert_rule_test": [silent(name, minute) for minute in range(60, 109, 7)],
+        }
+        for name in FLAPS
+    ]
+    assert len(FLAPS) > 10
+    assert judged(tmp_path, tests) == ""
+
+
+def steady(series: str, value: str, minutes: int = 120) -> dict[str, str]:
+    return {"series": series, "values": f"{value}x{minutes}"}
+
+
+class TestSites:
+    """Each site is judged alone; what all have is Microsoft's."""
+
+    def usable(self, site: str, *values: str) -> dict[str, str]:
+        series = f'outlook_auth_method_usable{{instance="{site}",target="imap",vantage="local",mechanism="token"}}'
+        return {"series": series, "values": " ".join(values)}
+
+    def test_one_that_is_well_doesnt_hide_another(self, tmp_path: Path):
+        inputs = [self.usable("a", "1+0x60", "0+0x60"), self.usable("b", "1+0x120")]
+        assert fires(tmp_path, "OutlookAuthMethodFailing", inputs, [50, 100]) == [False, True]
+        assert fires(tmp_path, "OutlookServiceOutage", inputs, [100]) == [False]
+
+    def test_three_that_all_fail_are_an_outage(self, tmp_path: Path):
+        inputs = [self.usable(site, "1+0x60", "0+0x60", "1+0x60") for site in "abc"]
+        assert fires(tmp_path, "OutlookServiceOutage", inputs, [50, 100, 170]) == [False, True, False]
+
+    def test_but_not_while_one_is_well(self, tmp_path: Path):
+        inputs = [*(self.usable(site, "1+0x60", "0+0x60") for site in "abc"), self.usable("d", "1+0x120")]
+        assert fires(tmp_path, "OutlookServiceOutage", inputs, [100]) == [False]
+
+    def test_nor_where_a_gateway_was_found(self, tmp_path: Path):
+        """Head office's filter, before every site."""
+        labels = 'instance="a",target="imap",vantage="local",account="",cause="sni_reset",responsible="gateway"'
+        found = steady(f"outlook_diagnosis{{{labels}}}", "0.9+0")
+        inputs = [*(self.usable(site, "1+0x60", "0+0x60") for site in "abc"), found]
+        assert fires(tmp_path, "OutlookServiceOutage", inputs, [100]) == [False]
+
+    def test_nor_whom_an_interceptor_says_is_unavailable(self, tmp_path: Path):
+        def ways(metric: str) -> list[dict[str, str]]:
+            return [steady(metric % f'instance="gw",target="imap",vantage="{each}"', "1+0") for each in ("in", "out")]
+
+        says = ways('outlook_probe_outcome{%s,phase="greeting",outcome="unavailable"}')
+        assert fires(tmp_path, "OutlookServiceOutage", says, [60]) == [True]
+        forged = ways("outlook_probe_tls_intercepted{%s}")
+        assert fires(tmp_path, "OutlookServiceOutage", [*says, *forged], [60]) == [False]
+
+
+def test_a_relay_of_ours_need_not_offer_what_microsoft_does(tmp_path: Path):
+    relay = 'instance="gw",target="relay",vantage="local"'
+    inputs = [
+        steady(f'outlook_probe_auth_offered{{{relay},mechanism="XOAUTH2"}}', "0+0"),
+        steady(f'outlook_probe_outcome{{{relay},phase="starttls",outcome="not_offered"}}', "1+0"),
+    ]
+    assert fires(tmp_path, "OutlookMechanismStripped", inputs, [60]) == [False]
+    assert fires(tmp_path, "OutlookStarttlsStripped", inputs, [60]) == [False]
+
+
+def test_a_refresh_that_fails_is_told_until_it_works_again(tmp_path: Path):
+    """Refusals are repeated ever more rarely: after one, two, four, six hours. The first alone is no news."""
+    token = 'instance="gw",account="box"'
+    refused = " ".join(["_x59", "1+0x59", "2+0x119", "3+0x239", "4+0x359"])
+    inputs = [
+        {
+            "series": f'outlook_token_requests_total{{{token},vantage="a",grant="refresh_token",outcome="rejected"}}',
+            "values": refused,
+        },
+        {
+            "series": f"outlook_token_last_success_timestamp_seconds{{{token}}}",
+            "values": f"0+60x55 {' '.join(['3300'] * 764)} 49200+60x60",
+        },
+    ]
+    at = [55, 100, 140, 200, 300, 500, 800, 840]
+    told = fires(tmp_path, "OutlookTokenRefreshFailing", inputs, at)
+    assert told == [False, False, True, True, True, True, True, False]
 
 
 def test_what_is_committed_is_what_the_source_says():
@@ -184,6 +328,10 @@ def test_alertmanager_takes_the_example():
         (["severity=warning", "responsible=account"], "mail-admins"),
         (["severity=warning", "responsible=client", "repeat=daily"], "admins"),
         (["severity=info"], "nobody"),
+        (["severity=critical", "responsible=unknown"], "network-on-call"),
+        (["severity=critical", "responsible=account"], "mail-admins"),
+        (["severity=critical", "responsible=appliance"], "network-on-call"),
+        (["severity=warning", "responsible=appliance"], "admins"),
     ],
 )
 def test_who_is_told(labels: list[str], receiver: str):

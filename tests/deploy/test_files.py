@@ -13,6 +13,7 @@ from dashboards.render import JSON
 from exporter.cli import main
 from tests.conftest import require_program
 from tests.deploy.running import ROOT, done
+from tests.deploy.test_units import INSPECTOR, settings
 
 DEPLOY = ROOT / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yml").read_text())
@@ -22,6 +23,9 @@ def test_check_config_takes_the_example():
     found = CliRunner().invoke(main, ["check-config", str(DEPLOY / "exporter.yml")])
     assert found.exit_code == 0, found.output
     assert "good" in found.output
+    (inspect,) = settings(INSPECTOR)["RuntimeDirectory"]
+    example = yaml.safe_load((DEPLOY / "exporter.yml").read_text())
+    assert example["inspect"]["socket"] == f"/run/{inspect}/socket"  # the unit's, not only as a comment
 
 
 def test_it_takes_what_is_commented_out_too(tmp_path: Path):

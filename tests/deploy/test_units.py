@@ -101,7 +101,7 @@ def test_what_it_starts_is_a_command_of_ours(name: str):
 
 def test_the_service_runs_under_its_units_system_calls():
     """A whole round of the demo, its accounts too, under the filter that systemd would make of the unit."""
-    calls = SystemCalls.of(settings(SERVICE)["SystemCallFilter"])
+    calls = SystemCalls.of(settings(SERVICE)["SystemCallFilter"], settings(SERVICE)["RestrictAddressFamilies"])
     assert "ptrace" not in calls.names
     found = done(*calls.command, sys.executable, "-m", "exporter", "demo", "--once", "--listen", "127.0.0.1:0")
     assert found.status == 0, found.output
@@ -112,3 +112,11 @@ def test_a_system_call_that_the_unit_lacks_is_refused():
     calls = SystemCalls.of(settings(SERVICE)["SystemCallFilter"])
     found = done(*calls.command, sys.executable, "-c", "import os; os.nice(1)")
     assert "PermissionError" in found.output
+
+
+def test_a_socket_of_a_family_that_the_unit_lacks_is_refused():
+    unit = settings(SERVICE)
+    calls = SystemCalls.of(unit["SystemCallFilter"], unit["RestrictAddressFamilies"])
+    tries = "import socket; socket.socket(socket.{0}, socket.SOCK_RAW); print('{0}')"
+    assert "AF_NETLINK" in done(*calls.command, sys.executable, "-c", tries.format("AF_NETLINK")).output
+    assert "not supported" in done(*calls.command, sys.executable, "-c", tries.format("AF_PACKET")).output

@@ -1,6 +1,8 @@
 """The demo, Prometheus and Alertmanager as children: started, asked, ended."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -29,10 +31,20 @@ class Site:
 
     address: str
     _told: IO[bytes]
+    _pid: int
 
     def fault(self, name: str | None) -> None:
         self._told.write(f"{name or ''}\n".encode())
         self._told.flush()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It answers nobody, as one that hangs."""
+        os.kill(self._pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._pid, signal.SIGCONT)
 
 
 @contextmanager
@@ -47,7 +59,7 @@ def site(directory: Path) -> Iterator[Site]:
         assert child.stdin is not None
         try:
             until(lambda: text(f"http://{address}/metrics"), 40, "the demo's metrics")
-            yield Site(address, child.stdin)
+            yield Site(address, child.stdin, child.pid)
         finally:
             child.stdin.close()
             try:

@@ -23,7 +23,7 @@ def python(*arguments: str, interpreted: bool = False) -> str:
     if interpreted:
         environment[compiled.INTERPRETED] = "1"
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -91,6 +91,6 @@ def fields(ours: Connection, theirs: Seen) -> Iterator[tuple[str, object, object
         draft = (theirs.version or "").startswith(DRAFTS)
         yield "version", ours.tls_version, "TLSv1.3" if draft else theirs.version
     if theirs.syn is not None and theirs.syn_ack is not None and ours.tcp_handshake_seconds is not None:
-        yield "tcp handshake", round(ours.tcp_handshake_seconds, 4), round(theirs.syn_ack - theirs.syn, 4)
+        yield "tcp handshake", ours.tcp_handshake_seconds, pytest.approx(theirs.syn_ack - theirs.syn, abs=3e-6)
     if not theirs.out_of_order:
         yield "retransmissions", ours.retransmissions, theirs.retransmissions

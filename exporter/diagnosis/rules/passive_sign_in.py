@@ -35,7 +35,7 @@ def passwords(tap: Tap) -> Iterator[Claim]:
         return
     scales = Scales(Cause.PASSWORD_REFUSED)
     if refused:
-        scales.add(0.9, f"{len(refused)} sign-ins by password are refused ({_clients(refused)})")
+        scales.add(0.9, f"sign-ins by password are refused: {len(refused)} ({_clients(refused)})")
     if any(each.retry_of >= LOOP for each in refused):
         scales.add(0.1, "they try again and again with what was refused")
     if leaving:
@@ -59,7 +59,7 @@ def tokens(tap: Tap) -> Iterator[Claim]:
         return
     everyone = not accepted and len(clients) >= MANY_CLIENTS
     scales = Scales(Cause.SERVICE_OUTAGE if everyone else Cause.TOKEN_EXPIRED)
-    text = f"{len(refused)} sign-ins by token are refused ({_clients(refused)})"
+    text = f"sign-ins by token are refused: {len(refused)} ({_clients(refused)})"
     scales.add(0.65, f"{text}, and none is accepted" if everyone else text)
     if any(each.retry_of >= LOOP for each in refused):
         scales.add(0.1, "they try again and again with what was refused")

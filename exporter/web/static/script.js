@@ -20,13 +20,26 @@ async function renew() {
     const scrolled = document.querySelector(".changes")?.scrollTop ?? 0;
     document.title = fresh.title;
     document.querySelector("main").replaceWith(fresh.querySelector("main"));
+    offerCopies();
     if (scrolled) document.querySelector(".changes").scrollTop = scrolled;
   } catch {
     document.querySelector(".last").textContent = "The exporter doesn't answer: what stands here is old";
   }
 }
 
+// Copying needs a secure context (https, or loopback); elsewhere the text is there to be selected.
+function offerCopies() {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll("button.copy")) button.hidden = false;
+}
+
+addEventListener("click", async (event) => {
+  if (!event.target.matches?.("button.copy")) return;
+  await navigator.clipboard.writeText(event.target.parentElement.querySelector("pre").textContent);
+  event.target.textContent = "Copied";
+});
 addEventListener("hashchange", openTarget);
 addEventListener("visibilitychange", renew);
 openTarget();
+offerCopies();
 setInterval(renew, EVERY);

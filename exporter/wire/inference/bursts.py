@@ -5,6 +5,7 @@ session tickets and what comes before the client's first word are taken out here
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from exporter.wire.inference.overhead import TLS_1_3, Length, overheads
@@ -25,6 +26,8 @@ _REPEATED, _SHORT, _A_LITTLE = 30, 14, 2
 _SHORTEST_WORDS = 16
 #: Nothing but a credential (and mail itself) keeps a server busy for so long (seconds).
 _LATE = 0.6
+#: Turns among which tickets are looked for that weren't seen before the greeting.
+_LATE_TICKETS_BEFORE = 2
 #: A record so long, twice and nothing else, is a pair of tickets and no greeting.
 _TICKET = 100
 
@@ -76,6 +79,8 @@ def conversation(trace: Trace) -> Conversation | None:
         greeting = _greeting(pieces[:first], encrypted)
         if greeting is None:
             return None
+        if encrypted and first == 1:  # only a greeting was before it
+            pieces = _without_late_tickets(pieces)
     late_tickets = _TICKETS if starttls and first == 0 and encrypted and not tickets else 0
     return Conversation(greeting, _with_repetitions(_with_late_answers(_turns(pieces[first:], late_tickets))))
 
@@ -129,6 +134,19 @@ def _without_tickets(pieces: list[_Piece]) -> tuple[list[_Piece], bool]:
     if len(first) < 2 or pieces[first[0]].length != pieces[first[1]].length or pieces[first[0]].length.low < _TICKET:
         return pieces, False
     return [piece for index, piece in enumerate(pieces) if index not in first], True
+
+
+def _without_late_tickets(pieces: list[_Piece]) -> list[_Piece]:
+    """A server may send tickets behind the client's first words; among its answers to them a pair of records is one."""
+    turns = 0
+    for index, (before, piece) in enumerate(pairwise(pieces)):
+        turns += piece.from_client and not before.from_client
+        if turns > _LATE_TICKETS_BEFORE:
+            break
+        same = not before.from_client and not piece.from_client and before.length == piece.length
+        if same and piece.length.low >= _TICKET:
+            return [*pieces[:index], *pieces[index + 2 :]]
+    return pieces
 
 
 def _greeting(preamble: list[_Piece], tickets: bool) -> Length | None:

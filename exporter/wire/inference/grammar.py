@@ -172,7 +172,7 @@ def together(*rows: tuple[int, int, Mechanism], late: float = 0) -> tuple[Move, 
     """A credential in one turn with other commands, from rows of (low, high, mechanism).
 
     Who does so does it with all of them: that more comes behind is surprising, and so is that something came before
-    (`late`).
+    (`late`); scripts that do have a password.
     """
     return tuple(
         Move(
@@ -180,7 +180,7 @@ def together(*rows: tuple[int, int, Mechanism], late: float = 0) -> tuple[Move, 
             asks="together",
             then={Verdict.UNCLEAR: TOGETHER},
             mechanism=mechanism,
-            cost=cost + late,
+            cost=cost + late + (3 if mechanism is Mechanism.TOKEN else 0),
             last=last,
             not_last=not last,
         )

@@ -44,7 +44,7 @@ _REBUKED = 2
 #: Servers hold back refusals; an acceptance may be late too, and is so less often.
 _LATE_ACCEPTANCE = 2
 #: A server's words don't change: what refused before doesn't accept.
-_SAME_WORDS, _SAME_BLOCKS = 6, 2
+_SAME_WORDS, _SAME_BLOCKS, _SAID_BEFORE = 6, 2, 5
 #: Two bytes may be data where they may be a farewell alert.
 _ALERT_COST = 1
 #: A turn that is in no grammar: commands sent together, an extension. Nothing is known behind it.
@@ -167,8 +167,12 @@ def _repeated(turn: Turn, move: Move) -> float:
 
 
 def _rebuked(reading: Reading, turn: Turn, move: Move) -> float:
-    exact = turn.answer is not None and turn.answer.low == turn.answer.high
-    return _REBUKED if exact and not turn.answered_as and reading.state == STUBBORN and move.asks == "illegal" else 0
+    """What it costs that a command out of place is told something new, or what a credential was told."""
+    if move.asks != "illegal" or not _is_exact(turn):
+        return 0
+    if _was_refused(reading, turn.answered_as):
+        return _SAID_BEFORE
+    return _REBUKED if reading.state == STUBBORN and not turn.answered_as else 0
 
 
 def _tags(reading: Reading, size: Size, sent: Length, number: int) -> Iterator[tuple[int, float]]:
@@ -206,13 +210,22 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
 
 
 def _same_words(reading: Reading, move: Move, verdict: Verdict, turn: Turn) -> float:
-    """What it costs that the answer is as long as one that meant something else."""
+    """What it costs that the answer is as long as one that meant something else. What lets in is said once."""
     if move.mechanism is None or verdict is not Verdict.ACCEPTED:
         return 0
-    refused = (each.answered for each in reading.attempts if each.outcome is AuthOutcome.REFUSED)
-    if not any(answered in turn.answered_as for answered in refused):
-        return 0
-    return _SAME_WORDS if turn.answer is not None and turn.answer.low == turn.answer.high else _SAME_BLOCKS
+    refused = _was_refused(reading, turn.answered_as)
+    if _is_exact(turn):
+        return _SAME_WORDS if refused else _SAID_BEFORE
+    return _SAME_BLOCKS if refused else 0
+
+
+def _was_refused(reading: Reading, turns: tuple[int, ...]) -> bool:
+    """Whether a credential was, in one of these turns."""
+    return any(each.outcome is AuthOutcome.REFUSED and each.answered in turns for each in reading.attempts)
+
+
+def _is_exact(turn: Turn) -> bool:
+    return turn.answer is not None and turn.answer.low == turn.answer.high
 
 
 def _unanswered(reading: Reading, move: Move, number: int) -> Reading:

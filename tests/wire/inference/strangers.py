@@ -5,13 +5,17 @@ conversation knows what happened in it. `python -m tests.wire.inference.stranger
 """
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 
 from exporter.vocabulary import AuthOutcome, Mechanism, Protocol
+from exporter.wire.inference import infer
 from exporter.wire.trace import Record, Trace, TraceEnd
 from tests.clients.truth import Attempt
+from tests.wire.inference.judging import ABANDONED as NOTHING
+from tests.wire.inference.judging import Mark, mark
 
 PASSWORD, TOKEN = Mechanism.PASSWORD, Mechanism.TOKEN
 ACCEPTED, REFUSED, ABANDONED = AuthOutcome.ACCEPTED, AuthOutcome.REFUSED, AuthOutcome.ABANDONED
@@ -553,31 +557,27 @@ def conversations(each: int) -> Iterator[tuple[str, Trace, Talk]]:
                     yield f"{protocol} {form}", *conversation(protocol, words, form, random)
 
 
-def main() -> None:
-    from collections import Counter
-
-    from exporter.wire.inference import infer
-    from tests.wire.inference.judging import ABANDONED as NOTHING
-    from tests.wire.inference.judging import Mark, mark
-
-    marks: dict[str, Counter[Mark]] = {}
-    cells: dict[Attempt, Counter[Mark]] = {}
-    for name, trace, talk in conversations(60):
+def judged(each: int) -> Iterator[tuple[str, Talk, Attempt, Mark]]:
+    """Each conversation with what was said of its last attempt."""
+    for name, trace, talk in conversations(each):
         found = infer(trace)
         said = Attempt(found[-1].mechanism, found[-1].outcome) if found else NOTHING
+        yield name, talk, said, mark(said, talk.truth[-1])
+
+
+def main() -> None:
+    rows: dict[str, Counter[Mark]] = {}
+    for name, talk, said, found in judged(60):
         true = talk.truth[-1]
-        got = mark(said, true)
-        marks.setdefault(name, Counter())[got] += 1
-        if "CBC" not in name:
-            cells.setdefault(true, Counter())[got] += 1
-        if got is Mark.WRONG:
-            print(
-                "wrong:", name, talk.words.name, "said", *said, "true", [tuple(map(str, each)) for each in talk.truth]
-            )
-            print("   ", [(">" if client else "<") + str(size) for _, client, size in talk.said])
-    for key, found in (*marks.items(), *cells.items()):
-        total = sum(found.values())
-        print(f"{key!s:60}", total, *(f"{each} {100 * found[each] / total:.1f} %" for each in Mark))
+        cell = f"{true.mechanism} {true.outcome}{', CBC' if 'CBC' in name else ''}"
+        for row in (name, cell):
+            rows.setdefault(row, Counter())[found] += 1
+        if found is Mark.WRONG:
+            sizes = " ".join((">" if client else "<") + str(size) for _, client, size in talk.said)
+            print(f"wrong: {name} {talk.words.name}: {said.mechanism} {said.outcome} of {cell}\n    {sizes}")
+    for row, marks in rows.items():
+        total = marks.total()
+        print(f"{row:40}{total:>6}", *(f"{each} {100 * marks[each] / total:.1f} %" for each in Mark))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ turns = st.builds(
     answer=st.none() | lengths,
     sent_at=st.floats(0, 100),
     answered_at=st.none() | st.floats(0, 100),
-    **{flag: st.booleans() for flag in Turn._field_defaults},
+    answered_as=st.lists(st.integers(0, 3), max_size=2).map(tuple),
+    **{name: st.booleans() for name, default in Turn._field_defaults.items() if default is False},
 )
 #: Lengths that get far in each grammar: a capability, a token, its answer, a mailbox opened.
 LIKELY = [

@@ -1,0 +1,114 @@
+"""What the status page says of verdicts: a block for each fault and party, with evidence, remedy, text for a ticket."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from exporter.diagnosis.causes import about
+from exporter.diagnosis.rules.passive import WIRE
+from exporter.diagnosis.words import ACTS, ONES_OWN, sentence_for, strongest
+from exporter.observations import Probe, Verdict
+from exporter.vocabulary import Cause, Responsible
+from exporter.web.mood import Mood
+
+#: Blocks on the page, at most; the rest is a number.
+MOST = 12
+
+#: Stations of the way, and who is at which. One account's or client's own trouble breaks no way.
+STATIONS = ("client", "gateway", "network", "Microsoft")
+_AT = {
+    Responsible.GATEWAY: "gateway",
+    Responsible.NETWORK: "network",
+    Responsible.MICROSOFT: "Microsoft",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictBlock:
+    """One fault at one vantage, and the targets that have it. `runbook`: a path on this server."""
+
+    id: str
+    mood: Mood
+    sentence: str
+    acts: str
+    certainty: str
+    vantage: str
+    targets: tuple[str, ...]
+    evidence: tuple[str, ...]
+    remedy: str
+    next_step: str
+    runbook: str
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A place on the way. `broken`: a fault begins there; `beyond`: a fault nearer to the client hides it."""
+
+    name: str
+    broken: bool
+    beyond: bool
+
+
+def verdict_blocks(verdicts: Iterable[object], probes: Iterable[Probe]) -> tuple[VerdictBlock, ...]:
+    """The faults among the verdicts, those that hit most targets first."""
+    by_way = {(probe.target, probe.vantage): probe for probe in probes}
+    groups: dict[tuple[Cause, Responsible, str, str], list[Verdict]] = {}
+    for verdict in verdicts:
+        if isinstance(verdict, Verdict) and verdict.cause is not Cause.HEALTHY:
+            key = (verdict.cause, verdict.responsible, verdict.vantage, verdict.account or "")
+            groups.setdefault(key, []).append(verdict)
+    ordered = sorted(groups.values(), key=lambda group: (group[0].cause is Cause.UNKNOWN, -len(group)))
+    return tuple(_block(group, by_way.get((group[0].target, group[0].vantage))) for group in ordered[:MOST])
+
+
+def way(verdicts: Iterable[object]) -> tuple[Station, ...]:
+    """The way from a client to Microsoft, broken where a verdict says so; empty where none can be drawn."""
+    faults = [each for each in verdicts if isinstance(each, Verdict) and each.cause is not Cause.HEALTHY]
+    broken = {_AT[each.responsible] for each in faults if each.responsible in _AT}
+    if not broken:
+        return ()
+    first = next(index for index, name in enumerate(STATIONS) if name in broken)
+    return tuple(Station(name, name in broken, index > first) for index, name in enumerate(STATIONS))
+
+
+def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
+    first = max(group, key=lambda verdict: verdict.confidence)
+    unknown = first.cause is Cause.UNKNOWN
+    targets = tuple(dict.fromkeys(verdict.target for verdict in group))
+    block = VerdictBlock(
+        id=f"verdict-{first.cause}-{first.responsible}-{first.vantage}".replace(":", "-"),
+        mood=Mood.NEUTRAL if unknown or first.responsible in ONES_OWN else Mood.BAD,
+        sentence=sentence_for(first, probe) if len(targets) == 1 else f"{about()[first.cause].title}.",
+        acts=ACTS[first.responsible],
+        certainty="not sure" if unknown else f"{first.confidence:.0%} sure",
+        vantage=_seen_from(first.vantage),
+        targets=targets,
+        evidence=tuple(each.observation for each in strongest(first)),
+        remedy=first.remedy,
+        next_step=first.next_experiment or "",
+        runbook=f"/runbook/{first.cause}",
+        ticket="",
+    )
+    return replace(block, ticket=_ticket(block, first))
+
+
+def _seen_from(vantage: str) -> str:
+    """A vantage as the page names it; `wire:eth1` is the clients' own packets there."""
+    kind, _, interface = vantage.partition(":")
+    if kind != WIRE:
+        return vantage
+    return f"clients' packets at {interface}" if interface else "clients' packets"
+
+
+def _ticket(block: VerdictBlock, verdict: Verdict) -> str:
+    lines = [
+        f"{verdict.cause} ({block.certainty}): {block.sentence}",
+        f"Who acts: {block.acts}.",
+        f"Targets: {', '.join(block.targets)}; seen from {block.vantage}.",
+        "Evidence:",
+        *(f"- {line}" for line in block.evidence),
+        f"What to do: {block.remedy}",
+    ]
+    if block.next_step:
+        lines.append(f"What would decide: {block.next_step}")
+    return "\n".join(lines)

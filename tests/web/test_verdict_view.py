@@ -1,0 +1,114 @@
+"""What the page says of verdicts, and the way it draws."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from exporter.diagnosis.causes import runbook_of
+from exporter.observations import Evidence, Verdict
+from exporter.state import State
+from exporter.vocabulary import Cause, Responsible
+from exporter.web.app import create_app
+from exporter.web.mood import Mood
+from exporter.web.page import StatusPage
+from exporter.web.verdict_view import MOST, verdict_blocks, way
+from tests.metrics.made import healthy
+from tests.web.client import ScriptedControl, ask
+
+
+def verdict(
+    target: str = "sign_in_work",
+    cause: Cause = Cause.SNI_RESET,
+    responsible: Responsible = Responsible.GATEWAY,
+    vantage: str = "clients",
+    **more: Any,
+) -> Verdict:
+    made = Verdict(
+        target=target, vantage=vantage, account=None, cause=cause, responsible=responsible, confidence=0.92,
+        evidence=(Evidence(observation="the same address answers another name <b>", points_to=cause, weight=0.9),),
+        journeys=(), remedy="Let the name through.", runbook=runbook_of(cause), next_experiment=None,
+    )  # fmt: skip
+    return replace(made, **more)
+
+
+def test_targets_with_one_fault_are_one_block():
+    [block] = verdict_blocks([verdict(), verdict("sign_in_personal", confidence=0.95)], [])
+    assert block.targets == ("sign_in_work", "sign_in_personal")
+    assert block.certainty == "95% sure"
+    assert block.mood is Mood.BAD
+    assert block.runbook == "/runbook/sni_reset"
+
+
+def test_health_is_no_block_and_what_is_no_verdict_is_left_alone():
+    assert verdict_blocks([verdict(cause=Cause.HEALTHY, responsible=Responsible.UNKNOWN), "something"], []) == ()
+    assert way([verdict(cause=Cause.HEALTHY, responsible=Responsible.UNKNOWN)]) == ()
+
+
+def test_unknown_comes_last_is_no_alarm_and_says_what_would_decide():
+    unknown = verdict("imap", Cause.UNKNOWN, Responsible.UNKNOWN, next_experiment="add a vantage beyond the gateway")
+    named, last = verdict_blocks([unknown, verdict()], [])
+    assert named.certainty == "92% sure"
+    assert (last.mood, last.certainty) == (Mood.NEUTRAL, "not sure")
+    assert "What would decide: add a vantage beyond the gateway" in last.ticket
+
+
+def test_the_ticket_says_all_that_a_vendor_needs():
+    [block] = verdict_blocks([verdict()], [])
+    for part in (
+        "sni_reset (92% sure)",
+        "sign_in_work; seen from clients",
+        "- the same address",
+        "Let the name through",
+    ):
+        assert part in block.ticket
+
+
+def test_blocks_are_few():
+    many = [verdict(vantage=f"vantage-{number}") for number in range(3 * MOST)]
+    assert len(verdict_blocks(many, [])) == MOST
+
+
+@pytest.mark.parametrize(
+    ("responsible", "broken", "beyond"),
+    [
+        (Responsible.GATEWAY, ["gateway"], ["network", "Microsoft"]),
+        (Responsible.NETWORK, ["network"], ["Microsoft"]),
+        (Responsible.MICROSOFT, ["Microsoft"], []),
+    ],
+)
+def test_the_way_is_broken_where_the_verdict_says(responsible, broken, beyond):
+    stations = way([verdict(responsible=responsible)])
+    assert [station.name for station in stations if station.broken] == broken
+    assert [station.name for station in stations if station.beyond] == beyond
+
+
+def test_what_packets_told_is_named_so():
+    [block] = verdict_blocks([verdict(vantage="wire:eth1")], [])
+    assert block.vantage == "clients' packets at eth1"
+
+
+@pytest.mark.parametrize(
+    "responsible", [Responsible.UNKNOWN, Responsible.APPLIANCE, Responsible.ACCOUNT, Responsible.CLIENT]
+)
+def test_no_way_is_drawn_where_nobody_on_it_is_named(responsible):
+    assert way([verdict(responsible=responsible)]) == ()
+
+
+def test_on_the_page_the_evidence_is_escaped_and_the_runbook_linked():
+    state = State()
+    state.record_probe(healthy())
+    state.listings["verdicts"] = lambda: [verdict()]
+    html = StatusPage(state, ScriptedControl(), protected=False).html()
+    assert "the same address answers another name &lt;b&gt;" in html
+    assert '<a href="/runbook/sni_reset">' in html
+    assert 'aria-label="The way from a client to Microsoft"' in html
+
+
+async def test_every_cause_has_its_runbook_there_and_nothing_else_has():
+    app = create_app(State(), ScriptedControl())
+    for cause in Cause:
+        answer = await ask(app, f"/runbook/{cause}")
+        assert answer.status == 200, cause
+    for name in ("README", "nothing", "..%2f..%2fetc%2fpasswd", "sni_reset.md"):
+        assert (await ask(app, f"/runbook/{name}")).status == 404
