@@ -107,6 +107,8 @@ def excerpts(path: Path, connections: Sequence[Connection], *, interface: str | 
     `interface`: the name that the file's own interfaces were given when it was read for `connections`.
     """
     wanted = [_followed(each) for each in connections[:MAX_CONNECTIONS]]
+    if not wanted:
+        return []
     by_key: dict[Key, list[_Followed]] = {}
     for each in wanted:
         by_key.setdefault(_key_of(each.excerpt.connection), []).append(each)
