@@ -1,6 +1,7 @@
 """A ladder without packets: drawn from what is known of a connection, as a service keeps it."""
 
-from exporter.diagnosis.ladder import Ladder, Step, ladder
+from exporter.diagnosis.ladder import Ladder, ladder
+from exporter.diagnosis.ladder_steps import Step
 from exporter.observations import Connection
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Tampering
 from exporter.wire.outcome import SECOND

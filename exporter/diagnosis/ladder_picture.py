@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Final
 
-from exporter.diagnosis.ladder import Ladder, Row, Step
+from exporter.diagnosis.ladder import Ladder, Row
+from exporter.diagnosis.ladder_steps import Step
 
 #: Units of the picture: its width; where client, gateway's two edges and server stand; a row's height; the first row.
 WIDTH: Final = 960.0

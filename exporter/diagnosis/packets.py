@@ -6,8 +6,9 @@ from pathlib import Path
 
 from exporter import __version__
 from exporter.diagnosis.decisive import decisive
-from exporter.diagnosis.ladder import Ladder, Step, ladder, steps_of
+from exporter.diagnosis.ladder import Ladder, ladder
 from exporter.diagnosis.ladder_known import known_ladder
+from exporter.diagnosis.ladder_steps import steps_of
 from exporter.diagnosis.seen import Seen
 from exporter.observations import Connection, Verdict
 from exporter.vocabulary import Cause, ClosedBy, ConnectionOutcome
@@ -153,8 +154,3 @@ def _notes(connection: Connection, own: Excerpt, other: Excerpt | None) -> list[
 def real_addresses(shown: Iterable[Shown]) -> list[str]:
     """The servers' addresses, which mean themselves."""
     return list(dict.fromkeys(each.connection.server for each in shown))
-
-
-def first_step(found: Shown, kind: str) -> Step | None:
-    """The first packet of a kind in its ladder."""
-    return next((row.step for row in found.ladder.rows if row.step.kind == kind), None)

@@ -6,7 +6,7 @@ and its end are kept, within bounds.
 
 import socket
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -107,6 +107,8 @@ def excerpts(path: Path, connections: Sequence[Connection], *, interface: str | 
     `interface`: the name that the file's own interfaces were given when it was read for `connections`.
     """
     wanted = [_followed(each) for each in connections[:MAX_CONNECTIONS]]
+    if not wanted:
+        return []
     by_key: dict[Key, list[_Followed]] = {}
     for each in wanted:
         by_key.setdefault(_key_of(each.excerpt.connection), []).append(each)
@@ -181,11 +183,6 @@ def _packet(
     )  # fmt: skip
 
 
-def is_reset(packet: Packet) -> bool:
-    """A segment that ends its connection at once."""
-    return packet.icmp is None and bool(packet.flags & RST)
-
-
 def kind_of(packet: Packet) -> str:
     """`syn`, `syn-ack`, `rst`, `fin`, `data`, `ack` or `icmp`: what it is first of all."""
     flags = packet.flags
@@ -198,8 +195,3 @@ def kind_of(packet: Packet) -> str:
     if packet.length:
         return "data"
     return "fin" if flags & FIN else "ack"
-
-
-def packets_in_order(found: Iterable[Excerpt]) -> list[tuple[Excerpt, Packet]]:
-    """The packets of several excerpts by time."""
-    return sorted(((excerpt, each) for excerpt in found for each in excerpt), key=lambda pair: pair[1].time)

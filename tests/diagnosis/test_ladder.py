@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from exporter.diagnosis.ladder import MAX_ROWS, Ladder, Step, ladder, steps_of
+from exporter.diagnosis.ladder import MAX_ROWS, Ladder, ladder
 from exporter.diagnosis.ladder_known import known_ladder
 from exporter.diagnosis.ladder_picture import drawn
+from exporter.diagnosis.ladder_steps import Step, steps_of
 from exporter.observations import Connection, TamperingSeen
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Tampering
 from exporter.wire.excerpt import excerpts
@@ -71,6 +72,13 @@ class TestRows:
     def test_where_the_other_side_was_not_captured_nothing_is_missing(self, tmp_path):
         made = both(tmp_path, talk(IMAP).segment(True, SYN), None, covered=False)
         assert shown(made) == [("syn", None)]
+
+    def test_a_direction_that_goes_another_way_is_not_missing(self, tmp_path):
+        inside, out = passing(WORK)
+        out.sent = [each for each in out.sent if each.from_client]
+        made = both(tmp_path, inside, out)
+        assert {missing for _, missing in shown(made)} == {None}
+        assert any("no packet from the server" in note for note in made.notes)
 
     def test_a_terminated_connection_is_two(self, tmp_path):
         inside = talk(WORK).opens().plays(flights(WORK)).closes()

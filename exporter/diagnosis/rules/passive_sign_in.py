@@ -36,6 +36,8 @@ def passwords(tap: Tap) -> Iterator[Claim]:
     scales = Scales(Cause.PASSWORD_REFUSED)
     if refused:
         scales.add(0.9, f"sign-ins by password are refused: {len(refused)} ({_clients(refused)})")
+    if any(each.retry_of >= LOOP for each in refused):
+        scales.add(0.1, "they try again and again with what was refused")
     if leaving:
         text = f"{_clients(leaving)} read what is offered and leave, again and again, as clients set to a password do"
         scales.add(0.65, text)
@@ -59,6 +61,8 @@ def tokens(tap: Tap) -> Iterator[Claim]:
     scales = Scales(Cause.SERVICE_OUTAGE if everyone else Cause.TOKEN_EXPIRED)
     text = f"sign-ins by token are refused: {len(refused)} ({_clients(refused)})"
     scales.add(0.65, f"{text}, and none is accepted" if everyone else text)
+    if any(each.retry_of >= LOOP for each in refused):
+        scales.add(0.1, "they try again and again with what was refused")
     if accepted:
         scales.add(0.3, f"others' are accepted ({_clients(accepted)}): the way carries authentication")
     yield scales.claim("sign-in by token", Phase.AUTH, confirmed=len(refused) >= ENOUGH)
