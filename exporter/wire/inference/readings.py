@@ -210,8 +210,11 @@ def _answers(reading: Reading, move: Move, words: Words, turn: Turn, number: int
 
 
 def _same_words(reading: Reading, move: Move, verdict: Verdict, turn: Turn) -> float:
-    """What it costs that the answer is as long as one that meant something else. What lets in is said once."""
-    if move.mechanism is None or verdict is not Verdict.ACCEPTED:
+    """What it costs that the answer is as long as one that meant something else. What lets in is said once.
+
+    Where the words are known, so are their lengths, and that another answer has the same is chance.
+    """
+    if move.mechanism is None or verdict is not Verdict.ACCEPTED or reading.words == _MICROSOFT:
         return 0
     refused = _was_refused(reading, turn.answered_as)
     if _is_exact(turn):
