@@ -20,7 +20,7 @@ _LEGEND = """\
 ✓: cause and who acts are right for every target concerned, and all others healthy; the figure is the least confidence.
 "who: open": the cause is right, and one point of view can't place it. "nothing told": no verdict but `unknown`, as of
 packets alone where clients' packets don't show the fault. Seconds: `diagnose` with two vantages, all targets,
-experiments included. Hidden: not looked at while the rules were written, and right or wrong as first measured."""
+experiments included. Hidden: not looked at while the rules were written."""
 
 
 def main() -> int:
