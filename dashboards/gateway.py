@@ -6,21 +6,21 @@ from dashboards.overview import LABELS, VERDICT
 from dashboards.page import Row, page
 from dashboards.panels import Ask, Column, lines, rows, states
 from dashboards.queries import FAILED, FAULT, TARGET, WAY, grown, least, most, rate, series
-from dashboards.words import BAD, ENDS, NEUTRAL, STEPS, WARNING, WORKS, words, yes_no
+from dashboards.words import BAD, ENDS, GOOD, NEUTRAL, STEPS, WARNING, WORKS, words, yes_no
 from exporter.vocabulary import Responsible
 
 MICROSOFTS = yes_no("somebody else's", "Microsoft's", good=False)
+GENUINE = words({"true": ("yes", GOOD), "false": ("no", BAD)})
 _ISSUER = "issuer_organization, issuer_common_name, genuine"
+ON_THE_WAY = 'responsible!~"account|client"'
 NO_ACCOUNT = 'account=""'
 #: Hops have no label of their own, for routes change: a verdict places the break before, at or behind the gateway.
 HOPS = words(
     {
-        Responsible.APPLIANCE: ("before the first hop: this machine", WARNING),
-        Responsible.GATEWAY: ("at the gateway, the first hops", BAD),
+        Responsible.APPLIANCE: ("this machine", WARNING),
+        Responsible.GATEWAY: ("at the gateway", BAD),
         Responsible.NETWORK: ("beyond the gateway", BAD),
-        Responsible.MICROSOFT: ("at the last hop: Microsoft", WARNING),
-        Responsible.CLIENT: ("not on the way: the client", NEUTRAL),
-        Responsible.ACCOUNT: ("not on the way: the account", NEUTRAL),
+        Responsible.MICROSOFT: ("at Microsoft, the last hop", WARNING),
         Responsible.UNKNOWN: ("can't be told", NEUTRAL),
     }
 )
@@ -65,7 +65,7 @@ _ROWS = (
             rows(
                 "At which hop the way breaks",
                 "Where the surest verdict places it, by hop distances, both sides of the gateway and other vantages.",
-                Ask(f"topk by (target, vantage) (1, {most(LABELS, 'diagnosis', WAY, FAULT, NO_ACCOUNT)})"),
+                Ask(f"topk by (target, vantage) (1, {most(LABELS, 'diagnosis', WAY, FAULT, NO_ACCOUNT, ON_THE_WAY)})"),
                 columns=(_TARGET, _FROM, Column("responsible", "Where", words=HOPS)),
                 span=8,
                 height=7,
@@ -104,7 +104,7 @@ _ROWS = (
                 Ask(most(f"target, vantage, {_ISSUER}", "probe_certificate_info", WAY)),
                 columns=(
                     _TARGET, _FROM, Column("issuer_organization", "Organisation"), Column("issuer_common_name", "Name"),
-                    Column("genuine", "Microsoft's", words=yes_no("yes", "no")),
+                    Column("genuine", "Microsoft's", words=GENUINE),
                 ),
             ),
             states(

@@ -178,3 +178,13 @@ def test_the_mixin_has_them_all():
     assert found == {f"{uid}.json": uid for uid in DASHBOARDS}
     assert {rule["alert"] for rule in alerting} == {alert["name"] for alert in source()["alerts"]}
     assert {rule["record"] for rule in recording} == {rule["record"] for rule in source()["rules"]}
+
+
+def test_what_draws_the_readmes_pictures_is_pinned():
+    """Grafana's packages of the version that the SDK is for, each with a hash."""
+    folder = HERE / "pictures"
+    wanted = json.loads((folder / "package.json").read_text())["dependencies"]
+    locked = json.loads((folder / "package-lock.json").read_text())["packages"]
+    assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
+    assert [name for name, each in locked.items() if name and "integrity" not in each and not each.get("inBundle")] == []
+    assert wanted["@grafana/ui"].startswith("11.6.")

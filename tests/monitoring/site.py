@@ -31,6 +31,7 @@ class Told(demo.LabThread):
 
 def main() -> int:
     demo.INTERVAL = INTERVAL
+    os.environ["OUTLOOK_EXPORTER_PROBE__CANARY_INTERVAL"] = f"{INTERVAL:g}s"  # what only a canary sees, each round too
     demo.ROUNDS_EACH = sys.maxsize  # the story never goes on by itself
     demo.LabThread = Told  # type: ignore[misc]  # the demo's own, but for where faults come from
     return demo.run_demo(listen=sys.argv[1], once=False, fault=None, as_json=True)
