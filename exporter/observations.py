@@ -67,6 +67,7 @@ class TlsResult:
     `genuine`: signatures verify up to a known Microsoft root key, right name, in date by the corrected clock.
     `signatures_genuine` is the first part of that alone; None where the chain is incomplete, so that it can't be told.
     `reasons`: every certificate outcome that applies, the one reported first.
+    `own_seconds`: of the phase's seconds, those in which the server's bytes lay here until our answer left.
     """
 
     version: str | None = None
@@ -82,6 +83,7 @@ class TlsResult:
     reasons: tuple[Outcome, ...] = ()
     alert: str | None = None
     stack: str | None = None
+    own_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

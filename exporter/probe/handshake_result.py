@@ -33,6 +33,7 @@ def tls_result(
         chain=tuple(identity.describe(certificate) for certificate in chain),
         reasons=reasons,
         stack=STACK,
+        own_seconds=round(shake.own_seconds, 6),
     )
 
 

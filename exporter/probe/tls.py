@@ -66,9 +66,13 @@ STACK = f"pyOpenSSL {OpenSSL.__version__}, {SSL.OpenSSL_version(SSL.OPENSSL_VERS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handshake:
-    """What a completed handshake told. `errors`: X509_V_ERR numbers by this machine's store and clock."""
+    """What a completed handshake told. `errors`: X509_V_ERR numbers by this machine's store and clock.
+
+    `own_seconds`: the part of `seconds` in which the server's bytes, as the kernel stamped them, lay here unanswered.
+    """
 
     seconds: float
+    own_seconds: float
     version: str
     cipher: str | None
     group: str | None
@@ -118,10 +122,11 @@ class TlsClient:
         connection.set_connect_state()
         if already:
             connection.bio_write(already)
-        began, ended = await self._drive(connection, stream)
+        began, ended, own = await self._drive(connection, stream)
         chain = connection.get_peer_cert_chain() or []
         handshake = Handshake(
             seconds=max(ended - began, 0.0),
+            own_seconds=own,
             version=connection.get_protocol_version_name(),
             cipher=_iana(_IANA_CIPHERS, connection.get_cipher_name()),
             group=_iana(_IANA_GROUPS, connection.get_group_name()),
@@ -131,9 +136,13 @@ class TlsClient:
         )
         return TlsStream(connection, stream), handshake
 
-    async def _drive(self, connection: SSL.Connection, stream: Stream) -> tuple[float, float]:
-        """Carries records until the handshake is over; when the first and the last flight were handed to the kernel."""
+    async def _drive(self, connection: SSL.Connection, stream: Stream) -> tuple[float, float, float]:
+        """Carries records until the handshake is over.
+
+        Returns when the first and the last flight were handed to the kernel, and how long answers to the server's took.
+        """
         began = ended = None
+        own = 0.0
         received = 0
         first = b""
         while True:
@@ -148,8 +157,10 @@ class TlsClient:
             if flight := _outgoing(connection):
                 ended = await stream.send(flight)
                 began = ended if began is None else began
+                if received and (came := arrived(stream)) is not None:
+                    own += max(ended - came, 0.0)
             if done:
-                return began or 0.0, ended or 0.0
+                return began or 0.0, ended or 0.0, own
             data = await stream.receive()
             received += len(data)
             first = first if len(first) >= _SHOWN else (first + data)[:_SHOWN]

@@ -186,5 +186,7 @@ def test_what_draws_the_readmes_pictures_is_pinned():
     wanted = json.loads((folder / "package.json").read_text())["dependencies"]
     locked = json.loads((folder / "package-lock.json").read_text())["packages"]
     assert {name: locked[f"node_modules/{name}"]["version"] for name in wanted} == wanted
-    assert [name for name, each in locked.items() if name and "integrity" not in each and not each.get("inBundle")] == []
+    assert [
+        name for name, each in locked.items() if name and "integrity" not in each and not each.get("inBundle")
+    ] == []
     assert wanted["@grafana/ui"].startswith("11.6.")

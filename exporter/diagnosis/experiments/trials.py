@@ -277,7 +277,9 @@ class Trials:
         ttl: int | None = None,
         name: str | None = None,
     ) -> Experiment:
-        experiment = self._experiment(kind, result.phase, result.outcome, result.seconds, name or result.detail)
+        ours = found.tls.own_seconds if result.phase is Phase.TLS and found.tls is not None else None
+        seconds = None if result.seconds is None else max(result.seconds - (ours or 0.0), 0.0)
+        experiment = self._experiment(kind, result.phase, result.outcome, seconds, name or result.detail)
         account = account or KernelAccount()
         return self._add(
             replace(
