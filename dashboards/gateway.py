@@ -63,7 +63,7 @@ _ROWS = (
                 height=7,
             ),
             rows(
-                "At which hop the way breaks",
+                "Where the way breaks",
                 "Where the surest verdict places it, by hop distances, both sides of the gateway and other vantages.",
                 Ask(f"topk by (target, vantage) (1, {most(LABELS, 'diagnosis', WAY, FAULT, NO_ACCOUNT, ON_THE_WAY)})"),
                 columns=(_TARGET, _FROM, Column("responsible", "Where", words=HOPS)),
