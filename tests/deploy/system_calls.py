@@ -27,6 +27,8 @@ _ALLOW, _REFUSE, _NO_SUCH_FAMILY = 0x7FFF_0000, 0x0005_0001, 0x0005_0000 | errno
 _NUMBER, _FIRST_ARGUMENT = 0, 16  # of struct seccomp_data
 _INSTRUCTION = struct.Struct("HBBI")  # struct sock_filter
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
+#: systemd 255 ends colours also where there are none.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class SystemCalls:
 def _groups(text: str) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in text.splitlines():
+    for line in _COLOURS.sub("", text).splitlines():
         if line.startswith("@"):
             current = groups.setdefault(line.split()[0], [])
         elif (word := line.strip()) and not word.startswith("#"):
