@@ -49,7 +49,8 @@ class Walked:
 class Prober:
     """Makes rounds. Keeps the last canary's result of each target and vantage, and the clock's agreed skew.
 
-    `needs_canary`: whether there is one to present at all; where an account works, it proves more.
+    `needs_canary`: whether there is one to present at all; where an account works, it proves more. One that failed is
+    followed by others until one is well.
     """
 
     tools: Tools
@@ -117,7 +118,8 @@ class Prober:
 
             def offer(path: tuple[object, ...]) -> str | None:
                 nonlocal presented
-                if not self.needs_canary(key) or not self.policy.take(key, path, self.tools.clock()):
+                wanted = self.needs_canary(key) or self._failed_last(key)
+                if not wanted or not self.policy.take(key, path, self.tools.clock()):
                     return None
                 presented = True
                 return canary_token(self.randomness)
@@ -189,6 +191,11 @@ class Prober:
         if not _not_due(phase, found):
             return kept, found.phases
         return kept, tuple(last[1] if result.phase is phase.phase else result for result in found.phases)
+
+    def _failed_last(self, key: Key) -> bool:
+        """Whether the last canary wasn't answered as it should be: only another one can show that this is over."""
+        last = self._last_auth.get(key)
+        return last is not None and last[1].outcome is not Outcome.OK
 
     def _judged_again(self, walked: Walked) -> Probe:
         """`genuine` by the clock as corrected since."""

@@ -142,6 +142,28 @@ async def test_a_canary_cut_off_in_the_middle_is_abandoned(lab):
     assert imap.auth.measured_at is not None
 
 
+class AtWill:
+    """A policy that lets every canary go."""
+
+    def take(self, key: object, path: object, now: float) -> bool:
+        return True
+
+
+async def test_a_canary_that_failed_is_followed_by_another_though_an_account_works(lab):
+    """Else what it met would stand there after the fault is over."""
+    lap = Lap(lab)
+    lap.vantages, lap.prober.policy = lap.vantages[:1], AtWill()
+    await lab.set_fault("auth_dropped")
+    assert (await lap.round("imap"))["imap", "clients"].outcome is not Outcome.OK
+    await lab.set_fault(None)
+    lap.prober.needs_canary = lambda _key: False
+    imap = (await lap.round("imap"))["imap", "clients"]
+    assert (imap.outcome, imap.auth.outcome) == (Outcome.OK, AuthOutcome.EXPECTED_REFUSAL)
+    presented = len(lab.outlook.behaviour.traffic.credentials)
+    await lap.round("imap")
+    assert len(lab.outlook.behaviour.traffic.credentials) == presented
+
+
 async def test_after_a_certificate_failure_the_conversation_goes_on(lab):
     await lab.set_fault("tls_intercepted")
     imap = (await Lap(lab).round("imap"))["imap", "clients"]
