@@ -87,8 +87,9 @@ def listening_chat() -> Iterator[tuple[str, list[str]]]:
             (message,) = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["attachments"]
             said.append(f"{message['title']}\n{message['text']}")
             self.send_response(200)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", "2")
             self.end_headers()
+            self.wfile.write(b"ok")  # Slack's own answer: Alertmanager 0.26 says again what wasn't answered so
 
         def log_message(self, *_: object) -> None:
             pass
