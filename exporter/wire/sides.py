@@ -142,6 +142,16 @@ def _without_counterpart(own: Sighting) -> Iterator[TamperingSeen]:
     elif mine.outcome is not ConnectionOutcome.INCOMPLETE:
         words = "answered by the gateway itself, without a connection of its own"
         yield TamperingSeen(kind=Tampering.TERMINATED, direction=None, detail=words)
+        if mine.outcome in _UNHEARD:
+            detail = f"a ClientHello of {own.hello_size or 0} bytes for {mine.sni or 'no name'}; nothing left"
+            yield TamperingSeen(kind=Tampering.HELLO_NOT_FORWARDED, direction=TO_SERVER, detail=detail)
+        if own.spoken and own.received:
+            yield _injected(own)
+
+
+def _injected(own: Sighting) -> TamperingSeen:
+    detail = f"{own.received} bytes of clear text that the server never sent"
+    return TamperingSeen(kind=Tampering.BANNER_INJECTED, direction=TO_CLIENT, detail=detail)
 
 
 def _tampering(own: Sighting, other: Sighting, *, captured: bool = True) -> Iterator[TamperingSeen]:
@@ -202,8 +212,7 @@ def _text(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
         detail = "refused to the client" if refused else "offered by the server, not to the client"
         yield TamperingSeen(kind=Tampering.STARTTLS_REMOVED, direction=TO_CLIENT, detail=detail)
     if own.spoken and not other.spoken and other.received == 0:
-        detail = f"{own.received} bytes of clear text that the server never sent"
-        yield TamperingSeen(kind=Tampering.BANNER_INJECTED, direction=TO_CLIENT, detail=detail)
+        yield _injected(own)
     elif None not in (own.banner_length, other.banner_length) and own.banner_length != other.banner_length:
         detail = f"{other.banner_length} bytes became {own.banner_length}"
         yield TamperingSeen(kind=Tampering.GREETING_REWRITTEN, direction=TO_CLIENT, detail=detail)

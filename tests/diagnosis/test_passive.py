@@ -289,6 +289,20 @@ def test_what_the_gateway_was_seen_to_do(kind, connection, cause):
     assert any(kind in each.observation for each in only.evidence)
 
 
+def test_what_the_gateway_answered_itself_is_its_own_doing_and_no_interception():
+    def answered(connection: Connection, kind: Tampering) -> Connection:
+        tampering = tuple(TamperingSeen(kind=each, direction=None, detail="") for each in (Tampering.TERMINATED, kind))
+        return replace(connection, interface="inside", tampering=tampering)
+
+    kept = answered(seen("sign_in_work", HELLO_RESET), Tampering.HELLO_NOT_FORWARDED)
+    spoke = answered(seen(outcome=ConnectionOutcome.NOT_TLS), Tampering.BANNER_INJECTED)
+    both = [kept, spoke, seen("outlook_web", interface="inside")]
+    only = verdict(both, "sign_in_work", "wire:inside", two_sided=True)
+    assert (only.cause, only.responsible) == (Cause.SNI_RESET, GATEWAY)
+    only = verdict(both, "imap", "wire:inside", two_sided=True)
+    assert (only.cause, only.responsible) == (Cause.STARTTLS_STRIPPED, GATEWAY)
+
+
 def test_a_forged_reset_is_of_the_name_that_it_answers_and_nothing_else():
     reset = replace(done(Tampering.RESET_FORGED, seen("sign_in_work", HELLO_RESET)), interface="inside")
     fine = seen("outlook_web", interface="inside")

@@ -7,14 +7,15 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.netlab.programs import PROXY_PORT, started
 from tests.netlab.scenarios import Scenario
-from tests.netlab.topology import RESOLVER, Network, network
+from tests.netlab.topology import GATEWAYS_RESOLVER, RESOLVER, Network, network
 from tests.netlab.world import READY, server_addresses
 
 ROOT = Path(__file__).parents[2]
@@ -26,6 +27,8 @@ class NetLab:
     def __init__(self, net: Network, directory: Path, world: subprocess.Popen[str]) -> None:
         self.network, self.directory, self._world = net, directory, world
         self._dnsmasq: subprocess.Popen[bytes] | None = None
+        self._programs = ExitStack()
+        self._scenario: Scenario | None = None
         self._resolver(())
 
     def run(self, place: str, *words: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
@@ -35,6 +38,11 @@ class NetLab:
     def apply(self, scenario: Scenario) -> None:
         """Brings it up, in the place of the one before."""
         self.clear()
+        self._scenario = scenario
+        if scenario.program:
+            self._programs.enter_context(started(scenario.program, self.network))
+        if scenario.forgets:
+            self.network.forgets("gateway", scenario.forgets)
         if scenario.relay:
             self._order("relay", scenario.relay)
         if scenario.outlook:
@@ -48,6 +56,8 @@ class NetLab:
 
     def clear(self) -> None:
         """Health."""
+        self._scenario = None
+        self._programs.close()
         self.network.forget_rules()
         self._order("health")
         self._resolver(())
@@ -58,6 +68,10 @@ class NetLab:
             "clients": {"name": "clients", "network_namespace": self.network.names["client"]},
             "wan": {"name": "wan", "resolver": RESOLVER},
         }
+        if self._scenario is not None and self._scenario.proxied:
+            known["clients"]["proxy"] = f"http://{GATEWAYS_RESOLVER}:{PROXY_PORT}"
+        if self._scenario is not None and self._scenario.forgets:
+            probe = {"hold": {"targets": list(self._scenario.targets)}} | probe
         content = {
             "probe": dict(probe),
             "vantages": [known[name] for name in vantages or known],
@@ -106,7 +120,8 @@ class NetLab:
         assert self._world.stdout.readline() == "done\n"
 
     def close(self) -> None:
-        """Ends the resolver."""
+        """Ends the resolver, and what else runs in the gateway."""
+        self._programs.close()
         if self._dnsmasq is not None:
             self._dnsmasq.kill()
             self._dnsmasq.wait()

@@ -2,7 +2,8 @@
 
 `gateway` and `provider`: iptables rules there; what comes from the client enters the gateway by in0. `dnsmasq`: lines
 of the clients' resolver. `outlook`, `relay`: switches of the world (exporter.lab.faults). `nft`: what stands in a
-chain of nftables there. `also`: causes that are as right, `packets`: where
+chain of nftables there. `program`: one of tests.netlab.programs in the gateway's place; `proxied`: clients use it as
+their proxy, `forgets`: seconds after which the gateway forgets an idle connection. `also`: causes that are as right, `packets`: where
 packets are all there is: a proxy that changes what is said has to end TLS. `hidden`: not looked at while rules were written.
 """
 
@@ -10,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from exporter.catalogue import TARGETS
 from exporter.vocabulary import Cause, Responsible
+from tests.netlab.programs import ENDS_TLS_PORT, MITMPROXY_PORT, NAME_FILTER_PORT, SUBMISSION_PORT
 
 _MAIL_PORTS = "-p tcp -m multiport --dports 993,995,587"
 _FROM_CLIENTS = "-A FORWARD -i in0"
@@ -23,6 +25,11 @@ IMPLICIT = ("imap", "imap_office365", "pop", "pop_office365")
 SIGN_IN_WORK, SIGN_IN_PERSONAL = "sign_in_work", "sign_in_personal"
 WEB = tuple(name for name, target in TARGETS.items() if target.port == 443)
 GATEWAY, NETWORK, MICROSOFT = Responsible.GATEWAY, Responsible.NETWORK, Responsible.MICROSOFT
+
+
+def redirected(port: int, to: int) -> tuple[str, ...]:
+    """A rule that leads a port to a program on the gateway."""
+    return (f"-t nat -A PREROUTING -i in0 -p tcp --dport {port} -j REDIRECT --to-ports {to}",)
 
 
 def relayed(*ports: int) -> tuple[str, ...]:
@@ -52,6 +59,9 @@ class Scenario:
     also: tuple[Cause, ...] = ()
     packets: tuple[Cause, ...] = ()
     nft: tuple[str, ...] = ()
+    program: str = ""
+    proxied: bool = False
+    forgets: int = 0
     parts: tuple["Scenario", ...] = ()
 
     def faults_at(self, target: str) -> list["Scenario"]:
@@ -242,10 +252,61 @@ SECOND: dict[str, Scenario] = {
     )
 }  # fmt: skip
 
+#: By programs that nobody here wrote, and the gateway's own memory: measured once before any rule was changed for it
+#: (25 November 2026, afternoon).
+REAL: dict[str, Scenario] = {
+    each.name: each
+    for each in (
+        Scenario(
+            name="mitmproxy_ends_tls", cause=Cause.TLS_INTERCEPTED, responsible=GATEWAY, targets=WEB, hidden=True,
+            program="mitmproxy", gateway=redirected(443, MITMPROXY_PORT),
+        ),
+        Scenario(
+            name="haproxy_ends_tls", cause=Cause.TLS_INTERCEPTED, responsible=GATEWAY, targets=IMPLICIT, hidden=True,
+            program="haproxy", gateway=(*redirected(993, ENDS_TLS_PORT), *redirected(995, ENDS_TLS_PORT)),
+        ),
+        Scenario(
+            name="haproxy_refuses_a_name", cause=Cause.SNI_RESET, responsible=GATEWAY, targets=(SIGN_IN_WORK,),
+            hidden=True, program="haproxy", gateway=redirected(443, NAME_FILTER_PORT),
+        ),
+        Scenario(
+            name="squid_opens_the_web_alone", cause=Cause.BLOCK_PAGE, responsible=GATEWAY, targets=MAIL, hidden=True,
+            program="squid_that_opens_the_web", proxied=True,
+        ),
+        Scenario(
+            name="squid_refuses_a_name", cause=Cause.BLOCK_PAGE, responsible=GATEWAY, targets=(SIGN_IN_PERSONAL,),
+            hidden=True, program="squid_that_refuses_a_name", proxied=True,
+        ),
+        Scenario(
+            name="squid_wants_credentials", cause=Cause.PROXY_AUTH_REQUIRED, responsible=Responsible.APPLIANCE,
+            hidden=True, targets=tuple(TARGETS), program="squid_with_users", proxied=True,
+        ),
+        Scenario(
+            name="name_led_to_nginx", cause=Cause.DNS_REDIRECTED, responsible=GATEWAY, targets=(SIGN_IN_PERSONAL,),
+            hidden=True, program="nginx", packets=_BY_ENDING_TLS,
+            dnsmasq=("address=/login.live.com/10.77.1.1", "local=/login.live.com/"),
+        ),
+        Scenario(
+            name="postfix_takes_submission", cause=Cause.PROTOCOL_REWRITTEN, also=(Cause.STARTTLS_STRIPPED,),
+            responsible=GATEWAY, targets=("smtp", "smtp_office365"), hidden=True,
+            program="postfix", gateway=redirected(587, SUBMISSION_PORT),
+        ),
+        Scenario(
+            name="long_tokens_dropped", cause=Cause.AUTH_DROPPED, responsible=GATEWAY, targets=IMPLICIT, hidden=True,
+            gateway=(f"{_FROM_CLIENTS} -p tcp -m multiport --dports 993,995 -m connbytes --connbytes 2200: "
+                     "--connbytes-dir original --connbytes-mode bytes -j DROP",),
+        ),
+        Scenario(
+            name="idle_connections_forgotten", cause=Cause.IDLE_CUT, responsible=GATEWAY, targets=("imap",), hidden=True,
+            forgets=15, gateway=(f"{_FROM_CLIENTS} -m conntrack --ctstate INVALID -j DROP",),
+        ),
+    )
+}  # fmt: skip
+
 _PAIRS = (
     together("mail_intercepted_and_name_unknown", FIRST["mail_intercepted"], FIRST["dns_nxdomain"]),
     together("starttls_stripped_and_name_reset", FIRST["starttls_stripped"], FIRST["name_reset"]),
     together("name_dropped_and_mail_reset", FIRST["name_dropped"], FIRST["mail_ports_reset"]),
 )
 
-SCENARIOS: dict[str, Scenario] = {**FIRST, **SECOND, **{each.name: each for each in _PAIRS}}
+SCENARIOS: dict[str, Scenario] = {**FIRST, **SECOND, **REAL, **{each.name: each for each in _PAIRS}}

@@ -60,6 +60,16 @@ class Network:
         for rule in rules:
             self.run(place, "nft", f"add rule ip {NFT_TABLE} forwarded {rule}")
 
+    def forgets(self, place: str, seconds: int) -> None:
+        """After so much silence it knows nothing of a connection, and takes up none in its middle."""
+        self.run(place, "sysctl", "-qw", f"net.netfilter.nf_conntrack_tcp_timeout_established={seconds}")
+        self.run(place, "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_loose=0")
+
+    def remembers(self, place: str) -> None:
+        """As the kernel comes."""
+        self.run(place, "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_timeout_established=432000")
+        self.run(place, "sysctl", "-qw", "net.netfilter.nf_conntrack_tcp_loose=1")
+
     def forget_rules(self) -> None:
         """Every filter of gateway and provider, but the masquerading."""
         for place in ("gateway", "provider"):
@@ -69,6 +79,7 @@ class Network:
             self.run(place, "conntrack", "-F", check=False)
             self.run(place, "nft", "delete", "table", "ip", NFT_TABLE, check=False)
         self.run("gateway", "sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.remembers("gateway")
 
 
 @contextmanager

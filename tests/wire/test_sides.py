@@ -133,6 +133,14 @@ def test_a_delay_is_told_only_where_it_is_the_gateways():
     assert kinds(slow, sighting(side="outside", tls_handshake_seconds=1.3)) == set()
 
 
+def test_a_gateway_that_answers_itself_is_told_by_what_it_kept_or_said():
+    """haproxy that refuses a name takes the connection first; a mail relay speaks for the server."""
+    kept = sighting(outcome=ConnectionOutcome.HELLO_RESET, closed_by=ClosedBy.RESET_SERVER)
+    assert kinds(kept, None) == {Tampering.TERMINATED, Tampering.HELLO_NOT_FORWARDED}
+    spoke = sighting(random=None, outcome=ConnectionOutcome.NOT_TLS, spoken=True, received=294)
+    assert kinds(spoke, None) == {Tampering.TERMINATED, Tampering.BANNER_INJECTED}
+
+
 def test_what_never_left_is_told_only_of_captures_of_the_same_time():
     refused = sighting(random=None, outcome=ConnectionOutcome.NO_ANSWER, closed_by=ClosedBy.TIMEOUT)
     assert kinds(refused, None) == {Tampering.SYN_NOT_FORWARDED}

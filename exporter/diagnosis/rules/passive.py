@@ -293,9 +293,14 @@ def certificates(tap: Tap) -> Iterator[Claim]:
     elif hidden:
         text = "clients answer the server's flight with an encrypted alert, as they do to a foreign certificate: "
         _refused(scales, tap, hidden, text + how_often(len(hidden)), 0.6, 0.45)
-    _tampering(scales, tap.connections)
+    _tampering(scales, [each for each in tap.connections if not _without_tls(each)])
     if scales.pro:
         yield _claim(scales, Phase.TLS, foreign or refusing or hidden or tap.connections)
+
+
+def _without_tls(connection: Connection) -> bool:
+    """The gateway answered it in the server's place, and not by TLS."""
+    return any(each.kind in (Tampering.HELLO_NOT_FORWARDED, Tampering.BANNER_INJECTED) for each in connection.tampering)
 
 
 def _refused(scales: Scales, tap: Tap, refusing: Sequence[Connection], text: str, many: float, few: float) -> None:
