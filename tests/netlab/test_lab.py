@@ -97,8 +97,8 @@ def test_it_is_taken_down_wholly(lab: NetLab):
     assert verified(handshake(lab, "client", "imap-mail.outlook.com", 993))
 
 
-#: Not in a probe's outcome: a dead address beside a live one, interception by a CA that is trusted here, lateness.
-_NOT_IN_OUTCOMES = {Cause.PARTIAL_OUTAGE, Cause.SLOW_SIGN_IN}
+#: Not in a probe's outcome: a dead address beside a live one, interception by a CA that is trusted here, lateness, idle cuts.
+_NOT_IN_OUTCOMES = {Cause.PARTIAL_OUTAGE, Cause.SLOW_SIGN_IN, Cause.IDLE_CUT}
 SEEN_BY_PROBES = [
     each for each in SCENARIOS.values()
     if each.targets and not each.parts and each.name != "mail_intercepted" and each.cause not in _NOT_IN_OUTCOMES
