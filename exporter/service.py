@@ -29,6 +29,7 @@ from exporter.diagnosis.job import DiagnosisJob
 from exporter.diagnosis.keep import VerdictChange, VerdictKeeper
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.vantages import facts_of
+from exporter.history.recorder import make_history
 from exporter.inspector import InspectorPart, own_stack, run_inspector
 from exporter.logs import configure_logs
 from exporter.metrics.accounts import AccountsState
@@ -95,6 +96,8 @@ class Service:
         spent = partial(self.state.set_budget, "experiments")
         self.diagnosis = DiagnosisJob(self.verdicts, self._verdict_changed, spent)
         settings = load(config, env)
+        self.history = make_history(settings, env)
+        self.state.sources["history"] = self.history
         self.inspector = InspectorPart(settings)  # forked before anything secret is read
         self.state.sources["wire"] = self.inspector.mirror
         self.state.listings["connections"] = self.inspector.mirror.connections
@@ -183,12 +186,14 @@ class Service:
             self._schedule_accounts(at_once=True)
             self._schedule_holds()
             self._schedule.start()
+            self.history.start()
             await self._enough(rounds)
         finally:
             watch.cancel()
             with suppress(Exception):
                 self._schedule.stop()
             await self.diagnosis.stop()
+            self.history.stop()
 
     def _schedule_accounts(self, *, at_once: bool = False) -> None:
         """A job of its own: sign-ins may be slow, and their pace is their policies'."""
@@ -250,6 +255,7 @@ class Service:
 
     def _verdict_changed(self, change: VerdictChange) -> None:
         """A line for each verdict that is new; a healthy start is no news."""
+        self.history.verdict(change)
         verdict = change.verdict
         healthy = verdict.cause is Cause.HEALTHY
         if healthy and not change.before:
@@ -275,6 +281,9 @@ class Service:
         if plan is not self.plan and (probe.target not in self.plan.targets):
             return
         change = self.state.record_probe(probe)
+        self.history.probe(probe)
+        if change is not None:
+            self.history.changed(change)
         if change is not None and (change.before is not None or change.after is not Outcome.OK):
             level = self._log.info if change.after is Outcome.OK else self._log.warning
             level(

@@ -31,8 +31,9 @@ from exporter.settings_probe import CustomTarget, HoldSettings, ProbeSettings
 from exporter.settings_vantage import VantageSettings
 
 __all__ = [
-    "AccountSettings", "CustomTarget", "DiagnosisSettings", "HoldSettings", "IdentitySettings", "InspectSettings",
-    "InterfaceSettings", "PrivacySettings", "ProbeSettings", "Settings", "VantageSettings", "parse_listen",
+    "AccountSettings", "CustomTarget", "DiagnosisSettings", "HistorySettings", "HoldSettings", "IdentitySettings",
+    "InspectSettings", "InterfaceSettings", "PrivacySettings", "ProbeSettings", "Settings", "VantageSettings",
+    "parse_listen",
 ]  # fmt: skip
 
 #: Vantages, and accounts, at most: each multiplies the series of a metric.
@@ -78,6 +79,14 @@ class DiagnosisSettings(Section):
     experiments_per_hour: Positive = 120
 
 
+class HistorySettings(Section):
+    """What was, in a file of its own. `file` None: `history.sqlite` in the unit's state directory, if it has one."""
+
+    file: ConfigPath | None = None
+    days: Annotated[int, Field(ge=1, le=366)] = 30
+    max_size_mib: Annotated[int, Field(ge=1, le=4_096)] = 64
+
+
 class PrivacySettings(Section):
     """What page and API show of clients; metrics never do."""
 
@@ -101,6 +110,7 @@ class Settings(BaseSettings):
     inspect: InspectSettings = InspectSettings()
     diagnosis: DiagnosisSettings = DiagnosisSettings()
     privacy: PrivacySettings = PrivacySettings()
+    history: HistorySettings = HistorySettings()
 
     @classmethod
     def settings_customise_sources(

@@ -149,6 +149,7 @@ class TestContract:
             "inspect",
             "diagnosis",
             "privacy",
+            "history",
         }
         named = set(
             re.findall(r'"(\w*(?:secret|password|token|key|credentials)\w*)": \{', str(schema).replace("'", '"'))
@@ -286,7 +287,7 @@ class TestMistakes:
                 "_env_file: /etc/passwd",
                 [
                     "_env_file: no such key; one of: listen, web_config, allowed_hosts, probe, "
-                    "vantages, identity, accounts, inspect, diagnosis, privacy"
+                    "vantages, identity, accounts, inspect, diagnosis, privacy, history"
                 ],
             ),
             ("- a", ["line 1: must be a mapping of keys to values, such as 'listen: 127.0.0.1:10193'"]),

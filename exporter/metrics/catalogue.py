@@ -29,6 +29,7 @@ class Part(StrEnum):
     ACCOUNTS = "accounts"
     INSPECTOR = "inspector"
     VERDICT = "verdict"
+    HISTORY = "history"
 
 
 TITLES = {
@@ -37,6 +38,7 @@ TITLES = {
     Part.ACCOUNTS: "Accounts (once one is configured)",
     Part.INSPECTOR: "The inspector (once something was seen)",
     Part.VERDICT: "Verdicts",
+    Part.HISTORY: "The history (once one is kept)",
 }
 
 
@@ -107,6 +109,18 @@ _EXPORTER: tuple[_Row, ...] = (
     ("exporter_budget_remaining", _GAUGE, "budget", "What was left of this hour's budget at the last run."),
 )  # fmt: skip
 
+#: Not the contract's: bounds are to be seen.
+_HISTORY: tuple[_Row, ...] = (
+    ("exporter_history_up", _GAUGE, "",
+     "Whether the history's file could be written when last tried; absent where no history is kept."),
+    ("exporter_history_rows", _GAUGE, "kind",
+     "Rows in the history's file: quarter hours of ways (bin), and changes (change)."),
+    ("exporter_history_bytes", _GAUGE, "", "The history's file and its log; bounded by `history.max_size_mib`."),
+    ("exporter_history_dropped_total", _COUNTER, "",
+     "Probes and changes that the history hasn't, as its file failed or was too slow."),
+    ("exporter_history_set_aside_total", _COUNTER, "", "Damaged history files that were renamed and begun anew."),
+)  # fmt: skip
+
 _ACCOUNTS: tuple[_Row, ...] = (
     ("account_auth_success", _GAUGE, "account target vantage mechanism",
      "Whether the account was accepted in the last run."),
@@ -160,6 +174,7 @@ _PARTS = {
     Part.ACCOUNTS: _ACCOUNTS,
     Part.INSPECTOR: _INSPECTOR,
     Part.VERDICT: _VERDICT,
+    Part.HISTORY: _HISTORY,
 }
 
 METRICS: dict[str, Metric] = {

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from exporter.history.rows import history_json
 from exporter.metrics.exposition import Exposition, Page, probe_exposition
 from exporter.observations import as_json
 from exporter.state import State
@@ -20,6 +21,9 @@ from exporter.web.guard import Guard, is_same_origin, is_trusted
 from exporter.web.page import StatusPage, runbook_page
 from exporter.web.probing import Probing, Refused, Run
 from exporter.web.web_config import WebConfig
+
+#: The longest history that is told at once: a year, as it may be kept.
+MAX_HOURS = 366 * 24
 
 #: gzip's level: the metrics shrink to a tenth already at the cheapest.
 _GZIP_LEVEL = 1
@@ -40,12 +44,14 @@ def create_app(
     app = Starlette(
         routes=[
             Route("/", pages.status),
+            Route("/way/{target}/{vantage}", pages.way),
             Route("/runbook/{cause}", pages.runbook),
             Route("/metrics", pages.metrics),
             Route("/probe", pages.probe),
             Route("/api/v1/probes", pages.probes),
             Route("/api/v1/verdicts", pages.listing),
             Route("/api/v1/connections", pages.listing),
+            Route("/api/v1/history", pages.history),
             Route("/-/healthy", pages.healthy),
             Route("/-/ready", pages.ready),
             Route("/-/reload", pages.reload, methods=["POST"]),
@@ -76,7 +82,24 @@ class _Pages:
         self._static = {name: (folder / name).read_bytes() for name in _STATIC}
 
     async def status(self, request: Request) -> Response:
-        return Response(self._page.html(), media_type="text/html")
+        return Response(await asyncio.to_thread(self._page.html), media_type="text/html")
+
+    async def way(self, request: Request) -> Response:
+        found = await asyncio.to_thread(
+            self._page.way_html, request.path_params["target"], request.path_params["vantage"]
+        )
+        return Response(found, media_type="text/html") if found is not None else PlainTextResponse("Not Found\n", 404)
+
+    async def history(self, request: Request) -> Response:
+        """Of a way, a target, a vantage or all: `hours` back from now, 24 by default, newest change first."""
+        asked = request.query_params
+        hours = asked.get("hours", "24")
+        if not (hours.isascii() and hours.isdecimal() and 0 < int(hours) <= MAX_HOURS):
+            return PlainTextResponse(f"hours: must be a whole number from 1 to {MAX_HOURS}\n", 400)
+        bins, events = await asyncio.to_thread(
+            self._page.history, asked.get("target"), asked.get("vantage"), int(hours)
+        )
+        return Response(history_json(bins, events), media_type="application/json")
 
     async def runbook(self, request: Request) -> Response:
         found = runbook_page(request.path_params["cause"])

@@ -9,6 +9,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.diagnosis.runbooks import pages as runbooks
 from exporter.diagnosis.words import summary
+from exporter.history.recorder import History
+from exporter.history.rows import Bin, Event
 from exporter.observations import Verdict
 from exporter.state import State
 from exporter.vocabulary import Cause
@@ -16,9 +18,14 @@ from exporter.web.control import Control
 from exporter.web.guard import is_loopback
 from exporter.web.verdict_view import verdict_blocks, way
 from exporter.web.view import overview
+from exporter.web.way_view import event_lines, way_page
 
 #: Seconds after which a page without scripts loads itself anew.
 REFRESH = 30
+DAY = 86_400.0
+#: Changes shown on the status page.
+RECENT_CHANGES = 30
+_NO_HISTORY = History(None)
 
 
 def _environment() -> Environment:
@@ -48,24 +55,59 @@ class StatusPage:
     ) -> None:
         self._state, self._control, self._protected, self._now = state, control, protected, now
         self._template = _environment().get_template("status.html")
+        self._way = _environment().get_template("way.html")
 
     def _verdict(self) -> str:
         """The current verdicts in one sentence, with who acts; empty while nothing is wrong."""
         current = self._state.listings.get("verdicts", tuple)()
         return summary([each for each in current if isinstance(each, Verdict)], self._state.latest())
 
+    def _history(self) -> History:
+        kept = self._state.sources.get("history")
+        return kept if isinstance(kept, History) else _NO_HISTORY
+
+    def history(self, target: str | None, vantage: str | None, hours: int) -> tuple[list[Bin], list[Event]]:
+        """Quarter hours and changes of the last so many hours. Waits for the file, as `html` does."""
+        since = self._now() - hours * 3600
+        kept = self._history()
+        return kept.bins(since, target, vantage), kept.events(since, target, vantage)
+
+    def way_html(self, target: str, vantage: str) -> str | None:
+        """The page of one target from one vantage; None where it isn't probed."""
+        tallies = self._state.snapshot().tallies
+        tally = next((each for each in tallies if (each.target, each.vantage) == (target, vantage)), None)
+        if tally is None:
+            return None
+        now = datetime.fromtimestamp(self._now(), tz=UTC)
+        current = [
+            each for each in self._state.listings.get("verdicts", tuple)()
+            if isinstance(each, Verdict) and (each.target, each.vantage) == (target, vantage)
+        ]  # fmt: skip
+        known = self._control.targets().get(target)
+        return self._way.render(
+            way=way_page(tally, *self.history(target, vantage, 24), now),
+            verdicts=verdict_blocks(current, self._state.latest()),
+            where=f"{known.host}:{known.port}" if known is not None else target,
+            kept=self._history().path is not None,
+            machine=gethostname(),
+            version=self._state.snapshot().build.version,
+            refresh=REFRESH,
+        )
+
     def html(self) -> str:
-        """The page as of now."""
+        """The page as of now. Waits for the history's file: not for the event loop."""
         listen_host = self._control.listen.rpartition(":")[0].strip("[]")
+        now = datetime.fromtimestamp(self._now(), tz=UTC)
         return self._template.render(
             page=overview(
                 self._state.snapshot(),
                 self._control.targets(),
-                datetime.fromtimestamp(self._now(), tz=UTC),
+                now,
                 self._state.listings.get("accounts", tuple)(),
                 self._state.listings.get("clients", tuple)(),
             ),
             verdict=self._verdict(),
+            events=event_lines(self._history().events(self._now() - DAY)[:RECENT_CHANGES], now),
             way=way(self._state.listings.get("verdicts", tuple)()),
             verdicts=verdict_blocks(self._state.listings.get("verdicts", tuple)(), self._state.latest()),
             unprotected=not self._protected and not is_loopback(listen_host),

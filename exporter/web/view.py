@@ -17,7 +17,7 @@ from exporter.web.account_view import AccountLine, account_line
 from exporter.web.clients_view import ClientsLine, clients_lines
 from exporter.web.mood import Mood
 
-__all__ = ["AccountLine", "Mood", "Overview", "overview"]
+__all__ = ["AccountLine", "Mood", "Overview", "detail_of", "moment", "overview"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +123,11 @@ def overview(
     return Overview(
         mood=mood,
         headline=headline,
-        last_round=_moment(max(times), now) if times else None,
+        last_round=moment(max(times), now) if times else None,
         vantages=snapshot.vantages,
         journeys=_journey_rows(journey_states(probes, snapshot.vantages), len(snapshot.vantages)),
         targets=tuple(_target_rows(snapshot, targets, now)),
-        details=tuple(_detail(tally, tally.probe, now) for tally in _failing_first(snapshot.tallies) if tally.probe),
+        details=tuple(detail_of(tally, tally.probe, now) for tally in _failing_first(snapshot.tallies) if tally.probe),
         changes=tuple(_change_line(change, now) for change in snapshot.changes),
         client_side_covered=snapshot.client_side_covered,
         reload_failed=not snapshot.reload_successful,
@@ -169,7 +169,8 @@ def _mood(outcome: Outcome) -> Mood:
     return Mood.NEUTRAL if outcome is Outcome.SKIPPED else Mood.BAD
 
 
-def _moment(time: datetime, now: datetime) -> Moment:
+def moment(time: datetime, now: datetime) -> Moment:
+    """A time for machines and people."""
     same_day = time.date() == now.date()
     clock = time.strftime("%H:%M:%S" if same_day else "%Y-%m-%d %H:%M")
     return Moment(time.isoformat(timespec="seconds"), f"{clock} UTC", words.ago(time, now))
@@ -243,7 +244,8 @@ def _journey_cell(state: JourneyState) -> Cell:
     return Cell(Mood.BAD, "doesn't work", f"{first.target}, {why}{more}", f"#{first.target}.{first.vantage}")
 
 
-def _detail(tally: Tally, probe: Probe, now: datetime) -> Detail:
+def detail_of(tally: Tally, probe: Probe, now: datetime) -> Detail:
+    """All about a way as of its last probe."""
     slowest = max((result.seconds or 0.0 for result in probe.phases), default=0.0)
     return Detail(
         id=_anchor(tally),
@@ -251,8 +253,8 @@ def _detail(tally: Tally, probe: Probe, now: datetime) -> Detail:
         vantage=tally.vantage,
         mood=_mood(probe.outcome),
         summary="works" if probe.outcome is Outcome.OK else words.failure(probe.failed_phase, probe.outcome),
-        measured=_moment(probe.time, now),
-        since=_moment(tally.last_change, now) if tally.last_change else None,
+        measured=moment(probe.time, now),
+        since=moment(tally.last_change, now) if tally.last_change else None,
         phases=tuple(_phase_line(result, slowest, now) for result in probe.phases),
         facts=tuple(_facts(probe, now)),
         reply=probe.auth.reply or "",
@@ -305,7 +307,7 @@ def _change_line(change: Change, now: datetime) -> ChangeLine:
     before = "" if change.before is None else words.failure(change.before_phase, change.before)
     text = f"{after} (was: {before})" if before and change.after is not Outcome.OK and change.before != "ok" else after
     return ChangeLine(
-        time=_moment(change.time, now),
+        time=moment(change.time, now),
         target=change.target,
         vantage=change.vantage,
         mood=_mood(change.after),
