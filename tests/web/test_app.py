@@ -37,7 +37,7 @@ def app(state: State, control: ScriptedControl) -> Starlette:
     return create_app(state, control)
 
 
-PAGES = ["/", "/metrics", "/probe?target=imap", "/api/v1/probes", "/api/v1/verdicts", "/api/v1/connections",
+PAGES = ["/", "/metrics", "/probe?target=imap", "/api/v1/probes", "/api/v1/verdicts", "/api/v1/connections", "/api/v1/history", "/way/imap/local",
          "/-/healthy", "/-/ready", "/static/style.css", "/static/script.js", "/static/icon.svg"]  # fmt: skip
 
 
