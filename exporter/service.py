@@ -55,6 +55,8 @@ from exporter.web.web_config import WebConfig
 SWITCH_INTERVAL = 0.0005
 #: Objects that may wait for the garbage collector: the interpreter's 700 have it run through every handshake.
 GARBAGE = 20_000
+#: A diagnosis that a page asks for: how often at most, how long, and how often it tells; seconds.
+DIAGNOSE_EVERY, DIAGNOSE_SECONDS, PROGRESS_EVERY, DONE_SHOWN = 60.0, 150.0, 0.5, 10.0
 
 
 @dataclass(slots=True)
@@ -106,6 +108,9 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._rounds = 0
         self._round_ended = asyncio.Event()
+        self._rounding = asyncio.Lock()
+        self._diagnosing: asyncio.Task[None] | None = None
+        self._diagnosed_at = float("-inf")
         self._schedule = Schedule(self.state.record_task)
 
     def _make_plan(self, settings: Settings) -> Plan:
@@ -193,6 +198,8 @@ class Service:
             with suppress(Exception):
                 self._schedule.stop()
             await self.diagnosis.stop()
+            if self._diagnosing is not None:
+                self._diagnosing.cancel()
             self.history.stop()
 
     def _schedule_accounts(self, *, at_once: bool = False) -> None:
@@ -224,7 +231,13 @@ class Service:
             await self._round_ended.wait()
 
     async def round(self) -> None:
-        """One round of everything, into the state."""
+        """One round of everything, into the state; where one is under way, its end is awaited instead."""
+        is_first = not self._rounding.locked()
+        async with self._rounding:
+            if is_first:
+                await self._round()
+
+    async def _round(self) -> None:
         plan = self.plan
         deadline = Deadline(plan.prober.tools.clock() + ROUND_SECONDS)
         walked_all = []
@@ -330,6 +343,40 @@ class Service:
         walked = await plan.prober.probe(plan.targets[target], seen_from, until)
         self._tell_policy(walked, plan)
         return replace(walked.probe, accounts=self.accounts.results_at(target, vantage))
+
+    async def diagnose(self) -> str:
+        """See web.control.Control."""
+        assert self._loop is not None
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._begin_diagnosing(), self._loop))
+
+    async def _begin_diagnosing(self) -> str:
+        now = self.plan.prober.tools.clock()
+        if self._diagnosing is not None and not self._diagnosing.done():
+            return "a diagnosis is under way already"
+        if (left := self._diagnosed_at + DIAGNOSE_EVERY - now) > 0:
+            return f"the last one began less than {DIAGNOSE_EVERY:.0f} s ago: try again in {left:.0f} s"
+        self._diagnosed_at = now
+        self._diagnosing = asyncio.create_task(self._diagnose_now())
+        return ""
+
+    async def _diagnose_now(self) -> None:
+        """A round, and every experiment that it calls for, within the hour's budget; progress for the pages."""
+        tell, clock = partial(setattr, self.state, "progress"), self.plan.prober.tools.clock
+        before, until = self.state.recorded, clock() + DIAGNOSE_SECONDS
+        ways = len(self.plan.targets) * len(self.plan.vantages)
+        try:
+            self.diagnosis.look_again()
+            round_ = asyncio.ensure_future(self.round())
+            while not round_.done():
+                tell(f"Probing: {min(self.state.recorded - before, ways)} of {ways} ways")
+                await asyncio.wait([round_], timeout=PROGRESS_EVERY)
+            while self.diagnosis.busy and clock() < until:
+                tell("Experiments: what fails is tried in other ways, to see where and why")
+                await asyncio.sleep(PROGRESS_EVERY)
+            tell("Done: what stands here is of now")
+            await asyncio.sleep(DONE_SHOWN)
+        finally:
+            tell("")
 
     async def reload(self) -> list[str]:
         """See web.control.Control."""

@@ -90,6 +90,10 @@ class State:
 
     def __init__(self, build: Build | None = None, now: Callable[[], float] = time.time) -> None:
         self.client_side_covered = False
+        #: How far a diagnosis is that a page asked for; empty where none runs.
+        self.progress = ""
+        #: Probes recorded since the start: another number is news for a page.
+        self.recorded = 0
         #: Parts with metrics of their own, and what pages list (`connections`, `verdicts`): set once, at the start.
         self.sources: dict[str, SampleSource] = {}
         self.listings: dict[str, Callable[[], Iterable[object]]] = {}
@@ -137,6 +141,7 @@ class State:
             if self._configured is not None and key not in self._configured:
                 return None
             before = self._tallies.get(key) or Tally(target=probe.target, vantage=probe.vantage)
+            self.recorded += 1
             after = self._tallies[key] = counted(before, probe, self._labels_of(probe))
             if after.probe is not probe or not changed(before.probe, probe):
                 return None

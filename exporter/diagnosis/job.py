@@ -51,6 +51,15 @@ class DiagnosisJob:
         self._holds = {way: held for way, held in self._holds.items() if way in known}
         self.keeper.configure(known)
 
+    @property
+    def busy(self) -> bool:
+        """Whether experiments run."""
+        return self._running is not None and not self._running.done()
+
+    def look_again(self) -> None:
+        """What experiments said isn't kept: the next round has them made again, as far as the budget goes."""
+        self._looked.clear()
+
     def take_holds(self, held: Iterable[Experiment]) -> None:
         """How idle connections fared; it counts until they are held again."""
         self._holds = {(each.target, each.vantage): each for each in held}

@@ -29,7 +29,7 @@ class Part(StrEnum):
     ACCOUNTS = "accounts"
     INSPECTOR = "inspector"
     VERDICT = "verdict"
-    HISTORY = "history"
+    PAGES = "pages"
 
 
 TITLES = {
@@ -38,7 +38,7 @@ TITLES = {
     Part.ACCOUNTS: "Accounts (once one is configured)",
     Part.INSPECTOR: "The inspector (once something was seen)",
     Part.VERDICT: "Verdicts",
-    Part.HISTORY: "The history (once one is kept)",
+    Part.PAGES: "Pages and history (the history's once one is kept)",
 }
 
 
@@ -110,7 +110,8 @@ _EXPORTER: tuple[_Row, ...] = (
 )  # fmt: skip
 
 #: Not the contract's: bounds are to be seen.
-_HISTORY: tuple[_Row, ...] = (
+_PAGES: tuple[_Row, ...] = (
+    ("exporter_page_listeners", _GAUGE, "", "Open status pages that are told of news; at most 16."),
     ("exporter_history_up", _GAUGE, "",
      "Whether the history's file could be written when last tried; absent where no history is kept."),
     ("exporter_history_rows", _GAUGE, "kind",
@@ -174,7 +175,7 @@ _PARTS = {
     Part.ACCOUNTS: _ACCOUNTS,
     Part.INSPECTOR: _INSPECTOR,
     Part.VERDICT: _VERDICT,
-    Part.HISTORY: _HISTORY,
+    Part.PAGES: _PAGES,
 }
 
 METRICS: dict[str, Metric] = {

@@ -17,6 +17,7 @@ from exporter.metrics.exposition import Exposition, Page, probe_exposition
 from exporter.observations import as_json
 from exporter.state import State
 from exporter.web.control import Control
+from exporter.web.events import Events
 from exporter.web.guard import Guard, is_same_origin, is_trusted
 from exporter.web.page import StatusPage, runbook_page
 from exporter.web.probing import Probing, Refused, Run
@@ -55,6 +56,8 @@ def create_app(
             Route("/-/healthy", pages.healthy),
             Route("/-/ready", pages.ready),
             Route("/-/reload", pages.reload, methods=["POST"]),
+            Route("/-/diagnose", pages.diagnose, methods=["POST"]),
+            Route("/events", pages.events),
             Route("/static/{name}", pages.static),
         ],
         middleware=[Middleware(Guard, control, web_config, clock)],
@@ -78,6 +81,8 @@ class _Pages:
         self._exposition = Exposition(state)
         self._probing = Probing(control, clock)
         self._page = StatusPage(state, control, protected=web_config is not None, now=now)
+        self._events = Events(self._version, lambda: state.progress)
+        state.sources["events"] = self._events.source()
         folder = files("exporter.web") / "static"
         self._static = {name: (folder / name).read_bytes() for name in _STATIC}
 
@@ -145,6 +150,19 @@ class _Pages:
             lines = ["the old configuration stays in force:", *problems]
             return PlainTextResponse("\n".join(lines) + "\n", 500)
         return PlainTextResponse("reloaded\n")
+
+    async def diagnose(self, request: Request) -> Response:
+        if not is_trusted(request) or not is_same_origin(request.headers, request.url.scheme):
+            return PlainTextResponse("diagnosing needs authentication, or a request from loopback itself\n", 403)
+        why_not = await self._control.diagnose()
+        return PlainTextResponse(f"{why_not}\n", 429) if why_not else PlainTextResponse("begun\n", 202)
+
+    async def events(self, request: Request) -> Response:
+        return self._events.answer()
+
+    def _version(self) -> object:
+        """Another value once something new stands on a page."""
+        return self._state.recorded, id(self._state.listings.get("verdicts", tuple)())
 
     async def static(self, request: Request) -> Response:
         name = request.path_params["name"]

@@ -31,5 +31,8 @@ class Control(Protocol):
     async def probe_now(self, target: str, vantage: str, deadline_seconds: float) -> Probe:
         """Walk there now. What the deadline cuts is `skipped`."""
 
+    async def diagnose(self) -> str:
+        """Begin a round and its experiments now, whose progress stands in the state; empty, or why not."""
+
     async def reload(self) -> list[str]:
         """Take the configuration anew; problems, if it was refused. Records the reload in the state."""

@@ -29,9 +29,9 @@ exporter_task_last_success_timestamp_seconds exporter_budget_remaining
 
 
 def test_every_metric_of_the_contract_and_no_other() -> None:
-    """But the history's: what the contract hasn't, a part of its own has."""
-    assert {name for name in METRICS if METRICS[name].part != "history"} == {f"outlook_{name}" for name in CONTRACT}
-    assert all(name.startswith("outlook_exporter_history_") for name in METRICS if METRICS[name].part == "history")
+    """What it hasn't, of pages and their history, is a part of its own."""
+    assert {name for name in METRICS if METRICS[name].part != "pages"} == {f"outlook_{name}" for name in CONTRACT}
+    assert all(name.startswith("outlook_exporter_") for name in METRICS if METRICS[name].part == "pages")
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -21,6 +21,8 @@ class ScriptedControl:
     problems: list[str] = field(default_factory=list)
     asked: list[tuple[str, str, float]] = field(default_factory=list)
     reloads: int = 0
+    diagnoses: int = 0
+    why_not: str = ""
     failure: Exception | None = None
 
     def targets(self) -> Mapping[str, Target]:
@@ -34,6 +36,10 @@ class ScriptedControl:
         if self.failure is not None:
             raise self.failure
         return healthy(target, vantage, datetime.now(UTC))
+
+    async def diagnose(self) -> str:
+        self.diagnoses += 1
+        return self.why_not
 
     async def reload(self) -> list[str]:
         self.reloads += 1

@@ -1,0 +1,93 @@
+"""`/events`: a word to each open page when something new stands on it (server-sent events, WHATWG HTML 9.2).
+
+What is new isn't sent: the page asks for itself again, so that there is one way to make it. Progress of a diagnosis
+that a page asked for is sent as text.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+
+from exporter.metrics.samples import Sample
+
+#: Pages that may listen at once.
+MAX_LISTENERS = 16
+#: How often it is looked whether something is new; a comment is sent after so long without; seconds.
+LOOK, KEEP_ALIVE = 1.0, 15.0
+#: Then a page has to ask again, and to show who it is; seconds.
+LIFE = 900.0
+#: What a browser waits before it asks again, milliseconds.
+_RETRY = 5_000
+
+
+@dataclass(slots=True)
+class Events:
+    """The listeners. `version` is another object once something is new; `progress`: text, empty where there is none."""
+
+    version: Callable[[], object]
+    progress: Callable[[], str]
+    _listeners: int = 0
+    _changed: object = field(default_factory=object)
+
+    def answer(self) -> Response:
+        """The stream, or 503 where too many listen."""
+        if self._listeners >= MAX_LISTENERS:
+            return PlainTextResponse("too many pages listen already\n", 503)
+        headers = {"X-Accel-Buffering": "no"}  # nginx holds back what comes slowly
+        return StreamingResponse(self._stream(), media_type="text/event-stream", headers=headers)
+
+    async def _stream(self) -> AsyncIterator[str]:
+        self._count(1)
+        try:
+            version, told = self.version(), ""
+            yield f"retry: {_RETRY}\n\n"
+            quiet = 0.0
+            for _ in range(int(LIFE / LOOK)):
+                await asyncio.sleep(LOOK)
+                quiet += LOOK
+                progress, now = self.progress(), self.version()
+                if progress != told:
+                    told, quiet = progress, 0.0
+                    yield _event("progress", progress)
+                if now != version:
+                    version, quiet = now, 0.0
+                    yield _event("news", "")
+                if quiet >= KEEP_ALIVE:
+                    quiet = 0.0
+                    yield ": still here\n\n"
+        finally:
+            self._count(-1)
+
+    def _count(self, more: int) -> None:
+        self._listeners, self._changed = self._listeners + more, object()
+
+    def samples(self) -> Iterator[Sample]:
+        """See SampleSource, as is `changed`."""
+        yield Sample("outlook_exporter_page_listeners", (), float(self._listeners))
+
+    def source(self) -> "EventSamples":
+        """Its metrics."""
+        return EventSamples(self)
+
+
+@dataclass(frozen=True, slots=True)
+class EventSamples:
+    """A SampleSource over the listeners."""
+
+    events: Events
+
+    def version(self) -> object:
+        """See SampleSource."""
+        return self.events._changed
+
+    def samples(self) -> Iterator[Sample]:
+        """See SampleSource."""
+        return self.events.samples()
+
+
+def _event(name: str, text: str) -> str:
+    """JSON keeps it on one line, whatever it says."""
+    return f"event: {name}\ndata: {json.dumps(text)}\n\n"
