@@ -57,11 +57,14 @@ function tell(text) {
   progress = text;
   const place = document.querySelector(".progress");
   if (place && place.textContent !== text) place.textContent = text;
+  const diagnose = document.querySelector("button.diagnose");
+  if (diagnose) diagnose.disabled = Boolean(text);
 }
 
 async function diagnose() {
   const answer = await fetch("/-/diagnose", { method: "POST" });
   tell(answer.ok ? "Begun" : (await answer.text()).trim());
+  if (!answer.ok) setTimeout(() => tell(""), EVERY);
 }
 
 function poll(wanted) {
