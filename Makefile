@@ -52,7 +52,7 @@ run: setup
 
 test: dev
 	@scripts/install-test-packages
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: dev
 	$(BIN)/ruff check .
