@@ -128,6 +128,7 @@ def inspect(
 @_config
 @click.option("--json", "as_json", is_flag=True, help="JSON Lines on stdout, a verdict a line.")
 @click.option("--report", type=_file, help="Write one self-contained HTML page, to send to a vendor.")
+@click.option("--language", type=click.Choice(["en", "fr"]), default="en", help="Of the report.")
 @click.option("--packets", type=_file, help="Write the decisive packets of the captures as pcapng, handshakes only.")
 @click.option("--with-addresses", is_flag=True, help="Clients' own addresses in report and packets, not pseudonyms.")
 @click.option("--allowlist", type=click.Choice(["nftables", "squid", "text"]), help="Print rules for what failed.")
@@ -142,6 +143,7 @@ def diagnose(
     config: Path | None,
     as_json: bool,
     report: Path | None,
+    language: str,
     packets: Path | None,
     with_addresses: bool,
     allowlist: str | None,
@@ -158,7 +160,7 @@ def diagnose(
     wishes = Wishes(
         names=targets, config=config, as_json=as_json, report=report, packets=packets, with_addresses=with_addresses,
         allowlist=allowlist, service=service, replay=replay, record=record, captures=captures, inside=inside,
-        outside=outside,
+        outside=outside, language=language,
     )  # fmt: skip
     raise SystemExit(run_diagnose(wishes, os.environ))
 

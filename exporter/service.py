@@ -427,6 +427,11 @@ class Service:
         """See web.control.Control."""
         return self.plan.settings.allowed_hosts
 
+    @property
+    def language(self) -> str:
+        """See web.control.Control."""
+        return self.plan.settings.language
+
     def close(self) -> None:
         """Ends the inspector and the vantage processes."""
         self.inspector.close()

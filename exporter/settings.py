@@ -111,6 +111,7 @@ class Settings(BaseSettings):
     diagnosis: DiagnosisSettings = DiagnosisSettings()
     privacy: PrivacySettings = PrivacySettings()
     history: HistorySettings = HistorySettings()
+    language: Literal["auto", "en", "fr"] = "auto"
 
     @classmethod
     def settings_customise_sources(

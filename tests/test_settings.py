@@ -150,6 +150,7 @@ class TestContract:
             "diagnosis",
             "privacy",
             "history",
+            "language",
         }
         named = set(
             re.findall(r'"(\w*(?:secret|password|token|key|credentials)\w*)": \{', str(schema).replace("'", '"'))
@@ -287,7 +288,7 @@ class TestMistakes:
                 "_env_file: /etc/passwd",
                 [
                     "_env_file: no such key; one of: listen, web_config, allowed_hosts, probe, "
-                    "vantages, identity, accounts, inspect, diagnosis, privacy, history"
+                    "vantages, identity, accounts, inspect, diagnosis, privacy, history, language"
                 ],
             ),
             ("- a", ["line 1: must be a mapping of keys to values, such as 'listen: 127.0.0.1:10193'"]),

@@ -11,6 +11,7 @@ import yaml
 from exporter.catalogue import TARGETS
 from exporter.diagnosis.endpoints import rows_in_words
 from exporter.diagnosis.signatures import issuer_of
+from exporter.language import Language, causes, current
 from exporter.observations import Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
 
@@ -33,14 +34,28 @@ class About:
     overturned: str
 
 
-@cache
 def about() -> Mapping[Cause, About]:
-    """Every cause."""
-    content = yaml.safe_load(resources.files("exporter.diagnosis").joinpath("causes.yaml").read_text("utf-8"))
-    changes = content["changes"]
+    """Every cause, in the language that is spoken."""
+    return _about_in(current())
+
+
+@cache
+def _about_in(language: Language) -> Mapping[Cause, About]:
+    content = source()
+    said = causes(language) or content  # commands stay the source's
     return {
-        Cause(name): _about(entry, changes, content["overturned"][name]) for name, entry in content["causes"].items()
+        Cause(name): _about(entry | said["causes"][name], said["changes"], said["overturned"][name])
+        for name, entry in content["causes"].items()
     }
+
+
+@cache
+def source() -> Mapping[str, Any]:
+    """`causes.yaml` as it is written."""
+    content: dict[str, Any] = yaml.safe_load(
+        resources.files("exporter.diagnosis").joinpath("causes.yaml").read_text("utf-8")
+    )
+    return content
 
 
 def _about(entry: Mapping[str, Any], changes: Mapping[str, str], overturned: str) -> About:

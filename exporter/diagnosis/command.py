@@ -28,6 +28,7 @@ from exporter.diagnosis.service_evidence import connections_of_service
 from exporter.diagnosis.vantages import facts_of
 from exporter.diagnosis.words import shown
 from exporter.inspector import own_stack
+from exporter.language import Language, speaking
 from exporter.observations import Probe, Verdict
 from exporter.observations import as_json as to_json
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
@@ -64,6 +65,7 @@ class Wishes:
     captures: Sequence[Path] = ()
     inside: Path | None = None
     outside: Path | None = None
+    language: str = Language.ENGLISH
 
 
 def run_diagnose(wishes: Wishes, env: Mapping[str, str]) -> int:
@@ -188,7 +190,8 @@ class Printing:
             _write(wishes.packets, "--packets", packets.file(names))
         if wishes.report is not None:
             beside = wishes.packets.name if wishes.packets is not None else None
-            page = report(seen, self.verdicts, packets=packets, names=names, beside=beside)
+            with speaking(Language(wishes.language)):
+                page = report(seen, self.verdicts, packets=packets, names=names, beside=beside)
             _write(wishes.report, "--report", page)
 
 

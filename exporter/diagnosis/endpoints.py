@@ -8,6 +8,8 @@ from importlib import resources
 
 import yaml
 
+from exporter.language import Language, _, current
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -76,18 +78,22 @@ def endpoints() -> Endpoints:
     return Endpoints(content["edition"], rows, ranges, frozenset(content["like_exchange"]))
 
 
-@lru_cache(maxsize=512)
 def rows_in_words(host: str, port: int) -> str:
     """Where a host and port stand in Microsoft's list, as a clause for a remedy."""
+    return _rows_in_words(host, port, current())
+
+
+@lru_cache(maxsize=512)
+def _rows_in_words(host: str, port: int, _spoken: Language) -> str:
     listed = endpoints()
     row = listed.covering(host, port)
     if row is not None:
-        kind = "required" if row.required else "optional and so easily forgotten"
-        return f"row id {row.id} of Microsoft's list, {kind}"
+        kind = _("required") if row.required else _("optional and so easily forgotten")
+        return _("row id {id} of Microsoft's list, {kind}", id=row.id, kind=kind)
     others = [each for each in listed.rows if each.covers(host)]
     if others or host in listed.like_exchange:
-        return f"port {port} of this host stands in no row of Microsoft's list"
-    return "it is no host of Microsoft's list"
+        return _("port {port} of this host stands in no row of Microsoft's list", port=port)
+    return _("it is no host of Microsoft's list")
 
 
 def is_published(address: str) -> bool:

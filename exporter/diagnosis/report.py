@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.diagnosis.causes import about, overturned_of, sentence_of, where_of, where_of_target
+from exporter.diagnosis.causes import Where, about, overturned_of, remedy_of, sentence_of, where_of, where_of_target
 from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.ladder_picture import LadderPicture, drawn
@@ -21,6 +21,7 @@ from exporter.diagnosis.packets import Packets, Shown, real_addresses
 from exporter.diagnosis.report_log import LogLine, of_connection, of_probe
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.words import ACTS, ONES_OWN, summary
+from exporter.language import Language, Words, _, current
 from exporter.observations import PhaseResult, Probe, Verdict
 from exporter.probe.tls import STACK
 from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome, Phase
@@ -32,6 +33,7 @@ _WIDTH, _LANE, _LEFT = 600.0, 46.0, 150.0
 _LEAST = 3.0
 #: Faults that have a section each; the rest stands in the table alone. Ladders of one fault, the compared one aside.
 MAX_SECTIONS, MAX_LADDERS = 40, 1
+_WHOSE = Words({True: "Microsoft's", False: "not Microsoft's", None: "not known"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Section:
     title: str
     sentence: str
     acts: str
+    remedy: str
     overturned: str
     picture: Picture | None
     probe: Probe | None
@@ -130,8 +133,10 @@ def report(
     faults.sort(key=lambda pair: pair[0].responsible in ONES_OWN)
     times = [*(probe.time for probe in seen.probes), *(each.start for each in seen.connections)]
     environment.filters["parts"] = _parts
+    environment.globals |= {"_": _}
     return environment.get_template("report.html").render(
-        summary=summary(verdicts, seen.probes) or "Everything that was tried works.",
+        language=current(),
+        summary=summary(verdicts, seen.probes) or _("Everything that was tried works."),
         healthy=not faults,
         sections=[_section(seen, verdict, own, names) for verdict, own in faults[:MAX_SECTIONS]],
         more=len(faults[MAX_SECTIONS:]),
@@ -177,6 +182,7 @@ def _section(seen: Seen, verdict: Verdict, own: Sequence[Shown], names: Pseudony
         title=about()[verdict.cause].title,
         sentence=sentence_of(verdict, where),
         acts=ACTS[verdict.responsible],
+        remedy=_remedy(verdict, where),
         overturned=overturned_of(verdict.cause, where),
         picture=picture_of([probe, *others], seen) if probe is not None else None,
         probe=probe,
@@ -189,6 +195,13 @@ def _section(seen: Seen, verdict: Verdict, own: Sequence[Shown], names: Pseudony
         log=tuple(log),
         certificates=tuple(_presented([probe, *others] if probe is not None else [])),
     )
+
+
+def _remedy(verdict: Verdict, where: Where | None) -> str:
+    """As the verdict has it, which may be of another edition than ours; in other languages only ours says it."""
+    if current() is Language.ENGLISH:
+        return verdict.remedy
+    return remedy_of(verdict.cause, verdict.responsible, where)
 
 
 def _to(seen: Seen, verdict: Verdict) -> str:
@@ -206,7 +219,7 @@ def _presented(probes: Sequence[Probe]) -> Iterator[Presented]:
         return
     for probe, tls in known:
         leaf = tls.chain[0]
-        whose = {True: "Microsoft's", False: "not Microsoft's", None: "not known"}[tls.signatures_genuine]
+        whose = _WHOSE[tls.signatures_genuine]
         valid = f"{leaf.not_before:%Y-%m-%d} to {leaf.not_after:%Y-%m-%d}"
         words = " ".join(filter(None, (tls.version, tls.cipher, tls.group)))
         yield Presented(probe.vantage, words, whose, leaf.subject, leaf.issuer, valid, leaf.sha256)

@@ -9,24 +9,35 @@ from pathlib import Path
 
 from exporter.diagnosis.causes import About, about
 from exporter.diagnosis.endpoints import endpoints
+from exporter.language import Language, Words, _, current, speaking
 from exporter.vocabulary import Cause, Responsible
 
 _MADE = "<!-- made from exporter/diagnosis/causes.yaml by `make runbooks`; edit that -->"
 
 #: What stands in a page where a verdict names host and port.
 _BLANKS = {
-    "{host} port {port}": "the host's port",
-    "TCP {port} to {host}": "the host's TCP port",
-    "TCP {port}": "its TCP port",
-    "port {port}": "its port",
+    Language.ENGLISH: {
+        "{host} port {port}": "the host's port",
+        "TCP {port} to {host}": "the host's TCP port",
+        "TCP {port}": "its TCP port",
+        "port {port}": "its port",
+    },
+    Language.FRENCH: {"TCP {port}": "le port TCP concerné", "port {port}": "port concerné"},
 }
 
-_WHO = {
-    Responsible.GATEWAY: "the gateway",
-    Responsible.NETWORK: "the network beyond it",
-    Responsible.MICROSOFT: "Microsoft",
-    "any": "in any other case",
-}
+_WHO = Words(
+    {
+        Responsible.GATEWAY: "the gateway",
+        Responsible.NETWORK: "the network beyond it",
+        Responsible.MICROSOFT: "Microsoft",
+        "any": "in any other case",
+    }
+)
+
+
+WHAT_THEY_ARE = """\
+One page for each cause that a verdict of `outlook-auth-exporter diagnose` may name: what people see, how to
+confirm it by hand, what to change on the gateway, and when to open a ticket with whom."""
 
 
 def pages() -> Mapping[str, str]:
@@ -38,12 +49,11 @@ def pages() -> Mapping[str, str]:
 def _index() -> str:
     lines = [
         _MADE,
-        "# Runbooks",
+        f"# {_('Runbooks')}",
         "",
-        "One page for each cause that a verdict of `outlook-auth-exporter diagnose` may name: what people see, how to",
-        "confirm it by hand, what to change on the gateway, and when to open a ticket with whom.",
+        _(WHAT_THEY_ARE),
         "",
-        "| cause | what it is |",
+        f"| {_('cause')} | {_('what it is')} |",
         "|---|---|",
         *(f"| [`{cause}`]({cause}.md) | {known.title} |" for cause, known in about().items()),
         "",
@@ -52,35 +62,47 @@ def _index() -> str:
 
 
 def _page(cause: Cause, known: About) -> str:
-    lines = [_MADE, f"# `{cause}`: {known.title}", "", "## What people see", ""]
+    lines = [_MADE, f"# `{cause}`: {known.title}", "", f"## {_('What people see')}", ""]
     lines += [f"* {each}" for each in known.users]
-    lines += ["", "## What to do", ""]
+    lines += ["", f"## {_('What to do')}", ""]
     named = {who: text for who, text in known.remedy.items() if who != "any"}
     for who, text in (*named.items(), ("any", known.remedy["any"])):
-        prefix = f"If it is {_WHO[who]}: " if who != "any" else "Otherwise: " if named else ""
+        otherwise = _("Otherwise: ") if named else ""
+        prefix = _("If it is {who}: ", who=_WHO[who]) if who != "any" else otherwise
         lines.append(f"* {prefix}{_as_written(text)}")
     if known.confirm:
-        lines += ["", "## Confirm by hand", "", "`$HOST`, `$PORT` and `$ADDRESS` as the verdict has them.", "", "```sh"]
+        names = _("`$HOST`, `$PORT` and `$ADDRESS` as the verdict has them.")
+        lines += ["", f"## {_('Confirm by hand')}", "", names, "", "```sh"]
         lines += [*known.confirm, "```"]
-    lines += ["", "## What would show that it is something else", "", _as_written(known.overturned)]
-    lines += ["", "## What to change on the gateway", ""]
+    lines += ["", f"## {_('What would show that it is something else')}", "", _as_written(known.overturned)]
+    lines += ["", f"## {_('What to change on the gateway')}", ""]
     lines.append("\n\n".join(known.change))
-    lines += ["", "## When to open a ticket, and with whom", "", known.ticket, ""]
-    if any("row" in piece.lower() for piece in known.change):
-        lines += [f"Rows are those of Microsoft's endpoint list, edition {endpoints().edition}.", ""]
+    lines += ["", f"## {_('When to open a ticket, and with whom')}", "", known.ticket, ""]
+    if any("row" in piece.lower() or "ligne" in piece.lower() for piece in known.change):
+        edition = endpoints().edition
+        lines += [_("Rows are those of Microsoft's endpoint list, edition {edition}.", edition=edition), ""]
     return "\n".join(lines)
 
 
 def _as_written(text: str) -> str:
     """A remedy with its blanks named instead of filled."""
-    for blank, words in _BLANKS.items():
+    for blank, words in _BLANKS[current()].items():
         text = text.replace(blank, words)
-    blanks = {"host": "the host", "port": "its port", "rows": "see the rows below", "issuer": "its issuer"}
-    return " ".join(text.format_map({**blanks, "target": "the target", "vantage": "the vantage"}).split())
+    blanks = {
+        "host": _("the host"), "port": _("its port"), "rows": _("see the rows below"), "issuer": _("its issuer"),
+        "target": _("the target"), "vantage": _("the vantage"),
+    }  # fmt: skip
+    return " ".join(text.format_map(blanks).split())
 
 
 def write(directory: Path) -> None:
     """Writes every page, and removes those of causes that are no more."""
+    for language in Language:
+        with speaking(language):
+            _write(directory if language is Language.ENGLISH else directory / language)
+
+
+def _write(directory: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     wanted = pages()
     for stale in set(directory.glob("*.md")) - {directory / name for name in wanted}:

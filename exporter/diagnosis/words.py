@@ -5,21 +5,24 @@ from collections.abc import Iterable, Sequence
 import click
 
 from exporter.diagnosis.causes import about, sentence_of, where_of, where_of_target
+from exporter.language import Words, _
 from exporter.observations import Evidence, Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
 
 #: Lines of evidence shown for a verdict, the strongest first.
 SHOWN = 6
 
-ACTS = {
-    Responsible.GATEWAY: "the gateway's administrator has to act",
-    Responsible.NETWORK: "whoever runs the network beyond the gateway has to act",
-    Responsible.MICROSOFT: "Microsoft has to act",
-    Responsible.ACCOUNT: "the account's owner or administrator has to act",
-    Responsible.CLIENT: "the client has to be set up anew",
-    Responsible.APPLIANCE: "this machine, or its configuration, has to be mended",
-    Responsible.UNKNOWN: "it can't be told yet who has to act",
-}
+ACTS = Words(
+    {
+        Responsible.GATEWAY: "the gateway's administrator has to act",
+        Responsible.NETWORK: "whoever runs the network beyond the gateway has to act",
+        Responsible.MICROSOFT: "Microsoft has to act",
+        Responsible.ACCOUNT: "the account's owner or administrator has to act",
+        Responsible.CLIENT: "the client has to be set up anew",
+        Responsible.APPLIANCE: "this machine, or its configuration, has to be mended",
+        Responsible.UNKNOWN: "it can't be told yet who has to act",
+    }
+)
 
 
 def headline(verdict: Verdict) -> str:
@@ -67,10 +70,14 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
         said = sentence_for(first, probe)
     else:
         named = list(dict.fromkeys(verdict.target for verdict in most))
-        more = f" and {len(named) - 3} more" if len(named) > 3 else ""
+        more = _(" and {count} more", count=len(named) - 3) if len(named) > 3 else ""
         said = f"{about()[cause].title}: {', '.join(named[:3])}{more}."
     others = len(groups) - 1
-    rest = f" ({others} other {'trouble' if others == 1 else 'troubles'} below.)" if others else ""
+    rest = ""
+    if others:
+        rest = " " + (
+            _("(1 other trouble below.)") if others == 1 else _("({count} other troubles below.)", count=others)
+        )
     return f"{said} {_capital(ACTS[responsible])}.{rest}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from exporter.language import _
 from exporter.metrics.accounts import AccountStanding, Refusal
 from exporter.vocabulary import Mechanism
 from exporter.web import words
@@ -31,11 +32,12 @@ def account_line(standing: AccountStanding, now: datetime) -> AccountLine:
     failing = sorted(standing.failing, key=lambda refusal: (refusal.target is not None, refusal.first))
     if failing:  # a refused password is Outlook.com's normal state, and nobody's alarm
         mood = Mood.NEUTRAL if standing.mechanism is Mechanism.PASSWORD else Mood.BAD
-        text = f"signs in at {standing.signed_in} of {standing.places}" if standing.places else "can't sign in"
+        signed_in = _("signs in at {count} of {places}", count=standing.signed_in, places=standing.places)
+        text = signed_in if standing.places else _("can't sign in")
     elif standing.places or standing.token_last_success:
-        mood, text = Mood.GOOD, "signs in everywhere" if standing.places else "has a token"
+        mood, text = Mood.GOOD, _("signs in everywhere") if standing.places else _("has a token")
     else:
-        mood, text = Mood.NEUTRAL, "not tried yet"
+        mood, text = Mood.NEUTRAL, _("not tried yet")
     return AccountLine(
         name=standing.name,
         kind=words.KINDS[standing.kind],
@@ -50,16 +52,23 @@ def account_line(standing: AccountStanding, now: datetime) -> AccountLine:
 def _validity(standing: AccountStanding, now: datetime) -> str:
     parts = []
     if standing.token_expires is not None:
-        parts.append(f"token {words.expiry(standing.token_expires, now)}")
+        parts.append(_("token {expiry}", expiry=words.expiry(standing.token_expires, now)))
     if standing.credential_expires is not None:
-        parts.append(f"credential {words.expiry(standing.credential_expires, now)}")
+        parts.append(_("credential {expiry}", expiry=words.expiry(standing.credential_expires, now)))
     return " · ".join(parts)
 
 
 def _past_line(refusal: Refusal, now: datetime) -> tuple[str, str]:
-    times = f", {refusal.count} times" if refusal.count > 1 else ""
-    where = f"{refusal.target or 'token'} from {refusal.vantage}"
-    return f"{where}, until {words.ago(refusal.last, now)}{times}", refusal.words
+    until = _("{where}, until {ago}", where=_where(refusal), ago=words.ago(refusal.last, now))
+    return until + _times(refusal), refusal.words
+
+
+def _where(refusal: Refusal) -> str:
+    return _("{target} from {vantage}", target=refusal.target or _("token"), vantage=refusal.vantage)
+
+
+def _times(refusal: Refusal) -> str:
+    return _(", {count} times", count=refusal.count) if refusal.count > 1 else ""
 
 
 def _grouped(failing: Sequence[Refusal]) -> list[list[Refusal]]:
@@ -72,8 +81,8 @@ def _grouped(failing: Sequence[Refusal]) -> list[list[Refusal]]:
 
 def _failure_line(alike: Sequence[Refusal], now: datetime) -> tuple[str, str, str]:
     first = min(alike, key=lambda refusal: refusal.first)
-    places = [f"{each.target or 'token'} from {each.vantage}" for each in alike]
-    where = ", ".join(places[:MAX_PLACES]) + (f" and {len(places) - MAX_PLACES} more" if places[MAX_PLACES:] else "")
-    times = f", {first.count} times" if first.count > 1 else ""
-    since = words.ago(first.first, now).removesuffix(" ago")
-    return f"{where}, for {since}{times}", first.words, words.acting(first.acts) if first.acts else ""
+    places = [_where(each) for each in alike]
+    more = _(" and {count} more", count=len(places) - MAX_PLACES) if places[MAX_PLACES:] else ""
+    where = ", ".join(places[:MAX_PLACES]) + more
+    since = _("{where}, for {time}", where=where, time=words.span(first.first, now))
+    return since + _times(first), first.words, words.acting(first.acts) if first.acts else ""

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from exporter.history.rows import history_json
+from exporter.language import Language, chosen, speaking
 from exporter.metrics.exposition import Exposition, Page, probe_exposition
 from exporter.observations import as_json
 from exporter.state import State
@@ -29,6 +30,7 @@ MAX_HOURS = 366 * 24
 #: gzip's level: the metrics shrink to a tenth already at the cheapest.
 _GZIP_LEVEL = 1
 
+_VARY = {"Vary": "Accept-Language"}
 _STATIC = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
@@ -87,13 +89,14 @@ class _Pages:
         self._static = {name: (folder / name).read_bytes() for name in _STATIC}
 
     async def status(self, request: Request) -> Response:
-        return Response(await asyncio.to_thread(self._page.html), media_type="text/html")
+        with speaking(self._language(request)):
+            page = await asyncio.to_thread(self._page.html)
+        return Response(page, media_type="text/html", headers=_VARY)
 
     async def way(self, request: Request) -> Response:
-        found = await asyncio.to_thread(
-            self._page.way_html, request.path_params["target"], request.path_params["vantage"]
-        )
-        return Response(found, media_type="text/html") if found is not None else PlainTextResponse("Not Found\n", 404)
+        target, vantage = request.path_params["target"], request.path_params["vantage"]
+        with speaking(self._language(request)):
+            return _html(await asyncio.to_thread(self._page.way_html, target, vantage))
 
     async def history(self, request: Request) -> Response:
         """Of a way, a target, a vantage or all: `hours` back from now, 24 by default, newest change first."""
@@ -107,8 +110,12 @@ class _Pages:
         return Response(history_json(bins, events), media_type="application/json")
 
     async def runbook(self, request: Request) -> Response:
-        found = runbook_page(request.path_params["cause"])
-        return Response(found, media_type="text/html") if found is not None else PlainTextResponse("Not Found\n", 404)
+        with speaking(self._language(request)):
+            found = runbook_page(request.path_params["cause"])
+        return _html(found)
+
+    def _language(self, request: Request) -> Language:
+        return chosen(self._control.language, request.headers.get("accept-language", ""))
 
     async def metrics(self, request: Request) -> Response:
         return await _exposition(request, self._exposition.page(request.headers.get("accept", "")))
@@ -174,6 +181,12 @@ class _Pages:
 def _json_array(observations: Iterable[object]) -> Response:
     lines = ",\n".join(as_json(each) for each in observations)
     return Response(f"[{lines}]\n", media_type="application/json")
+
+
+def _html(page: str | None) -> Response:
+    if page is None:
+        return PlainTextResponse("Not Found\n", 404)
+    return Response(page, media_type="text/html", headers=_VARY)
 
 
 async def _exposition(request: Request, page: Page) -> Response:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from exporter.language import _
 from exporter.metrics.wire_mirror import TargetClients
 from exporter.vocabulary import AuthOutcome, ClientState, ConnectionOutcome, Mechanism
 from exporter.web import words
@@ -30,7 +31,8 @@ def clients_line(seen: TargetClients) -> ClientsLine:
     return ClientsLine(
         target=seen.target,
         mood=Mood.BAD if bad else Mood.GOOD if states.keys() <= {ClientState.HEALTHY} and states else Mood.NEUTRAL,
-        states=", ".join(f"{count} {words.CLIENT_STATES[state]}" for state, count in states.items()) or "none lately",
+        states=", ".join(f"{count} {words.CLIENT_STATES[state]}" for state, count in states.items())
+        or _("none lately"),
         sign_ins=tuple(_sign_ins(seen, mechanism) for mechanism in Mechanism if _count(seen, mechanism)),
         failures=", ".join(
             f"{seen.outcomes[outcome,]} {words.CONNECTION_OUTCOMES[outcome]}"
@@ -54,5 +56,5 @@ def _count(seen: TargetClients, mechanism: Mechanism) -> int:
 
 
 def _sign_ins(seen: TargetClients, mechanism: Mechanism) -> str:
-    ends = [f"{seen.attempts[mechanism, end]} {end}" for end in AuthOutcome if seen.attempts[mechanism, end]]
-    return f"{words.MECHANISMS[mechanism]}: {', '.join(ends)}"
+    ends = [f"{seen.attempts[mechanism, end]} {_(end.value)}" for end in AuthOutcome if seen.attempts[mechanism, end]]
+    return _("{phase}: {outcome}", phase=words.MECHANISMS[mechanism], outcome=", ".join(ends))

@@ -22,6 +22,10 @@ class Control(Protocol):
     def allowed_hosts(self) -> Collection[str]:
         """Names served besides the loopback's, when listening on loopback."""
 
+    @property
+    def language(self) -> str:
+        """Of the pages: `auto` (the browser's), or one of `exporter.language.Language`."""
+
     def targets(self) -> Mapping[str, Target]:
         """What may be probed, by name."""
 

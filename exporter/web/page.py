@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from socket import gethostname
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,6 +12,7 @@ from exporter.diagnosis.runbooks import pages as runbooks
 from exporter.diagnosis.words import summary
 from exporter.history.recorder import History
 from exporter.history.rows import Bin, Event
+from exporter.language import _, current
 from exporter.observations import Verdict
 from exporter.state import State
 from exporter.vocabulary import Cause
@@ -28,14 +30,17 @@ RECENT_CHANGES = 30
 _NO_HISTORY = History(None)
 
 
+@cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("exporter.web"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals |= {"_": _}
+    return made
 
 
 def runbook_page(cause: str) -> str | None:
@@ -43,8 +48,8 @@ def runbook_page(cause: str) -> str | None:
     text = runbooks().get(f"{cause}.md") if cause in set(Cause) else None
     if text is None:
         return None
-    title, _, rest = text.partition("\n# ")[2].replace("`", "").partition("\n")
-    return _environment().get_template("runbook.html").render(title=title, text=rest.strip())
+    title, _end, rest = text.partition("\n# ")[2].replace("`", "").partition("\n")
+    return _environment().get_template("runbook.html").render(title=title, text=rest.strip(), language=current())
 
 
 class StatusPage:
@@ -79,14 +84,15 @@ class StatusPage:
         if tally is None:
             return None
         now = datetime.fromtimestamp(self._now(), tz=UTC)
-        current = [
+        standing = [
             each for each in self._state.listings.get("verdicts", tuple)()
             if isinstance(each, Verdict) and (each.target, each.vantage) == (target, vantage)
         ]  # fmt: skip
         known = self._control.targets().get(target)
         return self._way.render(
+            language=current(),
             way=way_page(tally, *self.history(target, vantage, 24), now),
-            verdicts=verdict_blocks(current, self._state.latest()),
+            verdicts=verdict_blocks(standing, self._state.latest()),
             where=f"{known.host}:{known.port}" if known is not None else target,
             kept=self._history().path is not None,
             machine=gethostname(),
@@ -99,6 +105,7 @@ class StatusPage:
         listen_host = self._control.listen.rpartition(":")[0].strip("[]")
         now = datetime.fromtimestamp(self._now(), tz=UTC)
         return self._template.render(
+            language=current(),
             page=overview(
                 self._state.snapshot(),
                 self._control.targets(),

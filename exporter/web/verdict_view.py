@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from exporter.diagnosis.causes import about
+from exporter.diagnosis.causes import about, remedy_of, where_of, where_of_target
 from exporter.diagnosis.rules.passive import WIRE
 from exporter.diagnosis.words import ACTS, ONES_OWN, sentence_for, strongest
+from exporter.language import Language, _, current
 from exporter.observations import Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
 from exporter.web.mood import Mood
@@ -68,23 +69,24 @@ def way(verdicts: Iterable[object]) -> tuple[Station, ...]:
     if not broken:
         return ()
     first = next(index for index, name in enumerate(STATIONS) if name in broken)
-    return tuple(Station(name, name in broken, index > first) for index, name in enumerate(STATIONS))
+    return tuple(Station(_(name), name in broken, index > first) for index, name in enumerate(STATIONS))
 
 
 def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
     first = max(group, key=lambda verdict: verdict.confidence)
     unknown = first.cause is Cause.UNKNOWN
+    where = where_of(probe) if probe is not None else where_of_target(first.target)
     targets = tuple(dict.fromkeys(verdict.target for verdict in group))
     block = VerdictBlock(
         id=f"verdict-{first.cause}-{first.responsible}-{first.vantage}".replace(":", "-"),
         mood=Mood.NEUTRAL if unknown or first.responsible in ONES_OWN else Mood.BAD,
         sentence=sentence_for(first, probe) if len(targets) == 1 else f"{about()[first.cause].title}.",
         acts=ACTS[first.responsible],
-        certainty="not sure" if unknown else f"{first.confidence:.0%} sure",
+        certainty=_("not sure") if unknown else _("{share} sure", share=f"{first.confidence:.0%}"),
         vantage=_seen_from(first.vantage),
         targets=targets,
         evidence=tuple(each.observation for each in strongest(first)),
-        remedy=first.remedy,
+        remedy=remedy_of(first.cause, first.responsible, where) if current() is not Language.ENGLISH else first.remedy,
         next_step=first.next_experiment or "",
         runbook=f"/runbook/{first.cause}",
         ticket="",
@@ -94,21 +96,21 @@ def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
 
 def _seen_from(vantage: str) -> str:
     """A vantage as the page names it; `wire:eth1` is the clients' own packets there."""
-    kind, _, interface = vantage.partition(":")
+    kind, _colon, interface = vantage.partition(":")
     if kind != WIRE:
         return vantage
-    return f"clients' packets at {interface}" if interface else "clients' packets"
+    return _("clients' packets at {interface}", interface=interface) if interface else _("clients' packets")
 
 
 def _ticket(block: VerdictBlock, verdict: Verdict) -> str:
     lines = [
         f"{verdict.cause} ({block.certainty}): {block.sentence}",
-        f"Who acts: {block.acts}.",
-        f"Targets: {', '.join(block.targets)}; seen from {block.vantage}.",
-        "Evidence:",
+        _("Who acts: {who}.", who=block.acts),
+        _("Targets: {targets}; seen from {vantage}.", targets=", ".join(block.targets), vantage=block.vantage),
+        _("Evidence:"),
         *(f"- {line}" for line in block.evidence),
-        f"What to do: {block.remedy}",
+        _("What to do: {remedy}", remedy=block.remedy),
     ]
     if block.next_step:
-        lines.append(f"What would decide: {block.next_step}")
+        lines.append(_("What would decide: {step}", step=block.next_step))
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exporter.catalogue import Target
+from exporter.language import Words, _
 from exporter.metrics.accounts import AccountStanding
 from exporter.metrics.journeys import BY_PASSWORD, JourneyState, failed, journey_states
 from exporter.metrics.samples import latest_probes
@@ -141,14 +142,16 @@ def _headline(tallies: Sequence[Tally]) -> tuple[Mood, str]:
     measured = [tally.probe for tally in tallies if tally.probe is not None]
     failing = [probe for probe in measured if failed(probe)]
     if not measured:
-        return Mood.NEUTRAL, "Nothing measured yet: the first round is under way"
+        return Mood.NEUTRAL, _("Nothing measured yet: the first round is under way")
     if failing:
         names = list(dict.fromkeys(probe.target for probe in failing))
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        return Mood.BAD, f"{len(failing)} of {len(measured)} ways fail: {shown}{_only_from(failing, measured)}"
+        shown = ", ".join(names[:4]) + (_(" and {count} more", count=len(names) - 4) if len(names) > 4 else "")
+        said = _("{failing} of {all} ways fail: {names}", failing=len(failing), all=len(measured), names=shown)
+        return Mood.BAD, said + _only_from(failing, measured)
     if len(measured) < len(tallies):
-        return Mood.GOOD, f"{len(measured)} of {len(tallies)} ways measured so far, all work"
-    return Mood.GOOD, f"All {len(measured)} ways work" if len(measured) > 1 else "It works"
+        so_far = _("{measured} of {all} ways measured so far, all work", measured=len(measured), all=len(tallies))
+        return Mood.GOOD, so_far
+    return Mood.GOOD, _("All {count} ways work", count=len(measured)) if len(measured) > 1 else _("It works")
 
 
 def _only_from(failing: Sequence[Probe], measured: Sequence[Probe]) -> str:
@@ -156,7 +159,7 @@ def _only_from(failing: Sequence[Probe], measured: Sequence[Probe]) -> str:
     vantages = dict.fromkeys(probe.vantage for probe in failing)
     if len(vantages) == len({probe.vantage for probe in measured}):
         return ""
-    return f" (only from {', '.join(vantages)})"
+    return _(" (only from {vantages})", vantages=", ".join(vantages))
 
 
 def _failing_first(tallies: Sequence[Tally]) -> list[Tally]:
@@ -201,10 +204,10 @@ def _where(target: Target | None, tallies: Sequence[Tally]) -> str:
 def _target_cell(tally: Tally, now: datetime) -> Cell:
     probe = tally.probe
     if probe is None:
-        return Cell(Mood.NEUTRAL, "not measured yet")
+        return Cell(Mood.NEUTRAL, _("not measured yet"))
     works = probe.outcome is Outcome.OK
-    text = "works" if works else words.failure(probe.failed_phase, probe.outcome)
-    since = f"since {words.ago(tally.last_change, now)}".removesuffix(" ago") if tally.last_change else ""
+    text = _("works") if works else words.failure(probe.failed_phase, probe.outcome)
+    since = _("since {time}", time=words.span(tally.last_change, now)) if tally.last_change else ""
     took = words.seconds(_reach_seconds(probe)) if works else ""
     rounds = tuple(
         (_mood(past.outcome), _round_words(past.failed_phase, past.outcome, past.time)) for past in tally.history
@@ -226,22 +229,22 @@ def _journey_rows(states: Sequence[JourneyState], vantages: int) -> tuple[Row, .
     rows = []
     for start in range(0, len(states), vantages or 1):
         group = states[start : start + vantages]
-        name, about = words.JOURNEYS.get(group[0].journey, (group[0].journey, ""))
+        name, about = words.journey(group[0].journey)
         rows.append(Row(name, about, tuple(_journey_cell(state) for state in group)))
     return tuple(rows)
 
 
 def _journey_cell(state: JourneyState) -> Cell:
     if state.journey == BY_PASSWORD and not state.usable:
-        return Cell(Mood.NEUTRAL, words.NEVER_WORKS)
+        return Cell(Mood.NEUTRAL, _(words.NEVER_WORKS))
     if state.usable is None:
-        return Cell(Mood.NEUTRAL, "not known", "not everything it needs is probed")
+        return Cell(Mood.NEUTRAL, _("not known"), _("not everything it needs is probed"))
     if state.usable:
-        return Cell(Mood.GOOD, "works")
+        return Cell(Mood.GOOD, _("works"))
     first = state.broken[0]
-    more = f"; {len(state.broken) - 1} more" if len(state.broken) > 1 else ""
+    more = _("; {count} more", count=len(state.broken) - 1) if len(state.broken) > 1 else ""
     why = words.failure(first.failed_phase, first.outcome)
-    return Cell(Mood.BAD, "doesn't work", f"{first.target}, {why}{more}", f"#{first.target}.{first.vantage}")
+    return Cell(Mood.BAD, _("doesn't work"), f"{first.target}, {why}{more}", f"#{first.target}.{first.vantage}")
 
 
 def detail_of(tally: Tally, probe: Probe, now: datetime) -> Detail:
@@ -252,7 +255,7 @@ def detail_of(tally: Tally, probe: Probe, now: datetime) -> Detail:
         target=tally.target,
         vantage=tally.vantage,
         mood=_mood(probe.outcome),
-        summary="works" if probe.outcome is Outcome.OK else words.failure(probe.failed_phase, probe.outcome),
+        summary=_("works") if probe.outcome is Outcome.OK else words.failure(probe.failed_phase, probe.outcome),
         measured=moment(probe.time, now),
         since=moment(tally.last_change, now) if tally.last_change else None,
         phases=tuple(_phase_line(result, slowest, now) for result in probe.phases),
@@ -275,27 +278,33 @@ def _phase_line(result: PhaseResult, slowest: float, now: datetime) -> PhaseLine
 
 
 def _facts(probe: Probe, now: datetime) -> list[tuple[str, str]]:
-    facts = [("address", f"{probe.address or 'none reached'} of {len(probe.addresses)}")] if probe.addresses else []
+    facts = []
+    if probe.addresses:
+        one_of = _("{address} of {count}", address=probe.address or _("none reached"), count=len(probe.addresses))
+        facts.append((_("address"), one_of))
     facts += [(host.host, words.failure(host.failed_phase, host.outcome)) for host in probe.hosts]
     tls = probe.tls
     if tls is not None and tls.version:
         facts.append(("TLS", ", ".join(filter(None, (tls.version, tls.cipher, tls.group)))))
     if tls is not None and tls.chain:
         leaf = tls.chain[0]
-        facts.append(("certificate", f"{leaf.subject}, until {leaf.not_after:%Y-%m-%d}"))
-        facts.append(("issued by", f"{tls.issuer_organization or leaf.issuer}{_GENUINE[tls.genuine]}"))
+        until = _("{subject}, until {day}", subject=leaf.subject, day=f"{leaf.not_after:%Y-%m-%d}")
+        facts.append((_("certificate"), until))
+        facts.append((_("issued by"), f"{tls.issuer_organization or leaf.issuer}{_GENUINE[tls.genuine]}"))
     if probe.auth.outcome is not None:
         when = f" ({words.ago(probe.auth.measured_at, now)})" if probe.auth.measured_at else ""
-        facts.append(("worthless token", words.CANARY[probe.auth.outcome] + when))
+        facts.append((_("worthless token"), words.CANARY[probe.auth.outcome] + when))
     if probe.auth.offered is not None:
-        facts.append(("password", words.password_offered(probe.auth.offered)))
-    facts += [(f"account {account.name}", _account(account.outcome, account.error)) for account in probe.accounts]
+        facts.append((_("password"), words.password_offered(probe.auth.offered)))
+    facts += [
+        (_("account {name}", name=account.name), _account(account.outcome, account.error)) for account in probe.accounts
+    ]
     if probe.clock_skew_seconds is not None and abs(probe.clock_skew_seconds) > 2:
-        facts.append(("our clock", f"{probe.clock_skew_seconds:+.0f} s off"))
+        facts.append((_("our clock"), _("{seconds} s off", seconds=f"{probe.clock_skew_seconds:+.0f}")))
     return facts
 
 
-_GENUINE = {True: ", genuine", False: ", NOT genuine", None: ""}
+_GENUINE = Words({True: ", genuine", False: ", NOT genuine", None: ""})
 
 
 def _account(outcome: str, error: str | None) -> str:
@@ -303,9 +312,10 @@ def _account(outcome: str, error: str | None) -> str:
 
 
 def _change_line(change: Change, now: datetime) -> ChangeLine:
-    after = "works again" if change.after is Outcome.OK else words.failure(change.after_phase, change.after)
+    after = _("works again") if change.after is Outcome.OK else words.failure(change.after_phase, change.after)
     before = "" if change.before is None else words.failure(change.before_phase, change.before)
-    text = f"{after} (was: {before})" if before and change.after is not Outcome.OK and change.before != "ok" else after
+    told = before and change.after is not Outcome.OK and change.before != "ok"
+    text = _("{after} (was: {before})", after=after, before=before) if told else after
     return ChangeLine(
         time=moment(change.time, now),
         target=change.target,

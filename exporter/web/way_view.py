@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exporter.history.rows import BIN_SECONDS, Bin, Event, Kind, PhaseSum, day_of, utc
+from exporter.language import _
 from exporter.metrics.tally import Tally
 from exporter.observations import Probe
-from exporter.vocabulary import Cause, Outcome, Phase
+from exporter.vocabulary import Cause, Outcome, Phase, Responsible
 from exporter.web import words
 from exporter.web.mood import Mood
 from exporter.web.view import Detail, Moment, detail_of, moment
@@ -16,6 +17,8 @@ from exporter.web.view import Detail, Moment, detail_of, moment
 WIDTH = 960
 #: A strip's slots are so high; one without a failure is half of it, so that colour isn't needed.
 HEIGHT = 24
+#: Who may have to act; the rest isn't told.
+_ACTING = frozenset(Responsible) - {Responsible.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,16 +129,18 @@ def event_lines(events: Iterable[Event], now: datetime, *, with_way: bool = True
 
 
 def _event_line(event: Event, now: datetime, *, with_way: bool) -> EventLine:
-    way = f"{event.target} from {event.vantage}" if with_way else ""
+    way = _("{target} from {vantage}", target=event.target, vantage=event.vantage) if with_way else ""
     healthy = event.after in (Outcome.OK, Cause.HEALTHY)
     if event.kind is Kind.VERDICT:
-        acts = f", {words.acting(event.responsible)}" if event.responsible and not healthy else ""
-        text = f"verdict: {event.after}{acts}" + (f" (was: {event.before})" if event.before else "")
+        text = _("verdict: {cause}", cause=event.after)
+        if event.responsible in _ACTING and not healthy:
+            text += f", {words.acting(event.responsible)}"
+        text = _("{after} (was: {before})", after=text, before=event.before) if event.before else text
         runbook = f"/runbook/{event.after}" if event.after in set(Cause) and not healthy else ""
         return EventLine(moment(event.time, now), _known(healthy, event.after), way, text, event.detail, runbook)
     outcome = Outcome(event.after) if event.after in set(Outcome) else Outcome.UNRECOGNIZED
     phase = Phase(event.phase) if event.phase in set(Phase) else None
-    text = "works again" if healthy else words.failure(phase, outcome)
+    text = _("works again") if healthy else words.failure(phase, outcome)
     return EventLine(moment(event.time, now), _mood(outcome), way, text, event.detail)
 
 
@@ -165,15 +170,18 @@ def _sums(day: Iterable[Bin]) -> dict[Phase, PhaseSum]:
 def _slot(index: int, each: Bin | None, count: int) -> Slot:
     x = index * WIDTH // count
     if each is None:
-        return Slot(x, HEIGHT - 2, 2, Mood.NEUTRAL, "not measured")
+        return Slot(x, HEIGHT - 2, 2, Mood.NEUTRAL, _("not measured"))
     clock = f"{utc(each.start):%H:%M}"
     if not each.failed:
-        return Slot(x, HEIGHT // 2, HEIGHT // 2, Mood.GOOD, f"{clock}: all {each.rounds} rounds passed")
+        passed = _("{clock}: all {rounds} rounds passed", clock=clock, rounds=each.rounds)
+        return Slot(x, HEIGHT // 2, HEIGHT // 2, Mood.GOOD, passed)
     return Slot(x, 0, HEIGHT, Mood.BAD, f"{clock}: {_share(each.failed, each.rounds)}, {_why(each)}")
 
 
 def _share(failed: int, rounds: int) -> str:
-    return f"all {rounds} rounds failed" if failed == rounds else f"{failed} of {rounds} rounds failed"
+    if failed == rounds:
+        return _("all {rounds} rounds failed", rounds=rounds)
+    return _("{failed} of {rounds} rounds failed", failed=failed, rounds=rounds)
 
 
 def _why(each: Bin) -> str:
@@ -195,7 +203,7 @@ def _periods(measured: Sequence[Bin], now: datetime) -> Iterable[Period]:
         end = utc(run[-1].start + BIN_SECONDS)
         yield Period(
             since=moment(utc(run[0].start), now),
-            until="now" if end > now else f"{end:%H:%M} UTC",
+            until=_("now") if end > now else f"{end:%H:%M} UTC",
             text=_why(run[-1]),
             share=_share(sum(each.failed for each in run), sum(each.rounds for each in run)),
         )
@@ -206,5 +214,6 @@ def _summing_up(measured: Sequence[Bin]) -> str:
     if not rounds:
         return ""
     if not failed:
-        return f"Last 24 hours: all {rounds} rounds passed."
-    return f"Last 24 hours: {failed} of {rounds} rounds failed ({failed / rounds:.1%})."
+        return _("Last 24 hours: all {rounds} rounds passed.", rounds=rounds)
+    share = f"{words.decimal(100 * failed / rounds, 1)}%"
+    return _("Last 24 hours: {failed} of {rounds} rounds failed ({share}).", failed=failed, rounds=rounds, share=share)

@@ -23,6 +23,7 @@ class ScriptedControl:
     reloads: int = 0
     diagnoses: int = 0
     why_not: str = ""
+    language: str = "auto"
     failure: Exception | None = None
 
     def targets(self) -> Mapping[str, Target]:

@@ -32,7 +32,7 @@ async function renew() {
     if (focused) document.querySelector(focused)?.focus({ preventScroll: true });
   } catch {
     const last = document.querySelector(".last");
-    if (last) last.textContent = "The exporter doesn't answer: what stands here is old";
+    if (last) last.textContent = document.body.dataset.silent;
   }
 }
 
@@ -63,7 +63,7 @@ function tell(text) {
 
 async function diagnose() {
   const answer = await fetch("/-/diagnose", { method: "POST" });
-  tell(answer.ok ? "Begun" : (await answer.text()).trim());
+  tell(answer.ok ? "…" : (await answer.text()).trim());
   if (!answer.ok) setTimeout(() => tell(""), EVERY);
 }
 
@@ -90,7 +90,7 @@ addEventListener("click", async (event) => {
   if (event.target.matches?.("button.diagnose")) return diagnose();
   if (!event.target.matches?.("button.copy")) return;
   await navigator.clipboard.writeText(event.target.parentElement.querySelector("pre").textContent);
-  event.target.textContent = "Copied";
+  event.target.textContent = event.target.dataset.done;
 });
 addEventListener("hashchange", openTarget);
 addEventListener("visibilitychange", renew);

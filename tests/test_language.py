@@ -1,0 +1,153 @@
+"""French beside English: nothing missing, stale or with other blanks, and asked for by browser, setting or option."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import language
+from exporter.diagnosis import runbooks
+from exporter.diagnosis.causes import Where, about, remedy_of, source
+from exporter.language import Language, Words, _, chosen, current, speaking, stale
+from exporter.state import State
+from exporter.vocabulary import Cause, Outcome, Phase, Responsible
+from exporter.web import words
+from exporter.web.app import create_app
+from tests.metrics.made import NOON, failed, healthy
+from tests.web.client import ScriptedControl, ask
+
+RUNBOOKS = Path(__file__).parents[1] / "docs" / "runbooks"
+
+
+@pytest.mark.parametrize("other", [each for each in Language if each is not Language.ENGLISH])
+def test_nothing_is_missing_or_stale(other: Language):
+    assert list(stale.problems(other)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda texts: texts.pop("Targets"), "not translated: 'Targets'"),
+        (lambda texts: texts.update({"No such text": "…"}), "not needed: 'No such text'"),
+        (lambda texts: texts.update({"since {time}": "depuis {temps}"}), "other blanks: 'since {time}'"),
+    ],
+)
+def test_what_is_wrong_with_pages_is_found(monkeypatch: pytest.MonkeyPatch, change: Any, said: str):
+    texts = dict(language.texts(Language.FRENCH))
+    change(texts)
+    monkeypatch.setattr(stale, "texts", lambda _language: texts)
+    assert any(each.startswith(said) for each in stale.problems(Language.FRENCH))
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ({"sentence": "{serveur} est coupé"}, "other blanks: causes.sni_reset.sentence"),
+        ({"more": "…"}, "not needed: causes.sni_reset.more"),
+        (None, "not translated: causes.sni_reset."),
+    ],
+)
+def test_what_is_wrong_with_causes_is_found(
+    monkeypatch: pytest.MonkeyPatch, cause: Mapping[str, str] | None, said: str
+):
+    french = dict(language.causes(Language.FRENCH))
+    own = {name: entry for name, entry in french["causes"].items() if name != "sni_reset"}
+    changed = {"sni_reset": french["causes"]["sni_reset"] | cause} if cause else {}
+    monkeypatch.setattr(stale, "causes", lambda _language: french | {"causes": own | changed})
+    assert any(each.startswith(said) for each in stale.problems(Language.FRENCH))
+
+
+def test_an_english_text_that_changed_is_found(monkeypatch: pytest.MonkeyPatch):
+    english = dict(source())
+    entry = english["causes"]["sni_reset"] | {"title": "Another title"}
+    monkeypatch.setattr(stale, "source", lambda: english | {"causes": english["causes"] | {"sni_reset": entry}})
+    assert list(stale.problems(Language.FRENCH)) == ["the English text has changed: causes.sni_reset.title"]
+
+
+def test_runbooks_in_french_are_those_of_the_texts():
+    with speaking(Language.FRENCH):
+        pages = runbooks.pages()
+    assert {name: (RUNBOOKS / "fr" / name).read_text() for name in pages} == pages
+    assert {each.name for each in (RUNBOOKS / "fr").glob("*.md")} == set(pages)
+    assert "## Que faire" in pages["sni_reset.md"]
+    assert not any("{" in line and "}" in line for line in pages["tcp_dropped.md"].split("```")[0].splitlines())
+
+
+@pytest.mark.parametrize(
+    ("setting", "asked", "answered"),
+    [
+        ("auto", "", "en"),
+        ("auto", "fr", "fr"),
+        ("auto", "fr-CA,fr;q=0.9,en;q=0.8", "fr"),
+        ("auto", "de,fr;q=0.5,en;q=0.4", "fr"),
+        ("auto", "en-GB,fr;q=0.9", "en"),
+        ("auto", "de, it", "en"),
+        ("auto", "fr;q=0, en;q=0.1", "en"),
+        ("auto", "fr;q=nonsense", "en"),
+        ("auto", ";;,,=,fr;q=", "fr"),
+        ("auto", "x," * 50 + "fr", "en"),
+        ("fr", "en", "fr"),
+        ("en", "fr", "en"),
+    ],
+)
+def test_which_language_is_spoken(setting: str, asked: str, answered: str):
+    assert chosen(setting, asked) == answered
+
+
+def test_a_language_is_spoken_in_its_block_and_no_longer():
+    with speaking(Language.FRENCH):
+        assert _("since {time}", time="3 min") == "depuis 3 min"
+        assert words.failure(Phase.TLS, Outcome.RESET) == "TLS : connexion coupée (RST)"
+        assert words.seconds(1.26) == "1,3 s"
+        assert _("What nobody has translated") == "What nobody has translated"
+        with speaking(Language.ENGLISH):
+            assert current() is Language.ENGLISH
+        assert current() is Language.FRENCH
+    assert words.failure(Phase.TLS, Outcome.RESET) == "TLS: connection reset"
+    assert words.seconds(1.26) == "1.3 s"
+
+
+def test_values_are_never_looked_up_nor_filled():
+    with speaking(Language.FRENCH):
+        assert _("from {vantage}", vantage="{machine} client") == "depuis {machine} client"
+    assert Words({1: "client"})[1] == "client"
+
+
+def test_a_remedy_names_the_host_in_either():
+    where = Where("login.live.com", 443)
+    english = remedy_of(Cause.TCP_DROPPED, Responsible.GATEWAY, where)
+    with speaking(Language.FRENCH):
+        french = remedy_of(Cause.TCP_DROPPED, Responsible.GATEWAY, where)
+        assert about()[Cause.TCP_DROPPED].confirm == about()[Cause.TCP_DROPPED].confirm
+    assert english.startswith("Open TCP 443 to login.live.com on the gateway: row id 97")
+    assert french.startswith("Ouvrir TCP 443 vers login.live.com sur la passerelle : ligne id 97")
+
+
+async def page(path: str, accept: str, setting: str = "auto") -> tuple[str, str]:
+    state = State()
+    state.record_probe(failed(healthy("imap", "local"), Phase.TLS, Outcome.RESET))
+    app = create_app(state, ScriptedControl(language=setting), now=NOON.timestamp)
+    answer = await ask(app, path, headers={"accept-language": accept})
+    return answer.text, answer.headers.get("vary", "")
+
+
+async def test_pages_speak_the_browsers_language():
+    french, vary = await page("/", "fr-FR,fr;q=0.9")
+    assert '<html lang="fr">' in french
+    assert "Ce que les gens veulent faire" in french
+    assert "TLS : connexion coupée (RST)" in french
+    assert "Accept-Language" in vary
+    english, _vary = await page("/", "en")
+    assert '<html lang="en">' in english
+    assert "What people want to do" in english
+    assert "Le dernier tour, phase par phase" in (await page("/way/imap/local", "fr"))[0]
+    assert "Que faire" in (await page("/runbook/sni_reset", "fr"))[0]
+    assert "What people want to do" in (await page("/", "fr", setting="en"))[0]
+
+
+async def test_machines_are_told_in_english_whatever_they_accept():
+    text, _vary = await page("/api/v1/probes", "fr")
+    assert '"outcome":"reset"' in text.replace(" ", "")
+    metrics, _vary = await page("/metrics", "fr")
+    assert "# HELP outlook_probe_success Whether" in metrics
