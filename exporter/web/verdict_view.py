@@ -9,6 +9,7 @@ from exporter.diagnosis.words import ACTS, ONES_OWN, sentence_for, strongest
 from exporter.language import Language, _, current
 from exporter.observations import Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
+from exporter.web import words
 from exporter.web.mood import Mood
 
 #: Blocks on the page, at most; the rest is a number.
@@ -82,7 +83,7 @@ def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
         mood=Mood.NEUTRAL if unknown or first.responsible in ONES_OWN else Mood.BAD,
         sentence=sentence_for(first, probe) if len(targets) == 1 else f"{about()[first.cause].title}.",
         acts=ACTS[first.responsible],
-        certainty=_("not sure") if unknown else _("{share} sure", share=f"{first.confidence:.0%}"),
+        certainty=_("not sure") if unknown else _("{share} sure", share=words.percent(first.confidence)),
         vantage=_seen_from(first.vantage),
         targets=targets,
         evidence=tuple(each.observation for each in strongest(first)),

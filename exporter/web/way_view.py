@@ -215,5 +215,5 @@ def _summing_up(measured: Sequence[Bin]) -> str:
         return ""
     if not failed:
         return _("Last 24 hours: all {rounds} rounds passed.", rounds=rounds)
-    share = f"{words.decimal(100 * failed / rounds, 1)}%"
+    share = words.percent(failed / rounds, 1)
     return _("Last 24 hours: {failed} of {rounds} rounds failed ({share}).", failed=failed, rounds=rounds, share=share)

@@ -157,6 +157,11 @@ def seconds(value: float | None) -> str:
     return f"{value * 1000:.0f} ms" if value < 1 else f"{decimal(value, 1)} s"
 
 
+def percent(share: float, places: int = 0) -> str:
+    """ "94%"; in French with its space."""
+    return _("{number}%", number=decimal(100 * share, places))
+
+
 def decimal(value: float, places: int) -> str:
     """A number with the language's own point."""
     return f"{value:.{places}f}".replace(".", _("."))

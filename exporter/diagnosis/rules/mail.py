@@ -31,7 +31,7 @@ def starttls_stripped(seen: Seen, probe: Probe) -> Iterator[Claim]:
     elif result.outcome is Outcome.REJECTED:
         scales.add(0.7, f"STARTTLS is offered, and refused: {quoted(result.detail)}")
     else:
-        scales.add(0.8, f"Microsoft offers STARTTLS here since ever, this server doesn't: {quoted(result.detail)}")
+        scales.add(0.8, f"Microsoft has always offered STARTTLS here, this server doesn't: {quoted(result.detail)}")
     if masked:
         scales.add(0.9, "banner or keywords are masked, as ESMTP inspection does")
     if greeting is not None and greeting.outcome is Outcome.OK:
