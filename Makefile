@@ -39,7 +39,8 @@ dev: .venv/installed-dev
 
 # Machine code of the inspector's hot modules, half a minute, where a C compiler is at hand. It is of these very sources:
 # what is edited is interpreted until this runs again.
-.venv/compiled: .venv/installed requirements-native.lock scripts/compile_wire.py $(wildcard exporter/wire/*.py)
+.venv/compiled: .venv/installed requirements-native.lock scripts/compile_wire.py \
+		$(wildcard exporter/compiled.py exporter/wire/*.py exporter/wire/inference/*.py exporter/protocols/*.py)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-native.lock
 	@scripts/compile-wire $(BIN)/python
 	@touch $@

@@ -46,7 +46,8 @@ def run_inspect(
     forbid_core_dumps()
     gc.freeze()
     gc.set_threshold(GARBAGE)
-    inspection = Inspection(tracked, as_json=as_json)
+    at_once = not all(Path(name).is_file() for name in files)  # of a pipe somebody may wait for each
+    inspection = Inspection(tracked, as_json=as_json, at_once=at_once)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, inspection.reading.stop)
     status = _READ_WHOLE
@@ -79,13 +80,13 @@ def _tracked(config: Path | None, env: Mapping[str, str]) -> TrackerConfig:
 
 
 class Inspection:
-    """One run over all files; what is found is printed at once."""
+    """One run over all files; what is found is printed as it is found, and `at_once` isn't kept back either."""
 
-    def __init__(self, config: TrackerConfig, *, as_json: bool) -> None:
+    def __init__(self, config: TrackerConfig, *, as_json: bool, at_once: bool = True) -> None:
         self.summary = Summary()
         self.reading = Reading(self._progress)
         self._config = config
-        self._as_json = as_json
+        self._as_json, self._at_once = as_json, at_once
         self._tracker = Tracker(config, self._found)
 
     def read(self, name: str, stream: BinaryIO) -> bool:
@@ -132,13 +133,15 @@ class Inspection:
         self.summary.add(connection)
         if self._as_json:
             sys.stdout.write(connection_json(connection) + "\n")
-            sys.stdout.flush()
+            if self._at_once:
+                sys.stdout.flush()
         else:
             click.echo(row(connection))
 
     def _warn(self, text: str) -> bool:
         self.summary.damaged += 1
         self.reading.clear()
+        sys.stdout.flush()  # in its place among the lines
         click.echo(text, err=True)
         return False
 

@@ -24,8 +24,10 @@ class Summary:
     def add(self, connection: Connection) -> None:
         """One more connection."""
         self.connections += 1
-        outcomes = self._outcomes.setdefault(connection.target or OTHER, Counter())
-        outcomes[connection.outcome] += 1
+        target = connection.target or OTHER
+        if target not in self._outcomes:
+            self._outcomes[target] = Counter()
+        self._outcomes[target][connection.outcome] += 1
 
     def add_counts(self, counts: Counts) -> None:
         """What a tracker saw besides connections."""

@@ -38,7 +38,7 @@ def build(target: Path, modules: tuple[str, ...]) -> str | None:
     with TemporaryDirectory(prefix="compile-wire-") as directory:
         work = Path(directory)
         shutil.copytree(ROOT / "exporter", work / "exporter", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
-        files = [f"exporter/wire/{name}.py" for name in modules]
+        files = [f"exporter/{name}.py" for name in modules]
         (work / "setup.py").write_text(SETUP.format(files=files))
         command = [sys.executable, "setup.py", "-q", "build_ext", "--build-lib", str(work / "made")]
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=SECONDS, check=False)
@@ -54,7 +54,7 @@ def build(target: Path, modules: tuple[str, ...]) -> str | None:
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))
-    from exporter.wire.compiled import MODULES, place
+    from exporter.compiled import MODULES, place
 
     target = place()
     if (target / "whole").exists():

@@ -68,7 +68,7 @@ def read_server_hello(message: bytes) -> ServerHello | None:
         cipher=cipher_name(data[session_end] << 8 | data[session_end + 1]),
         group=group_name(share[0] << 8 | share[1]) if len(share) >= 2 else None,
         hello_retry_request=data[6:38] == HELLO_RETRY_RANDOM,
-        session_id=data[_SESSION_ID + 1 : session_end],
+        session_id=b"" if short else data[_SESSION_ID + 1 : session_end],
         psk=PRE_SHARED_KEY in bodies,
         alpn=names[0] if names else None,
         extensions=tuple(kind for kind, _ in extensions),

@@ -1,6 +1,5 @@
 """Clients' connections, read from packets: capture, decode, follow, infer. No secret ever enters this package."""
 
-from exporter.wire.compiled import directory
+from exporter.compiled import load_from
 
-if (_compiled := directory()) is not None:
-    __path__.insert(0, str(_compiled / "exporter" / "wire"))
+load_from(__name__, __path__)

@@ -1,15 +1,19 @@
 """Who signed in how, and with what result, told from the lengths, directions and times of TLS records alone."""
 
-from exporter.observations import WireAuth
-from exporter.vocabulary import Protocol
-from exporter.wire.inference.alike import readings_of
-from exporter.wire.inference.bursts import conversation
-from exporter.wire.inference.grammar import Grammar
-from exporter.wire.inference.imap import IMAP
-from exporter.wire.inference.pop import POP
-from exporter.wire.inference.smtp import smtp
-from exporter.wire.inference.verdict import agreed
-from exporter.wire.trace import Trace
+from exporter.compiled import load_from
+
+load_from(__name__, __path__)
+
+from exporter.observations import WireAuth  # noqa: E402 - the rest may be compiled
+from exporter.vocabulary import Protocol  # noqa: E402
+from exporter.wire.inference.alike import readings_of  # noqa: E402
+from exporter.wire.inference.bursts import conversation  # noqa: E402
+from exporter.wire.inference.grammar import Grammar  # noqa: E402
+from exporter.wire.inference.imap import IMAP  # noqa: E402
+from exporter.wire.inference.pop import POP  # noqa: E402
+from exporter.wire.inference.smtp import smtp  # noqa: E402
+from exporter.wire.inference.verdict import agreed  # noqa: E402
+from exporter.wire.trace import Trace  # noqa: E402
 
 
 def _grammar(trace: Trace) -> Grammar | None:

@@ -189,19 +189,20 @@ def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:
     waits = [turn.answered_at - turn.sent_at for turn in turns if turn.answered_at is not None]
     limit = _LATE + 2 * min(waits, default=0.0)
     return tuple(
-        turn._replace(is_late=turn.answered_at is not None and turn.answered_at - turn.sent_at > limit)
+        turn._replace(is_late=True)
+        if turn.answered_at is not None and turn.answered_at - turn.sent_at > limit
+        else turn
         for turn in turns
     )
 
 
 def _with_repetitions(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
-    return tuple(
-        turn._replace(
-            repeats=any(_repeats(turn, before) for before in turns[:number]),
-            answered_as=tuple(earlier for earlier in range(number) if _is_answered_as(turn, turns[earlier])),
-        )
-        for number, turn in enumerate(turns)
-    )
+    found = []
+    for number, turn in enumerate(turns):
+        repeats = any(_repeats(turn, before) for before in turns[:number])
+        answered_as = tuple(earlier for earlier in range(number) if _is_answered_as(turn, turns[earlier]))
+        found.append(turn._replace(repeats=repeats, answered_as=answered_as) if repeats or answered_as else turn)
+    return tuple(found)
 
 
 def _repeats(turn: Turn, before: Turn) -> bool:
@@ -226,4 +227,6 @@ def _end_of_side(pieces: list[_Piece], start: int) -> int:
 
 
 def _sum(lengths: Sequence[Length]) -> Length:
+    if len(lengths) == 1:
+        return lengths[0]
     return Length(sum(length.low for length in lengths), sum(length.high for length in lengths))

@@ -1,4 +1,4 @@
-"""Where machine code of this package is, made by mypyc out of these very sources; without it they are interpreted.
+"""Where machine code of the inspector is, made by mypyc out of these very sources; without it they are interpreted.
 
 `make setup` compiles where a C compiler is at hand (scripts/compile-wire). What was made of other sources, or for
 another interpreter, lies in a directory of another name and is never loaded: an edited module is interpreted at once.
@@ -8,14 +8,20 @@ import hashlib
 import os
 import sys
 import sysconfig
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 #: What every packet, or every connection, passes through.
 MODULES: Final = (
-    "attempts", "beginnings", "clear_text", "decode", "encapsulation", "fast_path", "flow", "link_headers", "observe",
-    "outcome", "pcap", "reading", "replies", "reporting", "segments", "servers", "skim", "story", "streams", "table",
-    "tcp", "timers", "tracker",
+    "protocols/client_hello", "protocols/server_hello", "protocols/tls_extensions",
+    "wire/attempts", "wire/beginnings", "wire/capture_file", "wire/clear_text", "wire/connection_json", "wire/decode",
+    "wire/encapsulation", "wire/fast_path", "wire/flow",
+    "wire/inference/alike", "wire/inference/bursts", "wire/inference/grammar", "wire/inference/overhead",
+    "wire/inference/readings", "wire/inference/verdict",
+    "wire/link_headers", "wire/observe", "wire/outcome", "wire/pcap", "wire/reading", "wire/replies", "wire/reporting",
+    "wire/segments", "wire/servers", "wire/skim", "wire/story", "wire/streams", "wire/table", "wire/tcp",
+    "wire/tcp_options", "wire/timers", "wire/tracker",
 )  # fmt: skip
 #: Set to anything, the sources are interpreted.
 INTERPRETED: Final = "OUTLOOK_AUTH_EXPORTER_INTERPRETED"
@@ -36,6 +42,17 @@ def place() -> Path:
     return Path(sysconfig.get_path("platlib")) / "outlook_auth_exporter_compiled" / digest()
 
 
+def load_from(package: str, search: list[str]) -> None:
+    """Has a package's compiled modules found before their sources: `search` is its `__path__`.
+
+    All packages that have some call this before they import any: compiled modules call each other without asking
+    whether the other was loaded as such.
+    """
+    if (found := directory()) is not None:
+        search.insert(0, str(found.joinpath(*package.split("."))))
+
+
+@cache
 def directory() -> Path | None:
     """The directory to load from; its shared library has been made known. None: interpret."""
     if INTERPRETED in os.environ:
