@@ -1,11 +1,6 @@
-"""TLS records and the handshake messages inside them, one direction, bytes in order (RFC 8446, 5.1 and 4).
-
-Invariant: however the bytes are cut, the same records come out; of a record's body nothing is kept that isn't asked
-for, and never more than MAX_KEPT bytes of it.
-"""
+"""How TLS records and handshake messages begin, and how long they may be (RFC 8446, 5.1 and 4; RFC 5246, E.2)."""
 
 from enum import IntEnum
-from typing import NamedTuple
 
 
 class ContentType(IntEnum):
@@ -38,19 +33,6 @@ _MAJOR, _LAST_MINOR = 3, 4
 _SSLV2_MIN = 5
 
 
-class NotARecord(Exception):
-    """These bytes don't begin a TLS record."""
-
-
-class Record(NamedTuple):
-    """`length` is the header's field, `body` what is there of it: empty where it wasn't asked for."""
-
-    content_type: int
-    version: int
-    length: int
-    body: bytes
-
-
 def begins_record(data: bytes | bytearray) -> bool:
     """Whether these bytes, of which five at most are looked at, can begin a record."""
     size = len(data)
@@ -79,71 +61,3 @@ def sslv2_hello_length(data: bytes | bytearray) -> int | None:
     if len(data) < _SSLV2_MIN or not begins_sslv2_hello(data):
         return None
     return 2 + ((data[0] & 0x7F) << 8 | data[1])
-
-
-class RecordReader:
-    """Feed bytes in order, take records until None. With `bodies` false each record is given out at its header."""
-
-    def __init__(self, *, bodies: bool = True) -> None:
-        self.bodies = bodies
-        self._buffer = bytearray()
-        self._skip = 0  # bytes still to come of a body that nobody wants
-        self._damaged = False
-
-    def feed(self, data: bytes) -> None:
-        """Never raises. What follows an unwanted body's bytes is kept until taken."""
-        if self._damaged:
-            return
-        skipped = min(self._skip, len(data))
-        self._skip -= skipped
-        self._buffer += data[skipped:]
-
-    def next_record(self) -> Record | None:
-        """The next record, None when more bytes are needed. Raises NotARecord, then and at every later call."""
-        if self._damaged or not begins_record(self._buffer):
-            self._damaged = True
-            self._buffer.clear()
-            raise NotARecord
-        if len(self._buffer) < HEADER_LENGTH:
-            return None
-        head = self._buffer
-        content_type, version, length = head[0], head[1] << 8 | head[2], head[3] << 8 | head[4]
-        end = HEADER_LENGTH + length
-        if self.bodies and len(head) < end:
-            return None
-        body = bytes(head[HEADER_LENGTH : min(end, HEADER_LENGTH + MAX_KEPT)]) if self.bodies else b""
-        self._skip = max(end - len(head), 0)
-        del self._buffer[:end]
-        return Record(content_type, version, length, body)
-
-
-class HandshakeReader:
-    """Handshake messages out of the bodies of handshake records: one may span several, one body may carry several.
-
-    A message is given out whole with its four header bytes, or with its first MAX_KEPT bytes where it has more.
-    """
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._skip = 0
-
-    @property
-    def pending(self) -> bytes:
-        """The beginning of a message whose rest hasn't come."""
-        return bytes(self._buffer)
-
-    def feed(self, body: bytes) -> list[bytes]:
-        """The messages that this body completes."""
-        skipped = min(self._skip, len(body))
-        self._skip -= skipped
-        self._buffer += body[skipped:]
-        messages = []
-        while len(self._buffer) >= 4:
-            size = 4 + int.from_bytes(self._buffer[1:4])
-            kept = min(size, MAX_KEPT)
-            if len(self._buffer) < kept:
-                break
-            messages.append(bytes(self._buffer[:kept]))
-            self._skip = max(size - len(self._buffer), 0)
-            del self._buffer[:size]
-        return messages

@@ -8,8 +8,8 @@ import socket
 from collections import deque
 from collections.abc import Iterable
 
-#: Connections that wait to be taken.
-MAX_CONNECTIONS = 2_000
+#: Connections that wait to be taken, of about a kilobyte each.
+MAX_CONNECTIONS = 10_000
 
 
 class Outbox:

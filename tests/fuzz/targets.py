@@ -17,12 +17,13 @@ from exporter.protocols.lines import MAX_REPLY, ProtocolViolation
 from exporter.protocols.pop import PopReader
 from exporter.protocols.server_hello import is_resumed, key_exchange_group, read_server_hello
 from exporter.protocols.smtp import SmtpReader
-from exporter.protocols.tls_records import MAX_KEPT, HandshakeReader, NotARecord, RecordReader
+from exporter.protocols.tls_records import MAX_KEPT
 from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
 from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
 from exporter.wire.tracker import Tracker, TrackerConfig
 from tests.protocols.hello_clients import recorded
+from tests.protocols.record_reader import HandshakeReader, NotARecord, RecordReader
 from tests.protocols.reply_examples import EXAMPLES
 from tests.wire.conversation import Conversation
 from tests.wire.flights import Talk, healthy

@@ -14,8 +14,9 @@ from exporter.protocols.certificates import leaf_issuer
 from exporter.protocols.client_hello import ClientHello, read_client_hello
 from exporter.protocols.server_hello import ServerHello, key_exchange_group, read_server_hello
 from exporter.protocols.tls_names import ALERTS, cipher_name, group_name
-from exporter.protocols.tls_records import ContentType, HandshakeReader, HandshakeType, RecordReader
+from exporter.protocols.tls_records import ContentType, HandshakeType
 from tests.protocols.hello_clients import NAME, recorded
+from tests.protocols.record_reader import HandshakeReader, RecordReader
 
 FIELDS = (
     "tcp.srcport", "tls.handshake.type", "tls.handshake.version", "tls.handshake.ciphersuite",

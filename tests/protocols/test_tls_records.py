@@ -7,15 +7,12 @@ from hypothesis import strategies as st
 from exporter.protocols.tls_records import (
     MAX_KEPT,
     MAX_LENGTH,
-    HandshakeReader,
-    NotARecord,
-    Record,
-    RecordReader,
     begins_record,
     begins_sslv2_hello,
     sslv2_hello_length,
 )
 from tests.protocols.cutting import bytewise, cut_at, places
+from tests.protocols.record_reader import HandshakeReader, NotARecord, Record, RecordReader
 
 
 def record(content_type: int, body: bytes, version: int = 0x0303) -> bytes:
