@@ -121,6 +121,8 @@ def resets(steps: Sequence[Step], side: str) -> Iterator[str]:
     said = f"Seen{where}, the RST has TTL {resets[0]} ({near} hops), the server's own packets {own[0]} ({far} hops)"
     if is_elsewhere(resets[0], own[0]):
         yield f"{said}: another machine sent it."
+    elif near != far:
+        yield f"{said}: nearer than the server, perhaps, but ways differ by so little; it proves nothing alone."
     else:
         yield f"{said}: by its distance it may be the server's own."
 

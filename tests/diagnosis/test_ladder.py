@@ -116,6 +116,8 @@ class TestRows:
         far = [replace(step, ttl=44) if step.kind == "syn-ack" else step for step in own]
         assert any("another machine sent it" in note for note in ladder(far, None).notes)
         assert any("may be the server's own" in note for note in ladder(own, None).notes)
+        near = [replace(step, ttl=62) if step.kind == "syn-ack" else step for step in own]
+        assert any("it proves nothing alone" in note for note in ladder(near, None).notes)
 
 
 def write_frames(conversation: Conversation, clock: float):
