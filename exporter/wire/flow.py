@@ -10,6 +10,7 @@ from exporter.observations import WireAuth
 from exporter.vocabulary import ClosedBy
 from exporter.wire.clear_text import ClearText
 from exporter.wire.story import TlsStory
+from exporter.wire.tunnel import Tunnel
 
 SEQUENCE_MASK: Final = 0xFFFF_FFFF
 #: A difference as large as this is one backwards.
@@ -24,6 +25,8 @@ SKIMMED: Final = 0
 FIRST: Final = 1
 TEXT: Final = 2
 RECORDS: Final = 3
+#: And a client's request to a proxy.
+TUNNEL: Final = 4
 
 
 class Waiting:
@@ -133,6 +136,7 @@ class Flow:
         "text",
         "tls",
         "token_response",
+        "tunnel",
         "unreachable",
         "vlan",
     )  # fmt: skip
@@ -166,6 +170,7 @@ class Flow:
         self.other = False  # something else than TLS was spoken
         self.tls: TlsStory | None = None
         self.text: ClearText | None = None
+        self.tunnel: Tunnel | None = None  # the server is a proxy
         self.decided = False  # its outcome was told
         self.settled = False  # what follows of records was read, and isn't kept
         self.sign_ins: tuple[WireAuth, ...] = ()
@@ -181,6 +186,12 @@ class Flow:
     def may_pass(self, plain: int) -> None:
         """What of both directions may be passed over from now on, as in `Half.plain`."""
         self.client.plain = self.server.plain = plain
+
+    @property
+    def service_port(self) -> int:
+        """Where the client wants to go: through a proxy, the port that it asked for."""
+        tunnel = self.tunnel
+        return self.server_port if tunnel is None or tunnel.port is None else tunnel.port
 
     @property
     def last(self) -> int:

@@ -46,7 +46,7 @@ def seconds_between(begun: int | None, ended: int | None) -> float | None:
 
 def goal_of(flow: Flow) -> Goal:
     """What the client came for."""
-    return server_name(flow) or flow.server_address, flow.server_port
+    return server_name(flow) or flow.server_address, flow.service_port
 
 
 def server_name(flow: Flow) -> str | None:
@@ -92,7 +92,7 @@ def _clear_sign_in(sign_in: ClearSignIn) -> WireAuth:
 def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
     """What inference reads: of mail inside TLS whose handshake was seen."""
     tls, text = flow.tls, flow.text
-    protocol = text.protocol if text is not None else mail_protocol(flow.server_port)
+    protocol = text.protocol if text is not None else mail_protocol(flow.service_port)
     if protocol is None and target is not None and target.protocol in (Protocol.IMAP, Protocol.POP, Protocol.SMTP):
         protocol = target.protocol
     if protocol is None or tls is None or tls.established is None or tls.server_hello is None or tls.version is None:

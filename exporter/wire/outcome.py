@@ -110,7 +110,7 @@ def _of_tls(flow: Flow, tls: TlsStory, now: int) -> ConnectionOutcome:
         return ConnectionOutcome.HANDSHAKE_FAILED if over or _is_fatal(tls) else ConnectionOutcome.INCOMPLETE
     if flow.other:
         return ConnectionOutcome.NOT_TLS
-    if not over:
+    if not over or (flow.server.high_time and not flow.server.synchronized):  # it said something, in its middle
         return ConnectionOutcome.INCOMPLETE
     if flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER):
         return ConnectionOutcome.HELLO_RESET

@@ -8,10 +8,22 @@ from typing import Final
 
 from exporter.vocabulary import Protocol
 from exporter.wire.clear_text import ClearText
-from exporter.wire.flow import BEHIND, FIRST, MAX_REASSEMBLY, RECORDS, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
+from exporter.wire.flow import (
+    BEHIND,
+    FIRST,
+    MAX_REASSEMBLY,
+    RECORDS,
+    SEQUENCE_MASK,
+    SKIMMED,
+    TEXT,
+    TUNNEL,
+    Flow,
+    Half,
+)  # fmt: skip
 from exporter.wire.servers import mail_protocol
 from exporter.wire.story import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, TlsStory
 from exporter.wire.trace import MAX_RECORDS
+from exporter.wire.tunnel import CONNECT, Tunnel
 
 RECORD_HEADER: Final = 5
 #: The longest that any version allows (TLS 1.2: 2^14 + 2048), RFC 5246, 6.2.3.
@@ -32,6 +44,8 @@ def consume(half: Half, data: bytes | bytearray, time: int) -> None:
         _text(half, data, time)
     elif stage == FIRST:
         _first(half, data, time)
+    elif stage == TUNNEL:
+        _tunnel(half, data, time)
     else:
         _move(half, len(data))
 
@@ -70,7 +84,7 @@ def read_unanswered(flow: Flow) -> None:
 
 def begin_tls(flow: Flow) -> None:
     """From here on both sides' bytes are records."""
-    mail = flow.text is not None or mail_protocol(flow.server_port) is not None
+    mail = flow.text is not None or mail_protocol(flow.service_port) is not None
     flow.tls = TlsStory(MAX_RECORDS if mail else FEW_RECORDS, brief=not mail)
     for half in (flow.client, flow.server):
         half.stage = RECORDS
@@ -142,10 +156,42 @@ def _first(half: Half, data: bytes | bytearray, time: int) -> None:
     elif not half.from_client and data[:3] in _GREETINGS and flow.client.stage == FIRST:
         begin_text(flow, _GREETINGS[bytes(data[:3])])
         _text(half, data, time)
+    elif half.from_client and flow.tunnel is None and CONNECT.startswith(data[: len(CONNECT)]):
+        if len(data) < len(CONNECT):
+            half.part = data
+            return
+        flow.tunnel = Tunnel()
+        for each in (flow.client, flow.server):
+            each.stage = TUNNEL
+        _tunnel(half, data, half.part_time)
     else:
         flow.other = True
         skim(flow)
         _move(half, len(data))
+
+
+def _tunnel(half: Half, data: bytes | bytearray, time: int) -> None:
+    """Up to where the tunnel begins: from there on both sides' bytes are as at a port where nothing is known yet."""
+    flow = half.flow
+    tunnel = flow.tunnel
+    assert tunnel is not None
+    data = bytes(_append(half, data, time))
+    taken = tunnel.client(data) if half.from_client else tunnel.server(data)
+    _move(half, taken)
+    half.part = data[taken:]
+    if tunnel.failed or not half.synchronized or len(half.part) > MAX_REASSEMBLY:
+        flow.other = True
+        skim(flow)
+    elif tunnel.opened:
+        for each in (flow.client, flow.server):
+            each.stage = FIRST
+        for each in (flow.client, flow.server):
+            part, each.part = each.part, b""
+            if part:
+                consume(each, part, each.part_time)
+    elif not half.from_client and flow.client.part:  # what waited for this answer
+        waited, flow.client.part = flow.client.part, b""
+        _tunnel(flow.client, waited, flow.client.part_time)
 
 
 def _may_be_tls(data: bytes | bytearray) -> bool:

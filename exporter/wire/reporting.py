@@ -53,12 +53,12 @@ class Reporter:
         """The target that the connection goes to."""
         hello = flow.tls.client_hello if flow.tls is not None else None
         family = hello.family if hello is not None else None
-        return self.servers.target(server_name(flow), flow.server_address, flow.server_port, family)
+        return self.servers.target(server_name(flow), flow.server_address, flow.service_port, family)
 
     def is_mail(self, flow: Flow) -> bool:
         """Whether it goes to a port where its target speaks mail."""
         target = self._targets.get(self.target(flow) or "")
-        return target is not None and target.protocol in _MAIL and target.port == flow.server_port
+        return target is not None and target.protocol in _MAIL and target.port == flow.service_port
 
     def established(self, flow: Flow) -> None:
         """The handshake is complete."""

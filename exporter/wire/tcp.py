@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.vocabulary import ClosedBy
 from exporter.wire.capture_file import Buffer
-from exporter.wire.flow import BEHIND, SEQUENCE_MASK, SKIMMED, TEXT, Flow, Half
+from exporter.wire.flow import BEHIND, SEQUENCE_MASK, SKIMMED, TEXT, TUNNEL, Flow, Half
 from exporter.wire.reading import missing, read_part, read_unanswered
 from exporter.wire.streams import count_segment, receive, skip_filtered, skip_hole
 
@@ -143,7 +143,7 @@ def _payload(half: Half, time: int, sequence: int, buffer: Buffer, begin: int, e
     if stage == SKIMMED:
         return
     data: bytes | bytearray = buffer[begin:end]
-    if stage == TEXT and half.from_client:
+    if half.from_client and stage in (TEXT, TUNNEL):
         data = bytearray(data)
         if isinstance(buffer, mmap.mmap):  # the capture's ring: a password may stand there
             buffer[begin:end] = b"x" * len(data)

@@ -338,7 +338,7 @@ class Tracker:
         elif half.from_client and tls.client_hello is not None and not flow.named:
             flow.named = True
             name = server_name(flow)
-            if name is not None:
+            if name is not None and flow.tunnel is None:  # a proxy's address is nobody's
                 self._servers.learn(name, flow.server_address)
                 if self._servers.is_sign_in(name):
                     tls.brief, tls.log_limit = False, SIGN_IN_RECORDS
