@@ -9,13 +9,24 @@ import pytest
 from exporter import language
 from exporter.diagnosis import runbooks
 from exporter.diagnosis.causes import Where, about, remedy_of, source
-from exporter.language import Language, Words, _, chosen, current, speaking, stale
+from exporter.language import Language, Words, _, chosen, current, evidence, speaking, stale
+from exporter.language.evidence import said
+from exporter.observations import Evidence, Verdict
 from exporter.state import State
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
 from exporter.web import words
 from exporter.web.app import create_app
 from tests.metrics.made import NOON, failed, healthy
 from tests.web.client import ScriptedControl, ask
+
+
+def verdict(cause: Cause) -> Verdict:
+    seen = Evidence(observation="from wan the same target passes", points_to="gateway", weight=0.9)
+    return Verdict(
+        target="imap", vantage="local", account=None, cause=cause, responsible=Responsible.GATEWAY, confidence=0.9,
+        evidence=(seen,), journeys=(), remedy="", runbook="",
+    )  # fmt: skip
+
 
 RUNBOOKS = Path(__file__).parents[1] / "docs" / "runbooks"
 
@@ -122,6 +133,70 @@ def test_a_remedy_names_the_host_in_either():
         assert about()[Cause.TCP_DROPPED].confirm == about()[Cause.TCP_DROPPED].confirm
     assert english.startswith("Open TCP 443 to login.live.com on the gateway: row id 97")
     assert french.startswith("Ouvrir TCP 443 vers login.live.com sur la passerelle : ligne id 97")
+
+
+def test_rules_sentences_are_known_whatever_they_saw():
+    with speaking(Language.FRENCH):
+        for english, french in (
+            ("from wan the same target passes", "depuis wan, la même cible passe"),
+            (
+                "the same is met from wan, where 10.1.1.1, which rejects, is the first hop",
+                "on rencontre la même chose depuis wan, où 10.1.1.1, qui refuse, est le premier saut",
+            ),
+            (
+                "the same address answers a ClientHello without a name",
+                "la même adresse répond à un ClientHello sans nom",
+            ),
+            (
+                "the TCP handshake took 0.2 s, the TLS handshake 3 s",
+                "l'établissement TCP a duré 0.2 s, celui de TLS 3 s",
+            ),
+            (
+                "look from outside: add a vantage beyond the filter (`vantages: [{name: wan, interface: …}]`)",
+                "regarder de l'extérieur : ajouter un point de vue au-delà du filtre "
+                "(`vantages: [{name: wan, interface: …}]`)",
+            ),
+            (
+                "account box at imap: the words come {over} here",
+                "compte box sur imap : the words come {over} here",
+            ),
+        ):
+            assert said(english) == (french, Language.FRENCH)
+        assert said("What no rule says") == ("What no rule says", Language.ENGLISH)
+        assert said("x: " * 400).language is Language.ENGLISH
+    assert said("from wan the same target passes").language is Language.ENGLISH
+
+
+def test_every_sentence_of_every_rule_is_known():
+    wanted = list(stale.evidence_texts())
+    assert len(wanted) > 200
+    with speaking(Language.FRENCH):
+        for text in wanted:
+            seen = text.format(*(f"<{number}>" for number in range(9)))
+            assert said(seen).language is Language.FRENCH, text
+            assert {blank for blank in ("<0>", "<1>", "<2>") if blank in seen} == {
+                blank for blank in ("<0>", "<1>", "<2>") if blank in said(seen).text
+            }, text
+
+
+def test_a_sentence_without_its_french_is_found(monkeypatch: pytest.MonkeyPatch):
+    known = dict(evidence.templates(Language.FRENCH))
+    del known["the chain is Microsoft's own: nobody in between could take it out"]
+    known["from {0} Microsoft answers"] = "depuis {1}"
+    monkeypatch.setattr(stale, "templates", lambda _language: known)
+    assert list(stale.problems(Language.FRENCH)) == [
+        'evidence not translated: "the chain is Microsoft\'s own: nobody in between could take it out"',
+        "evidence with other blanks: 'from {0} Microsoft answers'",
+    ]
+
+
+async def test_a_page_has_its_evidence_in_french_too():
+    state = State()
+    state.record_probe(failed(healthy("imap", "local"), Phase.TLS, Outcome.RESET))
+    state.listings["verdicts"] = lambda: (verdict(Cause.SNI_RESET),)
+    app = create_app(state, ScriptedControl(), now=NOON.timestamp)
+    answer = await ask(app, "/", headers={"accept-language": "fr"})
+    assert '<li lang="fr">depuis wan, la même cible passe</li>' in answer.text
 
 
 async def page(path: str, accept: str, setting: str = "auto") -> tuple[str, str]:

@@ -22,6 +22,7 @@ from exporter.diagnosis.report_log import LogLine, of_connection, of_probe
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.words import ACTS, ONES_OWN, summary
 from exporter.language import Language, Words, _, current
+from exporter.language.evidence import said
 from exporter.observations import PhaseResult, Probe, Verdict
 from exporter.probe.tls import STACK
 from exporter.vocabulary import CONVERSATION_GOES_ON, Cause, Outcome, Phase
@@ -133,7 +134,7 @@ def report(
     faults.sort(key=lambda pair: pair[0].responsible in ONES_OWN)
     times = [*(probe.time for probe in seen.probes), *(each.start for each in seen.connections)]
     environment.filters["parts"] = _parts
-    environment.globals |= {"_": _}
+    environment.globals |= {"_": _, "said": said}
     return environment.get_template("report.html").render(
         language=current(),
         summary=summary(verdicts, seen.probes) or _("Everything that was tried works."),

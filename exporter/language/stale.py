@@ -20,6 +20,7 @@ from exporter.accounts.error_table import Actor
 from exporter.diagnosis import runbooks
 from exporter.diagnosis.causes import source
 from exporter.language import Language, causes, texts
+from exporter.language.evidence import templates
 from exporter.vocabulary import AuthOutcome, Responsible
 from exporter.web import words
 from exporter.web.verdict_view import STATIONS
@@ -40,6 +41,53 @@ def problems(language: Language) -> Iterator[str]:
         if _blanks(english) != _blanks(other):
             yield f"other blanks: {english!r}: {other!r}"
     yield from _causes_problems(language)
+    yield from _evidence_problems(language)
+
+
+#: Words of a rule that look like sentences and are none: what it searches for.
+_SEARCHED = frozenset("|\\^")
+
+
+def evidence_texts() -> Iterator[str]:
+    """Every sentence that a rule can write, with {0}, {1}… for what it fills in; what is glued to another isn't one."""
+    folder = _HERE.parent / "diagnosis"
+    files = [*(folder / "rules").glob("*.py"), *(folder / f"{name}.py" for name in _BESIDE_RULES)]
+    for file in sorted(files):
+        tree = ast.parse(file.read_text("utf-8"))
+        documented = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, _DOCUMENTED)}
+        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            text = _template(node) if id(node) not in parts else None
+            if text is not None and text not in documented and _is_sentence(text):
+                yield text + "{0}" if text.endswith(": ") else text
+
+
+_BESIDE_RULES = ("hops", "judge", "judge_wire", "place")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+#: Letters that a sentence has at least, what is filled in apart.
+_LETTERS = 7
+
+
+def _is_sentence(text: str) -> bool:
+    own = re.sub(r"\{\d+\}", "", text)
+    return " " in own.strip() and sum(map(str.isalpha, own)) >= _LETTERS and not _SEARCHED & set(own)
+
+
+def _template(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value.replace("{", "{{").replace("}", "}}")
+    if not isinstance(node, ast.JoinedStr):
+        return None
+    blanks = iter(range(len(node.values)))
+    return "".join(str(part.value) if isinstance(part, ast.Constant) else f"{{{next(blanks)}}}" for part in node.values)
+
+
+def _evidence_problems(language: Language) -> Iterator[str]:
+    known, wanted = templates(language), set(evidence_texts())
+    yield from (f"evidence not translated: {text!r}" for text in sorted(wanted - known.keys()))
+    for english, other in known.items():
+        if _blanks(english) != _blanks(other):
+            yield f"evidence with other blanks: {english!r}"
 
 
 def pages_texts() -> Iterator[str]:

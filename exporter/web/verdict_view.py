@@ -7,6 +7,7 @@ from exporter.diagnosis.causes import about, remedy_of, where_of, where_of_targe
 from exporter.diagnosis.rules.passive import WIRE
 from exporter.diagnosis.words import ACTS, ONES_OWN, sentence_for, strongest
 from exporter.language import Language, _, current
+from exporter.language.evidence import Said, said
 from exporter.observations import Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
 from exporter.web import words
@@ -35,9 +36,9 @@ class VerdictBlock:
     certainty: str
     vantage: str
     targets: tuple[str, ...]
-    evidence: tuple[str, ...]
+    evidence: tuple[Said, ...]
     remedy: str
-    next_step: str
+    next_step: Said
     runbook: str
     ticket: str
 
@@ -86,9 +87,9 @@ def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
         certainty=_("not sure") if unknown else _("{share} sure", share=words.percent(first.confidence)),
         vantage=_seen_from(first.vantage),
         targets=targets,
-        evidence=tuple(each.observation for each in strongest(first)),
+        evidence=tuple(said(each.observation) for each in strongest(first)),
         remedy=remedy_of(first.cause, first.responsible, where) if current() is not Language.ENGLISH else first.remedy,
-        next_step=first.next_experiment or "",
+        next_step=said(first.next_experiment or ""),
         runbook=f"/runbook/{first.cause}",
         ticket="",
     )
@@ -109,9 +110,9 @@ def _ticket(block: VerdictBlock, verdict: Verdict) -> str:
         _("Who acts: {who}.", who=block.acts),
         _("Targets: {targets}; seen from {vantage}.", targets=", ".join(block.targets), vantage=block.vantage),
         _("Evidence:"),
-        *(f"- {line}" for line in block.evidence),
+        *(f"- {line.text}" for line in block.evidence),
         _("What to do: {remedy}", remedy=block.remedy),
     ]
-    if block.next_step:
-        lines.append(_("What would decide: {step}", step=block.next_step))
+    if block.next_step.text:
+        lines.append(_("What would decide: {step}", step=block.next_step.text))
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from exporter.history.rows import BIN_SECONDS, Bin, Event, Kind, PhaseSum, day_of, utc
 from exporter.language import _
+from exporter.language.evidence import Said, said
 from exporter.metrics.tally import Tally
 from exporter.observations import Probe
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
@@ -65,7 +66,7 @@ class EventLine:
     mood: Mood
     way: str
     text: str
-    detail: str
+    detail: Said
     runbook: str = ""
 
 
@@ -137,11 +138,11 @@ def _event_line(event: Event, now: datetime, *, with_way: bool) -> EventLine:
             text += f", {words.acting(event.responsible)}"
         text = _("{after} (was: {before})", after=text, before=event.before) if event.before else text
         runbook = f"/runbook/{event.after}" if event.after in set(Cause) and not healthy else ""
-        return EventLine(moment(event.time, now), _known(healthy, event.after), way, text, event.detail, runbook)
+        return EventLine(moment(event.time, now), _known(healthy, event.after), way, text, said(event.detail), runbook)
     outcome = Outcome(event.after) if event.after in set(Outcome) else Outcome.UNRECOGNIZED
     phase = Phase(event.phase) if event.phase in set(Phase) else None
     text = _("works again") if healthy else words.failure(phase, outcome)
-    return EventLine(moment(event.time, now), _mood(outcome), way, text, event.detail)
+    return EventLine(moment(event.time, now), _mood(outcome), way, text, said(event.detail))
 
 
 def _known(healthy: bool, after: str) -> Mood:

@@ -1,0 +1,77 @@
+"""Evidence and advice in another language. Rules write plain English with what they saw in it; here that is recognized.
+
+Rules are pure, and their words go into JSON, which stays English. So a page translates what it shows: each English
+sentence that a rule can write stands in `evidence.fr.yaml` with blanks for what was seen, and is matched against the
+whole of an observation. What matches none stays English, and is marked so.
+"""
+
+import re
+from functools import cache
+from importlib import resources
+from typing import NamedTuple
+
+import yaml
+
+from exporter.language import Language, current
+
+#: What was seen may itself be a sentence, at most so deep.
+MAX_DEPTH = 3
+#: Longer observations aren't looked at: matching takes longer the longer they are.
+MAX_LENGTH = 800
+#: A template of fewer letters of its own would match everything.
+MIN_LETTERS = 4
+_BLANK = re.compile(r"\{\d+\}")
+
+
+class Said(NamedTuple):
+    """A sentence, and in which language it is."""
+
+    text: str
+    language: Language
+
+
+class _Pattern(NamedTuple):
+    matches: re.Pattern[str]
+    said: str
+
+
+def said(observation: str) -> Said:
+    """In the language that is spoken, where it is known there."""
+    language = current()
+    if language is Language.ENGLISH or len(observation) > MAX_LENGTH:
+        return Said(observation, Language.ENGLISH)
+    found = _translated(observation, language, MAX_DEPTH)
+    return Said(observation, Language.ENGLISH) if found is None else Said(found, language)
+
+
+def _translated(text: str, language: Language, depth: int) -> str | None:
+    if depth == 0:
+        return None
+    for pattern in _patterns(language):
+        if (match := pattern.matches.fullmatch(text)) is not None:
+            return pattern.said.format(*((_translated(each, language, depth - 1) or each) for each in match.groups()))
+    return None
+
+
+@cache
+def templates(language: Language) -> dict[str, str]:
+    """English to that language, with blanks {0}, {1}…; literal braces are doubled."""
+    content: dict[str, str] = yaml.safe_load(
+        resources.files("exporter.language").joinpath(f"evidence.{language}.yaml").read_text("utf-8")
+    )
+    return content
+
+
+@cache
+def _patterns(language: Language) -> tuple[_Pattern, ...]:
+    """Those with most words of their own first: `{0} answers` fits what a longer one says better."""
+    listed = sorted(templates(language).items(), key=lambda pair: -len(_BLANK.sub("", pair[0])))
+    return tuple(
+        _Pattern(_regex(english), other) for english, other in listed
+        if sum(map(str.isalpha, _BLANK.sub("", english))) >= MIN_LETTERS
+    )  # fmt: skip
+
+
+def _regex(english: str) -> re.Pattern[str]:
+    pieces = [re.escape(piece.replace("{{", "{").replace("}}", "}")) for piece in _BLANK.split(english)]
+    return re.compile("(.*?)".join(pieces), re.DOTALL)
