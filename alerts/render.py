@@ -9,6 +9,7 @@ import yaml
 
 HERE = Path(__file__).parent
 RUNBOOKS = HERE.parent / "docs" / "runbooks" / "alerts"
+RUNBOOKS_FR = HERE.parent / "docs" / "runbooks" / "fr" / "alerts"
 RULES = HERE / "rules.yml"
 
 HEADER = "# Made from source.yaml by `make alerts`; change that.\n"
@@ -19,6 +20,12 @@ _REPEAT = "repeat"
 def source() -> dict[str, Any]:
     """What is rendered."""
     content: dict[str, Any] = yaml.safe_load((HERE / "source.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def in_french() -> dict[str, dict[str, Any]]:
+    """Summary, users and first steps of each alert, by its name."""
+    content: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "source.fr.yaml").read_text(encoding="utf-8"))
     return content
 
 
@@ -99,21 +106,45 @@ def _variables(labels: list[str]) -> str:
     return "?" + "&".join(pairs) if pairs else ""
 
 
-def runbook(alert: dict[str, Any], config: dict[str, Any]) -> str:
+#: What stands around an alert's own words, by language.
+_WORDS = {
+    "en": {
+        "severity": "**Severity**: {severity}. **Who acts**: {acts}.",
+        "verdict": "as the verdict says",
+        "users": "**What people notice**: {users}",
+        "first": "## First",
+        "fires": "## When it fires",
+        "for": "For {time} at least, so that a lost packet wakes nobody.",
+        "cause": "The cause stands in the alert's description; each cause has a runbook of its own in [..](..).",
+    },
+    "fr": {
+        "severity": "**Gravité** : {severity}. **Qui agit** : {acts}.",
+        "verdict": "comme le dit le verdict",
+        "users": "**Ce que les gens remarquent** : {users}",
+        "first": "## D'abord",
+        "fires": "## Quand elle se déclenche",
+        "for": "Pendant {time} au moins, pour qu'un paquet perdu ne réveille personne.",
+        "cause": "La cause figure dans la description de l'alerte ; chaque cause a sa propre fiche dans [..](..).",
+    },
+}
+
+
+def runbook(alert: dict[str, Any], config: dict[str, Any], language: str = "en") -> str:
     """What to do when it fires, as Markdown."""
+    words = _WORDS[language]
     steps = "\n".join(f"{number}. {_plain(step)}" for number, step in enumerate(alert["first"], start=1))
     lines = [
         f"# {alert['name']}",
         _plain(alert["summary"]),
-        f"**Severity**: {alert['severity']}. **Who acts**: {alert.get('acts', 'as the verdict says')}.",
-        f"**What people notice**: {alert['users']}",
-        f"## First\n\n{steps}",
-        "## When it fires\n\n```promql\n" + filled(alert["expr"], config) + "\n```",
+        words["severity"].format(severity=alert["severity"], acts=alert.get("acts", words["verdict"])),
+        words["users"].format(users=alert["users"]),
+        f"{words['first']}\n\n{steps}",
+        f"{words['fires']}\n\n```promql\n{filled(alert['expr'], config)}\n```",
     ]
     if "for" in alert:
-        lines.append(f"For {config[alert['for']]} at least, so that a lost packet wakes nobody.")
+        lines.append(words["for"].format(time=config[alert["for"]]))
     if "cause" in alert:
-        lines.append("The cause stands in the alert's description; each cause has a runbook of its own in [..](..).")
+        lines.append(words["cause"])
     return "<!-- Made from alerts/source.yaml by `make alerts`. -->\n\n" + "\n\n".join(lines) + "\n"
 
 
@@ -128,17 +159,21 @@ def rendered() -> dict[Path, str]:
     """Every file, by its path."""
     content = source()
     files = {RULES: rules(content)}
+    french = in_french()
     for alert in content["alerts"]:
-        files[RUNBOOKS / f"{alert['name']}.md"] = runbook(alert, content["config"])
+        name = alert["name"]
+        files[RUNBOOKS / f"{name}.md"] = runbook(alert, content["config"])
+        files[RUNBOOKS_FR / f"{name}.md"] = runbook(alert | french[name], content["config"], "fr")
     return files
 
 
 def main() -> int:
     """Writes them; removes runbooks of alerts that are no more."""
     files = rendered()
-    RUNBOOKS.mkdir(parents=True, exist_ok=True)
-    for old in set(RUNBOOKS.glob("*.md")) - set(files):
-        old.unlink()
+    for folder in (RUNBOOKS, RUNBOOKS_FR):
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in set(folder.glob("*.md")) - set(files):
+            old.unlink()
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return 0

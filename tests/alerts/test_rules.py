@@ -1,5 +1,7 @@
 """Each alert fires on its fault, says nothing of the others' faults, and ends with it; by promtool."""
 
+import hashlib
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from alerts.render import HERE, RULES, RUNBOOKS, filled, rendered, source
+from alerts.render import HERE, RULES, RUNBOOKS, RUNBOOKS_FR, filled, in_french, rendered, source
 from exporter.metrics.catalogue import METRICS
 from exporter.vocabulary import Responsible
 from tests.alerts.cases import CASES, HALF, TARGET, WAY, Case
@@ -309,6 +311,20 @@ def test_what_is_committed_is_what_the_source_says():
     files = rendered()
     assert {path for path in files if path.read_text(encoding="utf-8") != files[path]} == set()
     assert {path.stem for path in RUNBOOKS.glob("*.md")} == set(ALERTS)
+
+
+def test_every_alert_has_its_runbook_in_french_made_from_the_text_as_it_is():
+    french = in_french()
+    assert french.keys() == ALERTS.keys()
+    for name, alert in ALERTS.items():
+        said = french[name]
+        own = json.dumps([alert["summary"], alert["users"], alert["first"]])
+        digest = hashlib.sha256(own.encode()).hexdigest()[:12]
+        assert str(said["of"]) == digest, f"{name}: the English text has changed; translate it, then of: {digest}"
+        assert len(said["first"]) == len(alert["first"]), name
+        for part in ("summary", "users", "first"):
+            assert re.findall(r"{{.*?}}", str(said[part])) == re.findall(r"{{.*?}}", str(alert[part])), name
+    assert {path.stem for path in RUNBOOKS_FR.glob("*.md")} == set(ALERTS)
 
 
 def test_the_rules_are_sound():
