@@ -37,11 +37,11 @@ CREATE TABLE events (
 CREATE INDEX events_time ON events (time);
 """
 _BINS = """
-SELECT * FROM bins WHERE time >= ?1 AND (?2 IS NULL OR target = ?2) AND (?3 IS NULL OR vantage = ?3) ORDER BY time
+SELECT * FROM bins WHERE time >= :since AND (:target IS NULL OR target = :target) AND (:vantage IS NULL OR vantage = :vantage) ORDER BY time
 """
 _EVENTS = """
 SELECT time, kind, target, vantage, account, before, after, phase, responsible, confidence, detail FROM events
-WHERE time >= ?1 AND (?2 IS NULL OR target = ?2) AND (?3 IS NULL OR vantage = ?3) ORDER BY time DESC, id DESC LIMIT ?4
+WHERE time >= :since AND (:target IS NULL OR target = :target) AND (:vantage IS NULL OR vantage = :vantage) ORDER BY time DESC, id DESC LIMIT :most
 """
 
 
@@ -121,13 +121,14 @@ class Store:
     def bins(self, since: float, target: str | None = None, vantage: str | None = None) -> list[Bin]:
         """From `since` on, oldest first. A row that can't be read is left out. Raises HistoryError."""
         with _named(self.path):
-            rows = self._db.execute(_BINS, (since, target, vantage)).fetchall()
+            rows = self._db.execute(_BINS, {"since": since, "target": target, "vantage": vantage}).fetchall()
         return [each for row in rows if (each := _bin(row)) is not None]
 
     def events(self, since: float, target: str | None = None, vantage: str | None = None, *, most: int) -> list[Event]:
         """From `since` on, newest first, at most so many. Raises HistoryError."""
         with _named(self.path):
-            rows = self._db.execute(_EVENTS, (since, target, vantage, most)).fetchall()
+            asked = {"since": since, "target": target, "vantage": vantage, "most": most}
+            rows = self._db.execute(_EVENTS, asked).fetchall()
         return [each for row in rows if (each := _event(row)) is not None]
 
     def sizes(self) -> tuple[int, int, int]:
