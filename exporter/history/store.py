@@ -37,11 +37,13 @@ CREATE TABLE events (
 CREATE INDEX events_time ON events (time);
 """
 _BINS = """
-SELECT * FROM bins WHERE time >= :since AND (:target IS NULL OR target = :target) AND (:vantage IS NULL OR vantage = :vantage) ORDER BY time
+SELECT * FROM bins WHERE time >= :since
+AND (:target IS NULL OR target = :target) AND (:vantage IS NULL OR vantage = :vantage) ORDER BY time
 """
 _EVENTS = """
 SELECT time, kind, target, vantage, account, before, after, phase, responsible, confidence, detail FROM events
-WHERE time >= :since AND (:target IS NULL OR target = :target) AND (:vantage IS NULL OR vantage = :vantage) ORDER BY time DESC, id DESC LIMIT :most
+WHERE time >= :since AND (:target IS NULL OR target = :target) AND (:vantage IS NULL OR vantage = :vantage)
+ORDER BY time DESC, id DESC LIMIT :most
 """
 
 
