@@ -9,7 +9,8 @@ import functools
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -40,6 +41,24 @@ def require_program(name: str, package: str | None = None) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed (Debian package {package or name})")
     return path
+
+
+@pytest.fixture
+def closes_histories(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Files that a test opened are closed behind it, as the service does at its end."""
+    from exporter.history.store import Store
+
+    opened: list[Store] = []
+    begin = Store.__init__
+
+    def open_and_remember(store: Store, path: Path, max_bytes: int) -> None:
+        begin(store, path, max_bytes)
+        opened.append(store)
+
+    monkeypatch.setattr(Store, "__init__", open_and_remember)
+    yield
+    for store in opened:
+        store.close()
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ from tests.conftest import require_program
 from tests.metrics.made import NOON, failed, healthy
 from tests.probe.namespaces import root
 
+pytestmark = pytest.mark.usefixtures("closes_histories")
+
 THEN = NOON.timestamp()
 
 

@@ -24,6 +24,8 @@ from tests.metrics.made import NOON, failed, healthy
 from tests.web.client import Answer, ScriptedControl, ask
 from tests.web.test_view import Vantage
 
+pytestmark = pytest.mark.usefixtures("closes_histories")
+
 START = int(NOON.timestamp()) - int(NOON.timestamp()) % BIN_SECONDS
 IMAP = healthy("imap", "clients")
 
