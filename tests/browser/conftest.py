@@ -21,7 +21,9 @@ def browser() -> Iterator[Browser]:
         ours = "ID=debian" in Path("/etc/os-release").read_text()
         pytest.skip(f"{'' if ours else 'not in CI: '}Chromium is not installed (Debian package chromium; no snap)")
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        running = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
         yield running
         running.close()
 
