@@ -1,5 +1,6 @@
 """What each cause means and what to do about it: `causes.yaml`, the one source of remedies, sentences and runbooks."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -103,6 +104,13 @@ def remedy_of(cause: Cause, responsible: Responsible, where: Where | None) -> st
     return _filled(known.get(responsible) or known["any"], where)
 
 
+def remedy_said(verdict: Verdict, where: Where | None) -> str:
+    """A verdict's own remedy, which may be of another edition than ours; in other languages only ours says it."""
+    if current() is Language.ENGLISH:
+        return verdict.remedy
+    return remedy_of(verdict.cause, verdict.responsible, where)
+
+
 def overturned_of(cause: Cause, where: Where | None) -> str:
     """What would show that it is something else."""
     return _filled(about()[cause].overturned, where)
@@ -116,6 +124,11 @@ def sentence_of(verdict: Verdict, where: Where | None) -> str:
 def runbook_of(cause: Cause) -> str:
     """Where the cause's runbook is."""
     return f"{RUNBOOKS}/{cause}.md"
+
+
+def names_rows(cause: Cause) -> bool:
+    """Whether what to change speaks of rows of Microsoft's list; as the source says, for languages have other words."""
+    return any(re.search(r"\brows?\b", piece, re.IGNORECASE) for piece in _about_in(Language.ENGLISH)[cause].change)
 
 
 def _filled(text: str, where: Where | None, **more: str) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.diagnosis.causes import Where, about, overturned_of, remedy_of, sentence_of, where_of, where_of_target
+from exporter.diagnosis.causes import about, overturned_of, remedy_said, sentence_of, where_of, where_of_target
 from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.experiment import Experiment
 from exporter.diagnosis.ladder_picture import LadderPicture, drawn
@@ -21,7 +21,7 @@ from exporter.diagnosis.packets import Packets, Shown, real_addresses
 from exporter.diagnosis.report_log import LogLine, of_connection, of_probe
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.words import ACTS, ONES_OWN, summary
-from exporter.language import Language, Words, _, current
+from exporter.language import Words, _, current
 from exporter.language.evidence import said
 from exporter.observations import PhaseResult, Probe, Verdict
 from exporter.probe.tls import STACK
@@ -183,7 +183,7 @@ def _section(seen: Seen, verdict: Verdict, own: Sequence[Shown], names: Pseudony
         title=about()[verdict.cause].title,
         sentence=sentence_of(verdict, where),
         acts=ACTS[verdict.responsible],
-        remedy=_remedy(verdict, where),
+        remedy=remedy_said(verdict, where),
         overturned=overturned_of(verdict.cause, where),
         picture=picture_of([probe, *others], seen) if probe is not None else None,
         probe=probe,
@@ -196,13 +196,6 @@ def _section(seen: Seen, verdict: Verdict, own: Sequence[Shown], names: Pseudony
         log=tuple(log),
         certificates=tuple(_presented([probe, *others] if probe is not None else [])),
     )
-
-
-def _remedy(verdict: Verdict, where: Where | None) -> str:
-    """As the verdict has it, which may be of another edition than ours; in other languages only ours says it."""
-    if current() is Language.ENGLISH:
-        return verdict.remedy
-    return remedy_of(verdict.cause, verdict.responsible, where)
 
 
 def _to(seen: Seen, verdict: Verdict) -> str:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.diagnosis.causes import About, about
+from exporter.diagnosis.causes import about, names_rows
 from exporter.diagnosis.endpoints import endpoints
 from exporter.language import Language, Words, _, current, speaking
 from exporter.vocabulary import Cause, Responsible
@@ -42,8 +42,7 @@ confirm it by hand, what to change on the gateway, and when to open a ticket wit
 
 def pages() -> Mapping[str, str]:
     """Every page by its file's name."""
-    found = {f"{cause}.md": _page(cause, known) for cause, known in about().items()}
-    return {"README.md": _index(), **found}
+    return {"README.md": _index(), **{f"{cause}.md": page(cause) for cause in about()}}
 
 
 def _index() -> str:
@@ -61,7 +60,9 @@ def _index() -> str:
     return "\n".join(lines)
 
 
-def _page(cause: Cause, known: About) -> str:
+def page(cause: Cause) -> str:
+    """One cause's page, Markdown."""
+    known = about()[cause]
     lines = [_MADE, f"# `{cause}`: {known.title}", "", f"## {_('What people see')}", ""]
     lines += [f"* {each}" for each in known.users]
     lines += ["", f"## {_('What to do')}", ""]
@@ -78,7 +79,7 @@ def _page(cause: Cause, known: About) -> str:
     lines += ["", f"## {_('What to change on the gateway')}", ""]
     lines.append("\n\n".join(known.change))
     lines += ["", f"## {_('When to open a ticket, and with whom')}", "", known.ticket, ""]
-    if any("row" in piece.lower() or "ligne" in piece.lower() for piece in known.change):
+    if names_rows(cause):
         edition = endpoints().edition
         lines += [_("Rows are those of Microsoft's endpoint list, edition {edition}.", edition=edition), ""]
     return "\n".join(lines)

@@ -23,7 +23,12 @@ class PhaseSum:
 
     def add(self, seconds: float) -> None:
         """One more measurement."""
-        self.count, self.total, self.worst = self.count + 1, self.total + seconds, max(self.worst, seconds)
+        self.join(PhaseSum(1, seconds, seconds))
+
+    def join(self, other: "PhaseSum") -> None:
+        """Those of another bin."""
+        self.count, self.total = self.count + other.count, self.total + other.total
+        self.worst = max(self.worst, other.worst)
 
 
 @dataclass(slots=True)
@@ -58,8 +63,11 @@ class Bin:
 
 def bin_of(probe: Probe) -> tuple[str, str, int]:
     """Which bin a probe belongs to: target, vantage, start."""
-    moment = int(probe.time.timestamp())
-    return probe.target, probe.vantage, moment - moment % BIN_SECONDS
+    return probe.target, probe.vantage, _start_of_bin(probe.time.timestamp())
+
+
+def _start_of_bin(seconds: float) -> int:
+    return int(seconds) - int(seconds) % BIN_SECONDS
 
 
 def phases_from(text: str) -> dict[Phase, PhaseSum]:
@@ -103,7 +111,7 @@ def utc(seconds: float) -> datetime:
 
 def day_of(bins: Iterable[Bin], now: float, hours: int = 24) -> list[Bin | None]:
     """One entry for each bin of the last hours, oldest first; None where nothing was measured."""
-    last = int(now) - int(now) % BIN_SECONDS
+    last = _start_of_bin(now)
     by_start = {each.start: each for each in bins}
     count = hours * 3600 // BIN_SECONDS
     return [by_start.get(last - (count - 1 - index) * BIN_SECONDS) for index in range(count)]

@@ -82,15 +82,19 @@ class Words(dict[K, str]):
 @cache
 def texts(language: Language) -> Mapping[str, str]:
     """English to that language: the pages' and reports' own texts."""
-    return {} if language is Language.ENGLISH else _read(f"{language}.yaml")
+    return said_in(language, "{language}.yaml")
 
 
 @cache
 def causes(language: Language) -> Mapping[str, Any]:
     """What stands in `exporter/diagnosis/causes.yaml`, in that language; empty for English itself."""
-    return {} if language is Language.ENGLISH else _read(f"causes.{language}.yaml")
+    return said_in(language, "causes.{language}.yaml")
 
 
-def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(resources.files(__name__).joinpath(name).read_text("utf-8"))
+def said_in(language: Language, name: str) -> dict[str, Any]:
+    """The content of a file of this package for a language; empty for English, which stands in the code."""
+    if language is Language.ENGLISH:
+        return {}
+    file = resources.files(__name__).joinpath(name.format(language=language))
+    content: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
     return content

@@ -6,13 +6,11 @@ whole of an observation. What matches none stays English, and is marked so.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
-from importlib import resources
 from typing import NamedTuple
 
-import yaml
-
-from exporter.language import Language, current
+from exporter.language import Language, current, said_in
 
 #: What was seen may itself be a sentence, at most so deep.
 MAX_DEPTH = 3
@@ -54,12 +52,9 @@ def _translated(text: str, language: Language, depth: int) -> str | None:
 
 
 @cache
-def templates(language: Language) -> dict[str, str]:
+def templates(language: Language) -> Mapping[str, str]:
     """English to that language, with blanks {0}, {1}…; literal braces are doubled."""
-    content: dict[str, str] = yaml.safe_load(
-        resources.files("exporter.language").joinpath(f"evidence.{language}.yaml").read_text("utf-8")
-    )
-    return content
+    return said_in(language, "evidence.{language}.yaml")
 
 
 @cache

@@ -83,15 +83,14 @@ class _Pages:
         self._exposition = Exposition(state)
         self._probing = Probing(control, clock)
         self._page = StatusPage(state, control, protected=web_config is not None, now=now)
-        self._events = Events(self._version, lambda: state.progress)
-        state.sources["events"] = self._events.source()
+        self._events = Events(self._standing, lambda: state.progress)
+        state.sources["events"] = self._events
         folder = files("exporter.web") / "static"
         self._static = {name: (folder / name).read_bytes() for name in _STATIC}
 
     async def status(self, request: Request) -> Response:
         with speaking(self._language(request)):
-            page = await asyncio.to_thread(self._page.html)
-        return Response(page, media_type="text/html", headers=_VARY)
+            return _html(await asyncio.to_thread(self._page.html))
 
     async def way(self, request: Request) -> Response:
         target, vantage = request.path_params["target"], request.path_params["vantage"]
@@ -111,8 +110,7 @@ class _Pages:
 
     async def runbook(self, request: Request) -> Response:
         with speaking(self._language(request)):
-            found = runbook_page(request.path_params["cause"])
-        return _html(found)
+            return _html(runbook_page(request.path_params["cause"]))
 
     def _language(self, request: Request) -> Language:
         return chosen(self._control.language, request.headers.get("accept-language", ""))
@@ -150,7 +148,7 @@ class _Pages:
         return PlainTextResponse("no result yet\n", 503)
 
     async def reload(self, request: Request) -> Response:
-        if not is_trusted(request) or not is_same_origin(request.headers, request.url.scheme):
+        if not _may_act(request):
             return PlainTextResponse("reloading needs authentication, or a request from loopback itself\n", 403)
         problems = await self._control.reload()
         if problems:
@@ -159,7 +157,7 @@ class _Pages:
         return PlainTextResponse("reloaded\n")
 
     async def diagnose(self, request: Request) -> Response:
-        if not is_trusted(request) or not is_same_origin(request.headers, request.url.scheme):
+        if not _may_act(request):
             return PlainTextResponse("diagnosing needs authentication, or a request from loopback itself\n", 403)
         why_not = await self._control.diagnose()
         return PlainTextResponse(f"{why_not}\n", 429) if why_not else PlainTextResponse("begun\n", 202)
@@ -167,15 +165,19 @@ class _Pages:
     async def events(self, request: Request) -> Response:
         return self._events.answer()
 
-    def _version(self) -> object:
+    def _standing(self) -> object:
         """Another value once something new stands on a page."""
-        return self._state.recorded, id(self._state.listings.get("verdicts", tuple)())
+        return self._state.recorded, self._state.listings.get("verdicts", tuple)()
 
     async def static(self, request: Request) -> Response:
         name = request.path_params["name"]
         if name not in self._static:
             return PlainTextResponse("Not Found", 404)
         return Response(self._static[name], media_type=_STATIC[name], headers={"Cache-Control": "max-age=300"})
+
+
+def _may_act(request: Request) -> bool:
+    return is_trusted(request) and is_same_origin(request.headers, request.url.scheme)
 
 
 def _json_array(observations: Iterable[object]) -> Response:

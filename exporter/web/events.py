@@ -25,9 +25,12 @@ _RETRY = 5_000
 
 @dataclass(slots=True)
 class Events:
-    """The listeners. `version` is another object once something is new; `progress`: text, empty where there is none."""
+    """The listeners, and a SampleSource over them.
 
-    version: Callable[[], object]
+    `standing`: what stands on the pages, another value once something is new; `progress`: empty where there is none.
+    """
+
+    standing: Callable[[], object]
     progress: Callable[[], str]
     _listeners: int = 0
     _changed: object = field(default_factory=object)
@@ -42,18 +45,18 @@ class Events:
     async def _stream(self) -> AsyncIterator[str]:
         self._count(1)
         try:
-            version, told = self.version(), ""
+            known, told = self.standing(), ""
             yield f"retry: {_RETRY}\n\n"
             quiet = 0.0
             for _ in range(int(LIFE / LOOK)):
                 await asyncio.sleep(LOOK)
                 quiet += LOOK
-                progress, now = self.progress(), self.version()
+                progress, now = self.progress(), self.standing()
                 if progress != told:
                     told, quiet = progress, 0.0
                     yield _event("progress", progress)
-                if now != version:
-                    version, quiet = now, 0.0
+                if now != known:
+                    known, quiet = now, 0.0
                     yield _event("news", "")
                 if quiet >= KEEP_ALIVE:
                     quiet = 0.0
@@ -64,28 +67,13 @@ class Events:
     def _count(self, more: int) -> None:
         self._listeners, self._changed = self._listeners + more, object()
 
-    def samples(self) -> Iterator[Sample]:
-        """See SampleSource, as is `changed`."""
-        yield Sample("outlook_exporter_page_listeners", (), float(self._listeners))
-
-    def source(self) -> "EventSamples":
-        """Its metrics."""
-        return EventSamples(self)
-
-
-@dataclass(frozen=True, slots=True)
-class EventSamples:
-    """A SampleSource over the listeners."""
-
-    events: Events
-
     def version(self) -> object:
         """See SampleSource."""
-        return self.events._changed
+        return self._changed
 
     def samples(self) -> Iterator[Sample]:
         """See SampleSource."""
-        return self.events.samples()
+        yield Sample("outlook_exporter_page_listeners", (), float(self._listeners))
 
 
 def _event(name: str, text: str) -> str:

@@ -8,7 +8,7 @@ from socket import gethostname
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from exporter.diagnosis.runbooks import pages as runbooks
+from exporter.diagnosis.runbooks import page as runbook
 from exporter.diagnosis.words import summary
 from exporter.history.recorder import History
 from exporter.history.rows import Bin, Event
@@ -45,10 +45,9 @@ def _environment() -> Environment:
 
 def runbook_page(cause: str) -> str | None:
     """A cause's runbook, for those who are cut off from the repository; None where there is no such cause."""
-    text = runbooks().get(f"{cause}.md") if cause in set(Cause) else None
-    if text is None:
+    if cause not in set(Cause):
         return None
-    title, _end, rest = text.partition("\n# ")[2].replace("`", "").partition("\n")
+    title, _end, rest = runbook(Cause(cause)).partition("\n# ")[2].replace("`", "").partition("\n")
     return _environment().get_template("runbook.html").render(title=title, text=rest.strip(), language=current())
 
 
@@ -62,10 +61,8 @@ class StatusPage:
         self._template = _environment().get_template("status.html")
         self._way = _environment().get_template("way.html")
 
-    def _verdict(self) -> str:
-        """The current verdicts in one sentence, with who acts; empty while nothing is wrong."""
-        current = self._state.listings.get("verdicts", tuple)()
-        return summary([each for each in current if isinstance(each, Verdict)], self._state.latest())
+    def _verdicts(self) -> list[Verdict]:
+        return [each for each in self._state.listings.get("verdicts", tuple)() if isinstance(each, Verdict)]
 
     def _history(self) -> History:
         kept = self._state.sources.get("history")
@@ -84,10 +81,7 @@ class StatusPage:
         if tally is None:
             return None
         now = datetime.fromtimestamp(self._now(), tz=UTC)
-        standing = [
-            each for each in self._state.listings.get("verdicts", tuple)()
-            if isinstance(each, Verdict) and (each.target, each.vantage) == (target, vantage)
-        ]  # fmt: skip
+        standing = [each for each in self._verdicts() if (each.target, each.vantage) == (target, vantage)]
         known = self._control.targets().get(target)
         return self._way.render(
             language=current(),
@@ -104,6 +98,7 @@ class StatusPage:
         """The page as of now. Waits for the history's file: not for the event loop."""
         listen_host = self._control.listen.rpartition(":")[0].strip("[]")
         now = datetime.fromtimestamp(self._now(), tz=UTC)
+        verdicts, probes = self._verdicts(), self._state.latest()
         return self._template.render(
             language=current(),
             page=overview(
@@ -113,10 +108,10 @@ class StatusPage:
                 self._state.listings.get("accounts", tuple)(),
                 self._state.listings.get("clients", tuple)(),
             ),
-            verdict=self._verdict(),
+            verdict=summary(verdicts, probes),
             events=event_lines(self._history().events(self._now() - DAY)[:RECENT_CHANGES], now),
-            way=way(self._state.listings.get("verdicts", tuple)()),
-            verdicts=verdict_blocks(self._state.listings.get("verdicts", tuple)(), self._state.latest()),
+            way=way(verdicts),
+            verdicts=verdict_blocks(verdicts, probes),
             unprotected=not self._protected and not is_loopback(listen_host),
             machine=gethostname(),
             refresh=REFRESH,

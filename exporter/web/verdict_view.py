@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from exporter.diagnosis.causes import about, remedy_of, where_of, where_of_target
+from exporter.diagnosis.causes import about, remedy_said, where_of, where_of_target
 from exporter.diagnosis.rules.passive import WIRE
 from exporter.diagnosis.words import ACTS, ONES_OWN, sentence_for, strongest
-from exporter.language import Language, _, current
+from exporter.language import _
 from exporter.language.evidence import Said, said
 from exporter.observations import Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
@@ -88,7 +88,7 @@ def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
         vantage=_seen_from(first.vantage),
         targets=targets,
         evidence=tuple(said(each.observation) for each in strongest(first)),
-        remedy=remedy_of(first.cause, first.responsible, where) if current() is not Language.ENGLISH else first.remedy,
+        remedy=remedy_said(first, where),
         next_step=said(first.next_experiment or ""),
         runbook=f"/runbook/{first.cause}",
         ticket="",

@@ -16,7 +16,7 @@ from exporter.vocabulary import Outcome, Phase
 from exporter.web import words
 from exporter.web.account_view import AccountLine, account_line
 from exporter.web.clients_view import ClientsLine, clients_lines
-from exporter.web.mood import Mood
+from exporter.web.mood import Mood, mood_of
 
 __all__ = ["AccountLine", "Mood", "Overview", "detail_of", "moment", "overview"]
 
@@ -166,12 +166,6 @@ def _failing_first(tallies: Sequence[Tally]) -> list[Tally]:
     return sorted(tallies, key=lambda tally: tally.probe is None or not failed(tally.probe))
 
 
-def _mood(outcome: Outcome) -> Mood:
-    if outcome is Outcome.OK:
-        return Mood.GOOD
-    return Mood.NEUTRAL if outcome is Outcome.SKIPPED else Mood.BAD
-
-
 def moment(time: datetime, now: datetime) -> Moment:
     """A time for machines and people."""
     same_day = time.date() == now.date()
@@ -210,9 +204,9 @@ def _target_cell(tally: Tally, now: datetime) -> Cell:
     since = _("since {time}", time=words.span(tally.last_change, now)) if tally.last_change else ""
     took = words.seconds(_reach_seconds(probe)) if works else ""
     rounds = tuple(
-        (_mood(past.outcome), _round_words(past.failed_phase, past.outcome, past.time)) for past in tally.history
+        (mood_of(past.outcome), _round_words(past.failed_phase, past.outcome, past.time)) for past in tally.history
     )
-    return Cell(_mood(probe.outcome), text, " · ".join(filter(None, (took, since))), f"#{_anchor(tally)}", rounds)
+    return Cell(mood_of(probe.outcome), text, " · ".join(filter(None, (took, since))), f"#{_anchor(tally)}", rounds)
 
 
 def _round_words(phase: Phase | None, outcome: Outcome, time: datetime) -> str:
@@ -254,7 +248,7 @@ def detail_of(tally: Tally, probe: Probe, now: datetime) -> Detail:
         id=_anchor(tally),
         target=tally.target,
         vantage=tally.vantage,
-        mood=_mood(probe.outcome),
+        mood=mood_of(probe.outcome),
         summary=_("works") if probe.outcome is Outcome.OK else words.failure(probe.failed_phase, probe.outcome),
         measured=moment(probe.time, now),
         since=moment(tally.last_change, now) if tally.last_change else None,
@@ -268,7 +262,7 @@ def _phase_line(result: PhaseResult, slowest: float, now: datetime) -> PhaseLine
     share = round(10 * result.seconds / slowest) if result.seconds and slowest else 0
     return PhaseLine(
         name=words.PHASES[result.phase],
-        mood=_mood(result.outcome),
+        mood=mood_of(result.outcome),
         outcome=words.OUTCOMES[result.outcome],
         seconds=words.seconds(result.seconds),
         share=max(share, 1) if result.seconds else 0,
@@ -320,7 +314,7 @@ def _change_line(change: Change, now: datetime) -> ChangeLine:
         time=moment(change.time, now),
         target=change.target,
         vantage=change.vantage,
-        mood=_mood(change.after),
+        mood=mood_of(change.after),
         text=text,
         detail=change.detail or "",
     )

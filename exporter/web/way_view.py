@@ -11,7 +11,7 @@ from exporter.metrics.tally import Tally
 from exporter.observations import Probe
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
 from exporter.web import words
-from exporter.web.mood import Mood
+from exporter.web.mood import Mood, mood_of
 from exporter.web.view import Detail, Moment, detail_of, moment
 
 #: Width of the pictures in their own units.
@@ -111,7 +111,7 @@ def waterfall(probe: Probe, day: Iterable[Bin], now: datetime) -> tuple[Bar, ...
         bars.append(
             Bar(
                 name=words.PHASES[result.phase],
-                mood=_mood(result.outcome),
+                mood=mood_of(result.outcome),
                 outcome=words.OUTCOMES[result.outcome],
                 seconds=words.seconds(result.seconds),
                 x=round(WIDTH * sum(own[:index]) / whole),
@@ -142,7 +142,7 @@ def _event_line(event: Event, now: datetime, *, with_way: bool) -> EventLine:
     outcome = Outcome(event.after) if event.after in set(Outcome) else Outcome.UNRECOGNIZED
     phase = Phase(event.phase) if event.phase in set(Phase) else None
     text = _("works again") if healthy else words.failure(phase, outcome)
-    return EventLine(moment(event.time, now), _mood(outcome), way, text, said(event.detail))
+    return EventLine(moment(event.time, now), mood_of(outcome), way, text, said(event.detail))
 
 
 def _known(healthy: bool, after: str) -> Mood:
@@ -151,20 +151,11 @@ def _known(healthy: bool, after: str) -> Mood:
     return Mood.NEUTRAL if after == Cause.UNKNOWN else Mood.BAD
 
 
-def _mood(outcome: Outcome) -> Mood:
-    if outcome is Outcome.OK:
-        return Mood.GOOD
-    return Mood.NEUTRAL if outcome is Outcome.SKIPPED else Mood.BAD
-
-
 def _sums(day: Iterable[Bin]) -> dict[Phase, PhaseSum]:
     sums: dict[Phase, PhaseSum] = {}
     for each in day:
         for phase, one in each.phases.items():
-            into = sums.setdefault(phase, PhaseSum())
-            into.count, into.total, into.worst = (
-                into.count + one.count, into.total + one.total, max(into.worst, one.worst),
-            )  # fmt: skip
+            sums.setdefault(phase, PhaseSum()).join(one)
     return sums
 
 
