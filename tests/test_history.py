@@ -18,12 +18,12 @@ from exporter.history import recorder
 from exporter.history.recorder import History, make_history
 from exporter.history.rows import BIN_SECONDS, Bin, Event, Kind, day_of
 from exporter.history.store import HistoryError, Store
-from exporter.observations import Evidence, Probe, Verdict
+from exporter.observations import Probe
 from exporter.settings import HistorySettings, Settings
 from exporter.state import Change
-from exporter.vocabulary import Cause, Outcome, Phase, Responsible
+from exporter.vocabulary import Cause, Outcome, Phase
 from tests.conftest import require_program
-from tests.metrics.made import NOON, failed, healthy
+from tests.metrics.made import NOON, blamed, failed, healthy
 from tests.probe.namespaces import root
 
 pytestmark = pytest.mark.usefixtures("closes_histories")
@@ -43,14 +43,6 @@ def reset(minutes: float) -> Change:
     return Change(
         time=NOON + timedelta(minutes=minutes), target="imap", vantage="clients", before=Outcome.OK, before_phase=None,
         after=Outcome.RESET, after_phase=Phase.TLS, detail="after the ClientHello",
-    )  # fmt: skip
-
-
-def verdict(cause: Cause) -> Verdict:
-    evidence = Evidence(observation="the same address without the name answers", points_to="gateway", weight=0.9)
-    return Verdict(
-        target="imap", vantage="clients", account=None, cause=cause, responsible=Responsible.GATEWAY, confidence=0.9,
-        evidence=(evidence,), journeys=(), remedy="", runbook="",
     )  # fmt: skip
 
 
@@ -82,8 +74,8 @@ def test_a_day_has_a_place_for_every_quarter_of_an_hour():
 def test_changes_of_outcomes_and_verdicts_newest_first(tmp_path: Path):
     history = kept(tmp_path / "history.sqlite")
     history.changed(reset(-5))
-    history.verdict(VerdictChange(verdict(Cause.SNI_RESET), (Cause.HEALTHY,)))
-    history.verdict(VerdictChange(verdict(Cause.HEALTHY), ()))  # a healthy start is no news
+    history.verdict(VerdictChange(blamed(Cause.SNI_RESET), (Cause.HEALTHY,)))
+    history.verdict(VerdictChange(blamed(Cause.HEALTHY), ()))  # a healthy start is no news
     new, old = history.events(THEN - 3_600)
     assert (new.kind, new.before, new.after, new.responsible) == (Kind.VERDICT, "healthy", "sni_reset", "gateway")
     assert (old.kind, old.after, old.phase, old.detail) == (Kind.OUTCOME, "reset", "tls", "after the ClientHello")

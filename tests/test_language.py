@@ -11,22 +11,12 @@ from exporter.diagnosis import runbooks
 from exporter.diagnosis.causes import Where, about, remedy_of, source
 from exporter.language import Language, Words, _, chosen, current, evidence, speaking, stale
 from exporter.language.evidence import said
-from exporter.observations import Evidence, Verdict
 from exporter.state import State
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
 from exporter.web import words
 from exporter.web.app import create_app
-from tests.metrics.made import NOON, failed, healthy
+from tests.metrics.made import NOON, blamed, failed, healthy
 from tests.web.client import ScriptedControl, ask
-
-
-def verdict(cause: Cause) -> Verdict:
-    seen = Evidence(observation="from wan the same target passes", points_to="gateway", weight=0.9)
-    return Verdict(
-        target="imap", vantage="local", account=None, cause=cause, responsible=Responsible.GATEWAY, confidence=0.9,
-        evidence=(seen,), journeys=(), remedy="", runbook="",
-    )  # fmt: skip
-
 
 RUNBOOKS = Path(__file__).parents[1] / "docs" / "runbooks"
 
@@ -193,7 +183,7 @@ def test_a_sentence_without_its_french_is_found(monkeypatch: pytest.MonkeyPatch)
 async def test_a_page_has_its_evidence_in_french_too():
     state = State()
     state.record_probe(failed(healthy("imap", "local"), Phase.TLS, Outcome.RESET))
-    state.listings["verdicts"] = lambda: (verdict(Cause.SNI_RESET),)
+    state.listings["verdicts"] = lambda: (blamed(Cause.SNI_RESET),)
     app = create_app(state, ScriptedControl(), now=NOON.timestamp)
     answer = await ask(app, "/", headers={"accept-language": "fr"})
     assert '<li lang="fr">depuis wan, la même cible passe</li>' in answer.text

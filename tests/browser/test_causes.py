@@ -5,15 +5,13 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from exporter.diagnosis.causes import remedy_of, where_of_target
 from exporter.diagnosis.words import sentence_for
-from exporter.observations import Evidence, Verdict
 from exporter.state import State
-from exporter.vocabulary import Cause, Outcome, Phase, Responsible
+from exporter.vocabulary import Cause, Outcome, Phase
 from exporter.web.app import create_app
 from exporter.web.server import WebServer
 from tests.browser.conftest import Watched
-from tests.metrics.made import failed, healthy
+from tests.metrics.made import blamed, failed, healthy
 from tests.web.client import ScriptedControl
 
 pytestmark = pytest.mark.slow
@@ -33,19 +31,10 @@ def home(state: State) -> Iterator[str]:
     server.stop()
 
 
-def verdict(cause: Cause) -> Verdict:
-    seen = Evidence(observation="from wan the same target passes", points_to="gateway", weight=0.9)
-    remedy = remedy_of(cause, Responsible.GATEWAY, where_of_target("imap"))
-    return Verdict(
-        target="imap", vantage="clients", account=None, cause=cause, responsible=Responsible.GATEWAY, confidence=0.9,
-        evidence=(seen,), journeys=(), remedy=remedy, runbook="",
-    )  # fmt: skip
-
-
 def test_every_cause_is_shown(browser: Browser, state: State, home: str):
     watched = Watched(browser.new_page(), home)
     for cause in set(Cause) - {Cause.HEALTHY}:
-        told = verdict(cause)
+        told = blamed(cause)
         state.listings["verdicts"] = lambda told=told: (told,)  # type: ignore[misc] # bound now
         page = watched.open()
         block = page.locator(f"details[id^='verdict-{cause}-']")

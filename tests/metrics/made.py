@@ -3,10 +3,31 @@
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from exporter.catalogue import TARGETS, Target
-from exporter.observations import AddressResult, AuthResult, CertificateInfo, PhaseResult, Probe, TlsResult
-from exporter.vocabulary import AuthOutcome, Mechanism, OfferedMechanism, Outcome, Phase, Protocol, phases_of
+from exporter.diagnosis.causes import remedy_of, runbook_of, where_of_target
+from exporter.observations import (
+    AddressResult,
+    AuthResult,
+    CertificateInfo,
+    Evidence,
+    PhaseResult,
+    Probe,
+    TlsResult,
+    Verdict,
+)
+from exporter.vocabulary import (
+    AuthOutcome,
+    Cause,
+    Mechanism,
+    OfferedMechanism,
+    Outcome,
+    Phase,
+    Protocol,
+    Responsible,
+    phases_of,
+)
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
@@ -140,3 +161,13 @@ def _jittered(probe: Probe, chance: random.Random) -> Probe:
         replace(result, seconds=result.seconds and result.seconds * chance.uniform(0.7, 1.8)) for result in probe.phases
     )
     return replace(probe, phases=phases)
+
+
+def blamed(cause: Cause, responsible: Responsible = Responsible.GATEWAY, target: str = "imap", **more: Any) -> Verdict:
+    """A verdict that somebody reached, some fields changed."""
+    made = Verdict(
+        target=target, vantage="clients", account=None, cause=cause, responsible=responsible, confidence=0.92,
+        evidence=(Evidence(observation="from wan the same target passes", points_to=cause, weight=0.9),), journeys=(),
+        remedy=remedy_of(cause, responsible, where_of_target(target)), runbook=runbook_of(cause),
+    )  # fmt: skip
+    return replace(made, **more)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from tests.conftest import require_program
 from tests.netlab.topology import GATEWAYS_RESOLVER, RESOLVER, Network
+from tests.real.postfix import configured
+from tests.real.process import end, logs
 
 #: Where each listens, in the gateway.
 PROXY_PORT, MITMPROXY_PORT, NAME_FILTER_PORT, ENDS_TLS_PORT, SUBMISSION_PORT = 3128, 15_001, 15_002, 15_003, 15_004
@@ -142,7 +144,7 @@ def started(name: str, net: Network) -> Iterator[None]:
         yield
     finally:
         if child is not None:
-            _end(child)
+            end(child, signal.SIGKILL)  # nothing of it is kept
         shutil.rmtree(directory)
 
 
@@ -150,18 +152,8 @@ def _await(net: Network, port: int, directory: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while f":{port} " not in net.run("gateway", "ss", "-Hltn").stdout:
         if time.monotonic() > deadline:
-            said = "\n".join(each.read_text(errors="replace")[-2_000:] for each in directory.glob("*.log"))
-            raise AssertionError(f"nobody listens on {port}: {said}")
+            raise AssertionError(f"nobody listens on {port}\n{logs(directory)}")
         time.sleep(0.05)
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """All of its session: most of them fork."""
-    try:
-        os.killpg(child.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-    child.wait(10)
 
 
 def _certificate(directory: Path) -> None:
@@ -207,14 +199,7 @@ def _nginx(binary: str, directory: Path) -> list[str]:
 
 
 def _postfix(binary: str, directory: Path) -> list[str]:
-    for each in ("etc", "spool", "data"):
-        (directory / each).mkdir()
-    shutil.chown(directory / "data", "postfix")
-    (directory / "etc" / "main.cf").write_text(_POSTFIX_MAIN.format(directory=directory))
-    (directory / "etc" / "master.cf").write_text(_POSTFIX_MASTER)
-    os.utime(directory / "etc" / "main.cf", (0, 0))  # written just now, Postfix would wait until nobody writes it
-    subprocess.run([binary, "-c", directory / "etc", "check"], check=True, timeout=10, stdin=subprocess.DEVNULL)
-    return ["/usr/lib/postfix/sbin/master", "-d", "-c", str(directory / "etc")]
+    return configured(binary, directory, _POSTFIX_MAIN.format(directory=directory), _POSTFIX_MASTER)
 
 
 PROGRAMS = {

@@ -99,11 +99,11 @@ def test_it_is_taken_down_wholly(lab: NetLab):
 
 #: Not in a probe's outcome: a dead address beside a live one, interception by a CA that is trusted here, lateness, idle cuts.
 _NOT_IN_OUTCOMES = {Cause.PARTIAL_OUTAGE, Cause.SLOW_SIGN_IN, Cause.IDLE_CUT}
-#: A probe waits twice for what is swallowed there: the report looks at it.
-_LONG = {"long_tokens_dropped"}
+#: Left to the report: a probe waits twice for what is swallowed there; another scenario intercepts with the same tool.
+_LEFT_TO_THE_REPORT = {"long_tokens_dropped", "mail_intercepted"}
 SEEN_BY_PROBES = [
     each for each in SCENARIOS.values()
-    if each.targets and not each.parts and each.name not in {"mail_intercepted", *_LONG} and each.cause not in _NOT_IN_OUTCOMES
+    if each.targets and not each.parts and each.name not in _LEFT_TO_THE_REPORT and each.cause not in _NOT_IN_OUTCOMES
 ]  # fmt: skip
 
 

@@ -78,30 +78,32 @@ class Postfix:
 @contextmanager
 def postfix(certificate: Files, sasl_socket: Path) -> Iterator[Postfix]:
     """Postfix while it runs, with queue and configuration of its own."""
-    command = require_program("postfix", "postfix")
+    binary = require_program("postfix", "postfix")
     need_root("postfix")
     with server_directory("postfix") as directory:
-        configuration = directory / "etc"
-        for each in ("etc", "spool", "data"):
-            (directory / each).mkdir()
-        shutil.chown(directory / "data", "postfix")
         submission, plain, implicit = free_ports(3)
-        (configuration / "main.cf").write_text(
-            _MAIN.format(
-                directory=directory,
-                host_name=HOST_NAME,
-                chain=certificate.chain,
-                key=certificate.key,
-                sasl_socket=sasl_socket,
-                security="may",
-            )
+        main = _MAIN.format(
+            directory=directory,
+            host_name=HOST_NAME,
+            chain=certificate.chain,
+            key=certificate.key,
+            sasl_socket=sasl_socket,
+            security="may",
         )
-        (configuration / "master.cf").write_text(_MASTER.format(submission=submission, plain=plain, implicit=implicit))
-        os.utime(
-            configuration / "main.cf", (0, 0)
-        )  # written just now, Postfix would wait until nobody writes it any more
-        # `check` makes the queue's directories. `start-fg` would leave our session, `master -d` stays where it is.
-        subprocess.run([command, "-c", configuration, "check"], check=True, timeout=10, stdin=subprocess.DEVNULL)
-        start = ["/usr/lib/postfix/sbin/master", "-d", "-c", configuration]
-        with running(start, directory, ports=(submission, plain, implicit)):
+        master = _MASTER.format(submission=submission, plain=plain, implicit=implicit)
+        with running(configured(binary, directory, main, master), directory, ports=(submission, plain, implicit)):
             yield Postfix(submission, plain, implicit, directory)
+
+
+def configured(binary: str, directory: Path, main: str, master: str) -> list[str]:
+    """Writes a configuration, with the directories that it names, and returns the command that runs it."""
+    configuration = directory / "etc"
+    for each in ("etc", "spool", "data"):
+        (directory / each).mkdir()
+    shutil.chown(directory / "data", "postfix")
+    (configuration / "main.cf").write_text(main)
+    (configuration / "master.cf").write_text(master)
+    os.utime(configuration / "main.cf", (0, 0))  # written just now, Postfix would wait until nobody writes it any more
+    # `check` makes the queue's directories. `start-fg` would leave our session, `master -d` stays where it is.
+    subprocess.run([binary, "-c", configuration, "check"], check=True, timeout=10, stdin=subprocess.DEVNULL)
+    return ["/usr/lib/postfix/sbin/master", "-d", "-c", str(configuration)]

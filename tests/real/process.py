@@ -72,7 +72,7 @@ def running(
             _await_ports(child, address, ports, directory)
             yield child
         finally:
-            _stop(child, stop)
+            end(child, stop)
 
 
 def logs(directory: Path) -> str:
@@ -99,7 +99,7 @@ def _accepts(address: str, port: int) -> bool:
         return probe.connect_ex((address, port)) == 0
 
 
-def _stop(child: subprocess.Popen[bytes], how: signal.Signals) -> None:
+def end(child: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
     """Asks the server to end, then ends what is left of its own session (and of no other)."""
     if child.poll() is None:
         child.send_signal(how)

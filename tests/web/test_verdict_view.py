@@ -1,11 +1,9 @@
 """What the page says of verdicts, and the way it draws."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from exporter.diagnosis.causes import runbook_of
 from exporter.observations import Evidence, Verdict
 from exporter.state import State
 from exporter.vocabulary import Cause, Responsible
@@ -13,7 +11,7 @@ from exporter.web.app import create_app
 from exporter.web.mood import Mood
 from exporter.web.page import StatusPage
 from exporter.web.verdict_view import MOST, verdict_blocks, way
-from tests.metrics.made import healthy
+from tests.metrics.made import blamed, healthy
 from tests.web.client import ScriptedControl, ask
 
 
@@ -24,12 +22,9 @@ def verdict(
     vantage: str = "clients",
     **more: Any,
 ) -> Verdict:
-    made = Verdict(
-        target=target, vantage=vantage, account=None, cause=cause, responsible=responsible, confidence=0.92,
-        evidence=(Evidence(observation="the same address answers another name <b>", points_to=cause, weight=0.9),),
-        journeys=(), remedy="Let the name through.", runbook=runbook_of(cause), next_experiment=None,
-    )  # fmt: skip
-    return replace(made, **more)
+    seen = Evidence(observation="the same address answers another name <b>", points_to=cause, weight=0.9)
+    named = {"vantage": vantage, "evidence": (seen,), "remedy": "Let the name through.", **more}
+    return blamed(cause, responsible, target, **named)
 
 
 def test_targets_with_one_fault_are_one_block():
