@@ -45,7 +45,7 @@ from exporter.schedule import Schedule, watch_loop_delay
 from exporter.settings import Settings, parse_listen
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
-from exporter.state import State
+from exporter.state import Change, State
 from exporter.vocabulary import AuthOutcome, Cause, Mechanism, Outcome
 from exporter.web.app import create_app
 from exporter.web.server import WebServer
@@ -296,19 +296,25 @@ class Service:
         change = self.state.record_probe(probe)
         self.history.probe(probe)
         if change is not None:
-            self.history.changed(change)
-        if change is not None and (change.before is not None or change.after is not Outcome.OK):
-            level = self._log.info if change.after is Outcome.OK else self._log.warning
-            level(
-                "outcome changed",
-                target=change.target,
-                vantage=change.vantage,
-                before=change.before,
-                after=change.after,
-                phase=change.after_phase,
-                detail=change.detail,
-            )
+            self._outcome_changed(change)
         self._tell_policy(walked, plan)
+
+    def _outcome_changed(self, change: Change) -> None:
+        """Into history and log; a healthy start is no news for the log."""
+        self.history.changed(change)
+        healthy = change.after is Outcome.OK
+        if healthy and change.before is None:
+            return
+        level = self._log.info if healthy else self._log.warning
+        level(
+            "outcome changed",
+            target=change.target,
+            vantage=change.vantage,
+            before=change.before,
+            after=change.after,
+            phase=change.after_phase,
+            detail=change.detail,
+        )
 
     def _tell_policy(self, walked: Walked, plan: Plan) -> None:
         policy = plan.prober.policy
