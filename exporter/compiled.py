@@ -9,6 +9,7 @@ import os
 import sys
 import sysconfig
 from functools import cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,8 @@ MODULES: Final = (
     "protocols/client_hello", "protocols/server_hello", "protocols/tls_extensions",
     "wire/attempts", "wire/beginnings", "wire/capture_file", "wire/clear_text", "wire/connection_json", "wire/decode",
     "wire/encapsulation", "wire/fast_path", "wire/flow",
-    "wire/inference/alike", "wire/inference/bursts", "wire/inference/grammar", "wire/inference/overhead",
-    "wire/inference/readings", "wire/inference/verdict",
+    "wire/inference/alike", "wire/inference/bursts", "wire/inference/grammar", "wire/inference/infer",
+    "wire/inference/overhead", "wire/inference/readings", "wire/inference/verdict",
     "wire/link_headers", "wire/observe", "wire/outcome", "wire/pcap", "wire/reading", "wire/replies", "wire/reporting",
     "wire/segments", "wire/servers", "wire/skim", "wire/story", "wire/streams", "wire/table", "wire/tcp",
     "wire/tcp_options", "wire/timers", "wire/tracker", "wire/tunnel",
@@ -31,7 +32,7 @@ _SOURCES: Final = Path(__file__).parent
 
 def digest() -> str:
     """Of the sources, and of what can't be mixed with other interpreters'."""
-    found = hashlib.sha256(f"{sys.implementation.cache_tag} {sysconfig.get_config_var('EXT_SUFFIX')}".encode())
+    found = hashlib.sha256(f"{sys.implementation.cache_tag} {EXTENSION_SUFFIXES[0]}".encode())
     for name in MODULES:
         found.update((_SOURCES / f"{name}.py").read_bytes())
     return found.hexdigest()[:16]

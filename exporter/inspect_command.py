@@ -25,6 +25,8 @@ PATIENCE = 60.0
 CONTINUES = 60_000_000_000
 #: Of the environment's variables that belong to the configuration.
 PREFIX = "OUTLOOK_EXPORTER_"
+#: Lines of JSON are written so many at a time, unless somebody waits for each.
+LINES = 64
 #: Objects that may wait for the garbage collector; connections that are over don't need it.
 GARBAGE = 100_000
 _READ_WHOLE, _NOT_READ, _STOPPED = 0, 2, 130
@@ -46,7 +48,8 @@ def run_inspect(
     forbid_core_dumps()
     gc.freeze()
     gc.set_threshold(GARBAGE)
-    at_once = not all(Path(name).is_file() for name in files)  # of a pipe somebody may wait for each
+    # Of a pipe, or at a terminal, somebody may wait for each.
+    at_once = sys.stdout.isatty() or not all(Path(name).is_file() for name in files)
     inspection = Inspection(tracked, as_json=as_json, at_once=at_once)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, inspection.reading.stop)
@@ -88,6 +91,7 @@ class Inspection:
         self._config = config
         self._as_json, self._at_once = as_json, at_once
         self._tracker = Tracker(config, self._found)
+        self._lines: list[str] = []
 
     def read(self, name: str, stream: BinaryIO) -> bool:
         """One file. False where it is damaged or no capture, which is told on stderr. Raises StoppedError."""
@@ -112,6 +116,7 @@ class Inspection:
         self._tracker.finish()
         self.summary.add_counts(self._tracker.counts)
         self.reading.clear()
+        self._write()
 
     def _follow(self, capture: CaptureFile) -> None:
         packets = capture.packets()
@@ -132,16 +137,22 @@ class Inspection:
             click.echo(header())
         self.summary.add(connection)
         if self._as_json:
-            sys.stdout.write(connection_json(connection) + "\n")
-            if self._at_once:
-                sys.stdout.flush()
+            self._lines.append(connection_json(connection))
+            if self._at_once or len(self._lines) == LINES:
+                self._write()
         else:
             click.echo(row(connection))
+
+    def _write(self) -> None:
+        if self._lines:
+            sys.stdout.write("\n".join(self._lines) + "\n")
+            self._lines.clear()
+        sys.stdout.flush()
 
     def _warn(self, text: str) -> bool:
         self.summary.damaged += 1
         self.reading.clear()
-        sys.stdout.flush()  # in its place among the lines
+        self._write()  # in its place among the lines
         click.echo(text, err=True)
         return False
 

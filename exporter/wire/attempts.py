@@ -5,8 +5,8 @@ from typing import Final
 
 from exporter.vocabulary import AuthOutcome, ConnectionOutcome
 
-#: Clients whose failures are remembered, and failures of each.
-MAX_CLIENTS: Final = 4_096
+#: Clients with what each came for whose failures are remembered, and failures of each.
+MAX_CLIENTS: Final = 8_192
 MAX_FAILURES: Final = 32
 #: How long, nanoseconds: within it three refusals make a retry loop (contract: state `retry_loop`).
 REMEMBERED: Final = 300 * 1_000_000_000
@@ -23,21 +23,20 @@ def failed(outcome: ConnectionOutcome, auth: AuthOutcome | None) -> bool:
 
 
 class Attempts:
-    """Failures of each client, the latest last."""
+    """When each client failed at what, the latest last."""
 
     def __init__(self) -> None:
-        self._failures: OrderedDict[bytes, deque[tuple[int, Goal]]] = OrderedDict()
+        self._failures: OrderedDict[tuple[bytes, Goal], deque[int]] = OrderedDict()
 
     def earlier(self, client: bytes, goal: Goal, begun: int) -> int:
         """How many attempts of this client at this server had failed before this one begun at `begun`."""
-        return sum(
-            1 for time, other in self._failures.get(client, ()) if other == goal and 0 <= begun - time <= REMEMBERED
-        )
+        failures = self._failures.get((client, goal))
+        return 0 if failures is None else sum(0 <= begun - time <= REMEMBERED for time in failures)
 
     def remember(self, client: bytes, goal: Goal, begun: int) -> None:
         """An attempt, begun then, failed."""
-        failures = self._failures.setdefault(client, deque(maxlen=MAX_FAILURES))
-        failures.append((begun, goal))
-        self._failures.move_to_end(client)
+        failures = self._failures.setdefault((client, goal), deque(maxlen=MAX_FAILURES))
+        failures.append(begun)
+        self._failures.move_to_end((client, goal))
         if len(self._failures) > MAX_CLIENTS:
             self._failures.popitem(last=False)

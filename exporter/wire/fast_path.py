@@ -8,10 +8,13 @@ makes machine code of that. Tests hold one against the other, and both against `
 """
 
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.wire.capture_file import Buffer
 from exporter.wire.segments import Segment
+
+if TYPE_CHECKING:  # machine words, where it is machine code; the interpreter's int else
+    from mypy_extensions import i64
 
 COMPILED: Final = not __file__.endswith(".py")
 
@@ -36,17 +39,17 @@ class Frame:
     __slots__ = ("acknowledgment", "begin", "end", "flags", "key", "length", "sequence", "start", "vlan")
 
     def __init__(self) -> None:
-        self.start = -1  # of the frame in its buffer
+        self.start: i64 = -1  # of the frame in its buffer
         self.key = b""
-        self.sequence = 0
-        self.acknowledgment = 0
-        self.flags = 0
-        self.vlan = 0
-        self.begin = 0
-        self.end = 0
-        self.length = 0
+        self.sequence: i64 = 0
+        self.acknowledgment: i64 = 0
+        self.flags: i64 = 0
+        self.vlan: i64 = 0
+        self.begin: i64 = 0
+        self.end: i64 = 0
+        self.length: i64 = 0
 
-    def read(self, buffer: Buffer, start: int, end: int) -> bool:
+    def read(self, buffer: Buffer, start: "i64", end: "i64") -> bool:
         """Whether buffer[start:end] is such a frame of Ethernet; then the other fields are its own."""
         self.start = -1
         self.vlan = 0
@@ -77,9 +80,14 @@ class Frame:
         self.key, self.sequence, self.acknowledgment, self.flags = key, number, acked, flags
         return self._set_payload(start, at + header, offset, ends, end)
 
-    def _read_bytes(self, buffer: bytes, start: int, end: int) -> bool:
+    def _read_bytes(self, buffer: bytes, start: "i64", end: "i64") -> bool:
         """The same, without a tuple and an object for each number."""
-        at = start
+        at: i64 = start
+        kind: i64
+        total: i64
+        tcp: i64
+        addresses: i64
+        ends: i64
         if buffer[at + 12] == 0x81 and buffer[at + 13] == 0 and end - start >= _SHORTEST_IPV4 + _TAG:
             at += _TAG
             self.vlan = (buffer[at + 10] & 0x0F) << 8 | buffer[at + 11]
@@ -99,8 +107,8 @@ class Frame:
         if total == 0:
             return False
         self.key = buffer[tcp - addresses : tcp + 4]
-        self.sequence = buffer[tcp + 4] << 24 | buffer[tcp + 5] << 16 | buffer[tcp + 6] << 8 | buffer[tcp + 7]
-        self.acknowledgment = buffer[tcp + 8] << 24 | buffer[tcp + 9] << 16 | buffer[tcp + 10] << 8 | buffer[tcp + 11]
+        self.sequence = _word(buffer, tcp + 4)
+        self.acknowledgment = _word(buffer, tcp + 8)
         self.flags = buffer[tcp + 13]
         return self._set_payload(start, tcp, buffer[tcp + 12], ends, end)
 
@@ -113,11 +121,19 @@ class Frame:
             self.flags, 0, self.begin, self.end, self.length, 0, (self.vlan,) if self.vlan else (),
         )  # fmt: skip
 
-    def _set_payload(self, start: int, tcp: int, offset: int, ends: int, end: int) -> bool:
+    def _set_payload(self, start: "i64", tcp: "i64", offset: "i64", ends: "i64", end: "i64") -> bool:
         """`tcp`: where its header begins; `ends`: where the packet ended on the wire, `end` the frame as captured."""
-        begin = tcp + ((offset & 0xF0) >> 2)
+        begin: i64 = tcp + ((offset & 0xF0) >> 2)
         if begin < tcp + 20 or begin > end or begin > ends:
             return False
         self.start, self.begin, self.length = start, begin, ends - begin
         self.end = ends if ends < end else end
         return True
+
+
+def _word(buffer: bytes, at: "i64") -> "i64":
+    first: i64 = buffer[at]
+    second: i64 = buffer[at + 1]
+    third: i64 = buffer[at + 2]
+    fourth: i64 = buffer[at + 3]
+    return first << 24 | second << 16 | third << 8 | fourth

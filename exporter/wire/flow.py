@@ -4,13 +4,16 @@ Sequence numbers are 32 bits and wrap (RFC 9293, 3.4): they are only ever subtra
 before from behind.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.observations import WireAuth
 from exporter.vocabulary import ClosedBy
 from exporter.wire.clear_text import ClearText
 from exporter.wire.story import TlsStory
 from exporter.wire.tunnel import Tunnel
+
+if TYPE_CHECKING:  # see fast_path
+    from mypy_extensions import i64
 
 SEQUENCE_MASK: Final = 0xFFFF_FFFF
 #: A difference as large as this is one backwards.
@@ -60,11 +63,11 @@ class Half:
         self.from_client = from_client
         self.stage = FIRST
         self.first: int | None = None
-        self.high = -1
-        self.high_time = 0
-        self.wraps = 0
+        self.high: i64 = -1
+        self.high_time: i64 = 0
+        self.wraps: i64 = 0
         self.holes: list[tuple[int, int, int]] = []  # begin, end, when it was seen
-        self.head = 0
+        self.head: i64 = 0
         self.part: bytes | bytearray = b""
         self.part_time = 0  # when the byte at `head` came
         self.waiting: list[Waiting] = []
@@ -72,13 +75,14 @@ class Half:
         self.synchronized = True  # a record or line begins at `head`
         self.opened: tuple[int, int, int] | None = None  # type, length, begin of a record whose end is still to come
         self.fin = False
-        self.acked = self.acked_first = -1
-        self.claimed = -1  # the number that its latest segment without payload gave for the next byte
-        self.last = 0  # time of its latest segment
+        self.acked: i64 = -1
+        self.acked_first: i64 = -1
+        self.claimed: i64 = -1  # the number that its latest segment without payload gave for the next byte
+        self.last: i64 = 0  # time of its latest segment
         self.ttl = self.reset_ttl = 0  # or hop limit, of its SYN and of its first reset
         self.mss = 0  # that its SYN asks for, where it is an answer
         self.place: str | None = None  # where its segments are seen first: a forwarded packet passes several interfaces
-        self.plain = 0  # what may be passed over: nothing, 1 acknowledgments, 2 payload too
+        self.plain: i64 = 0  # what may be passed over: nothing, 1 acknowledgments, 2 payload too
 
     @property
     def payload(self) -> int | None:
@@ -94,7 +98,7 @@ class Half:
         if self.high < 0:
             self.high = self.head = sequence
 
-    def reaches(self, end: int, time: int) -> None:
+    def reaches(self, end: "i64", time: "i64") -> None:
         """Bytes up to `end` were seen, or are known to have been sent."""
         if end < self.high:
             self.wraps += 1

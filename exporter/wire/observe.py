@@ -13,9 +13,9 @@ from exporter.vocabulary import ClosedBy, ConnectionOutcome, Protocol
 from exporter.wire.attempts import Goal
 from exporter.wire.clear_text import ClearSignIn
 from exporter.wire.flow import Flow
-from exporter.wire.inference import infer
+from exporter.wire.inference.infer import infer
 from exporter.wire.outcome import SECOND
-from exporter.wire.replies import first_reply, request_and_reply
+from exporter.wire.replies import application_data, first_reply, request_and_reply
 from exporter.wire.servers import mail_protocol
 from exporter.wire.story import ALERT_LENGTHS, APPLICATION_DATA, TLS13, TlsStory
 from exporter.wire.trace import Record, Trace, TraceEnd
@@ -25,7 +25,6 @@ QUIET: Final = 30 * SECOND
 #: Hosts whose answer to a request is a token, or the refusal of one.
 _SIGN_IN: Final = frozenset({"sign_in_work", "sign_in_personal"})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST: Final = 253_402_300_799 * SECOND  # the last second of the year 9999
 
 
 @lru_cache(maxsize=8_192)
@@ -35,8 +34,8 @@ def address_text(address: bytes) -> str:
 
 
 def moment(time: int) -> datetime:
-    """Nanoseconds since 1970 as a datetime; what no calendar has becomes its nearest end."""
-    return _EPOCH + timedelta(microseconds=min(max(time, 0), _LAST) // 1_000)
+    """Nanoseconds since 1970 as a datetime."""
+    return _EPOCH + timedelta(microseconds=time // 1_000)
 
 
 def seconds_between(begun: int | None, ended: int | None) -> float | None:
@@ -60,9 +59,10 @@ def read_replies(flow: Flow) -> None:
     tls = flow.tls
     if tls is None or tls.established is None:
         return
-    flow.first_reply = seconds_between(tls.established, first_reply(tls.log, tls.version))
+    records = application_data(tls.log, tls.version)
+    flow.first_reply = seconds_between(tls.established, first_reply(records, tls.version))
     http2 = tls.client_hello is not None and b"h2" in tls.client_hello.alpn
-    if not tls.brief and (times := request_and_reply(tls.log, tls.version, http2=http2)) is not None:
+    if not tls.brief and (times := request_and_reply(records, tls.version, http2=http2)) is not None:
         flow.token_response = seconds_between(*times)
 
 

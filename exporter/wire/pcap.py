@@ -87,11 +87,16 @@ class PcapReader:
                 if skimmer is None or in_a_row or not skimmer.passes(time, buffer, start, end):
                     yield time, link_type, buffer, start, end, original, None, None
             feed.offset, self.count = offset, count
-            if offset <= last:
+            if offset > last:
+                continue
+            _, _, captured, original = unpack(buffer, offset)
+            if captured <= original and captured <= MAX_FRAME:
+                feed.fill(header + captured)  # its end is in the next piece
+            else:
                 yield self._odd_packet()
 
     def _odd_packet(self) -> PacketTuple:
-        """One that isn't whole in the buffer, or whose lengths are odd."""
+        """One that is longer than it was on the wire, or than anything is."""
         feed, header = self._feed, self._header
         seconds, fraction, captured, original = self._words.unpack_from(feed.buffer, feed.offset)
         if captured > original and self._version[1] <= 3:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from exporter.wire.capture_file import (
     MAX_CAPTURED,
     MAX_FRAME,
+    MAX_TIME,
     ByteFeed,
     CaptureDamagedError,
     CaptureEndsError,
@@ -136,7 +137,8 @@ class PcapngReader:
             raise self._damaged(f"a length of {captured} bytes in a block of {end - start}")
         interface = self._interfaces[number]
         ticks = high << 32 | low
-        self._time = time = ticks * _SECOND // interface.units + interface.offset * _SECOND
+        time = ticks * _SECOND // interface.units + interface.offset * _SECOND
+        self._time = time = min(max(time, 0), MAX_TIME)
         first = start + 28
         return time, interface.link_type, buffer, first, first + captured, max(original, captured), interface.name, None
 

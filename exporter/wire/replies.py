@@ -19,22 +19,20 @@ MAX_TICKETS: Final = 4
 HTTP2_PREFACE: Final = 120
 
 
-def first_reply(log: Sequence[LoggedRecord], version: str | None) -> int | None:
+def first_reply(records: Sequence[LoggedRecord], version: str | None) -> int | None:
     """When the server's first application record passed that isn't a ticket, nanoseconds.
 
-    `log`: what passed behind the handshake.
+    `records`: as `application_data` gives them.
     """
-    records = _application_data(log, version)
     for index, (_, from_client, _, _) in enumerate(records):
         if not from_client:
             return _past_ticket(records, index, version)[0]
     return None
 
 
-def request_and_reply(log: Sequence[LoggedRecord], version: str | None, *, http2: bool) -> tuple[int, int] | None:
+def request_and_reply(records: Sequence[LoggedRecord], version: str | None, *, http2: bool) -> tuple[int, int] | None:
     """When the client's first request ended, and when the answer to it began, nanoseconds."""
     asked: int | None = None
-    records = _application_data(log, version)
     for index, (time, from_client, _, _) in enumerate(records):
         if from_client:
             asked = time
@@ -45,7 +43,8 @@ def request_and_reply(log: Sequence[LoggedRecord], version: str | None, *, http2
     return None
 
 
-def _application_data(log: Sequence[LoggedRecord], version: str | None) -> list[LoggedRecord]:
+def application_data(log: Sequence[LoggedRecord], version: str | None) -> list[LoggedRecord]:
+    """Of what passed behind the handshake, that which may be words: no alert, no tickets that are told by their run."""
     records = [record for record in log if record[2] == APPLICATION_DATA]
     if version != TLS13:
         return records

@@ -5,13 +5,16 @@ acknowledgment, or lies inside a protected record, or belongs to a connection of
 (`Half.plain`). All else is left to the tracker.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.wire.capture_file import Buffer
 from exporter.wire.fast_path import Frame
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Half
 from exporter.wire.streams import count_segment
 from exporter.wire.timers import Clock
+
+if TYPE_CHECKING:  # see fast_path
+    from mypy_extensions import i64
 
 _SYN_FIN_RST: Final = 0x07
 _ACK: Final = 0x10
@@ -28,27 +31,24 @@ class Skimmer:
         self.clock = clock
         self.frame = frame
 
-    def skim(self, buffer: bytes, offset: int, size: int, header: int, unit: int) -> int:
+    def skim(self, buffer: bytes, offset: "i64", size: "i64", header: "i64", unit: "i64") -> "i64":
         """Passes over packets of a little-endian pcap file, from `offset` to the first that is to be looked at.
 
         For machine code: interpreted, one call for each packet is as fast.
         """
-        second, began = -1, 0  # a product this large is slow: it is made once a second
         while offset + header <= size:
-            captured = _word(buffer, offset + 8)
-            start = offset + header
-            end = start + captured
+            captured: i64 = _word(buffer, offset + 8)
+            start: i64 = offset + header
+            end: i64 = start + captured
             if end > size or captured > _word(buffer, offset + 12):
                 break
-            if _word(buffer, offset) != second:
-                second = _word(buffer, offset)
-                began = second * _SECOND
-            if not self.passes(began + _word(buffer, offset + 4) * unit, buffer, start, end):
+            time: i64 = _word(buffer, offset) * _SECOND + _word(buffer, offset + 4) * unit
+            if not self.passes(time, buffer, start, end):
                 break
             offset = end
         return offset
 
-    def passes(self, time: int, buffer: Buffer, start: int, end: int) -> bool:
+    def passes(self, time: "i64", buffer: Buffer, start: "i64", end: "i64") -> bool:
         """Whether the Ethernet frame buffer[start:end] was dealt with; else the tracker has to look at it."""
         clock, frame = self.clock, self.frame
         if not frame.read(buffer, start, end) or time >= clock.next_due or frame.flags & _SYN_FIN_RST:
@@ -61,7 +61,8 @@ class Skimmer:
         if time > clock.now:
             clock.now = time
         half.last = time
-        acked, acknowledgment = half.acked, frame.acknowledgment
+        acked: i64 = half.acked
+        acknowledgment: i64 = frame.acknowledgment
         if acknowledgment != acked and frame.flags & _ACK and (acknowledgment - acked & SEQUENCE_MASK) < BEHIND:
             half.acked = acknowledgment
         if not frame.length:
@@ -80,5 +81,9 @@ def _is_inside(half: Half, frame: Frame) -> bool:
     return 0 < (half.head - frame.sequence - frame.length & SEQUENCE_MASK) < BEHIND
 
 
-def _word(buffer: bytes, at: int) -> int:
-    return buffer[at] | buffer[at + 1] << 8 | buffer[at + 2] << 16 | buffer[at + 3] << 24
+def _word(buffer: bytes, at: "i64") -> "i64":
+    first: i64 = buffer[at]
+    second: i64 = buffer[at + 1]
+    third: i64 = buffer[at + 2]
+    fourth: i64 = buffer[at + 3]
+    return first | second << 8 | third << 16 | fourth << 24

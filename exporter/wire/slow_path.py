@@ -4,7 +4,6 @@ scapy is the optional extra `packets`, and GPL-2.0: only this file imports it, a
 packets. Without it, and beyond the budget, frames are counted as not decoded.
 """
 
-import logging
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -77,6 +76,8 @@ def _may_hold_ip(link_type: int, frame: bytes) -> bool:
 
 def _dissector() -> Any:
     """Makes a packet of a link type and bytes; it is scapy's only door."""
+    import logging
+
     logging.getLogger("scapy").setLevel(logging.CRITICAL)
     from scapy.config import conf
     from scapy.layers import dot11, inet, inet6, ppi  # noqa: F401 -- each makes itself known

@@ -1,9 +1,12 @@
 """Deadlines of connections by the packets' clock, a bucket for each second."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from exporter.wire.flow import Flow
+
+if TYPE_CHECKING:  # see fast_path
+    from mypy_extensions import i64
 
 SECOND: Final = 1_000_000_000
 _NEVER: Final = 1 << 62
@@ -15,9 +18,9 @@ class Clock:
     __slots__ = ("next_due", "now", "packets")
 
     def __init__(self) -> None:
-        self.now = 0
-        self.next_due = _NEVER
-        self.packets = 0
+        self.now: i64 = 0
+        self.next_due: i64 = _NEVER
+        self.packets: i64 = 0
 
 
 class Timers:

@@ -16,7 +16,7 @@ from exporter.metrics.samples import Labels, Sample
 from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome, Protocol
 from exporter.wire import messages
-from exporter.wire.inference import infer
+from exporter.wire.inference.infer import infer
 from exporter.wire.interface_state import Interface
 from exporter.wire.live import Inspection
 from exporter.wire.outbox import Outbox

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.wire.byte_source import PIECE
-from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
+from exporter.wire.capture_file import MAX_TIME, CaptureDamagedError, CaptureFile, NotACaptureError
 from tests.wire.frames import (
     ETHERNET,
     RAW,
@@ -185,6 +185,14 @@ def test_several_interfaces_with_names_resolutions_and_offsets():
     data += enhanced(frame, units=SECOND) + enhanced(frame, number=1, units=1_024)
     coarse = frame[0] * 1_024 // SECOND * SECOND // 1_024 - 5 * SECOND
     assert packets(data) == [(frame[0], RAW, "eth0"), (coarse, ETHERNET, "wlan0")]
+
+
+@pytest.mark.parametrize(
+    ("offset", "time"), [(2**62, MAX_TIME), (10**10, MAX_TIME), (-(2**62), 0), (-1_790_000_001, 0)]
+)
+def test_times_beyond_what_is_counted_become_the_nearest(offset: int, time: int):
+    data = section() + interface(options=option(9, b"\x09") + option(14, struct.pack("<q", offset)))
+    assert packets(data + enhanced((1_790_000_000 * SECOND, b"x" * 60), units=SECOND)) == [(time, ETHERNET, None)]
 
 
 def test_a_section_in_the_middle_begins_anew_in_its_own_byte_order():

@@ -48,11 +48,16 @@ def readings_of(grammar: Grammar, turns: tuple[Turn, ...], end: TraceEnd, *, mic
     same = _Same(grammar)
     steps = _steps(same)
     alike = tuple(
-        turn._replace(
-            sent=_smallest(steps.sent, turn.sent),
-            answer=None if turn.answer is None else _smallest(steps.answered, turn.answer),
-            sent_at=0.0,
-            answered_at=None if turn.answered_at is None else 0.0,
+        Turn(
+            _smallest(steps.sent, turn.sent),
+            None if turn.answer is None else _smallest(steps.answered, turn.answer),
+            0.0,
+            None if turn.answered_at is None else 0.0,
+            turn.may_be_close,
+            turn.is_late,
+            turn.in_parts,
+            turn.repeats,
+            turn.answered_as,
         )
         for turn in turns
     )

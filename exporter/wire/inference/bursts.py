@@ -59,10 +59,15 @@ class Conversation(NamedTuple):
     turns: tuple[Turn, ...]
 
 
-class _Piece(NamedTuple):
-    time: float
-    from_client: bool
-    length: Length
+class _Piece:
+    """A record's plain text."""
+
+    __slots__ = ("from_client", "length", "time")
+
+    def __init__(self, time: float, from_client: bool, length: Length) -> None:
+        self.time = time
+        self.from_client = from_client
+        self.length = length
 
 
 def conversation(trace: Trace) -> Conversation | None:
@@ -102,7 +107,7 @@ def _first_bytes(pieces: list[_Piece], records: Sequence[Record]) -> list[_Piece
     smallest = min((record.length for record in records if record.content_type == _APPLICATION_DATA), default=0)
     lengths = [record.length for record in records if record.content_type == _APPLICATION_DATA]
     return [
-        piece._replace(length=Length(0, 1))
+        _Piece(piece.time, piece.from_client, Length(0, 1))
         if length == smallest and following is not None and following.from_client == piece.from_client
         else piece
         for piece, length, following in zip(pieces, lengths, (*pieces[1:], None), strict=False)
@@ -122,7 +127,7 @@ def _without_alerts(pieces: list[_Piece], encrypted: bool) -> list[_Piece]:
         if last is None or pieces[last].length != (_ALERT, _ALERT):
             continue
         if last > 0 and pieces[last - 1].from_client is from_client:
-            pieces = [*pieces[:last], pieces[last]._replace(length=Length(0, _ALERT)), *pieces[last + 1 :]]
+            pieces = [*pieces[:last], _Piece(pieces[last].time, from_client, Length(0, _ALERT)), *pieces[last + 1 :]]
         elif not from_client or last == len(pieces) - 1:
             pieces = pieces[:last] + pieces[last + 1 :]
     return pieces

@@ -1,6 +1,7 @@
 """How many bytes of plain text a TLS record holds: exactly where the suite is an AEAD, as a range where it pads."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from exporter.wire.trace import Trace
@@ -13,6 +14,8 @@ _FINISHED = {"SHA256": 36, "SHA384": 52}
 #: What JSSE appends to every record of TLS 1.3.
 _JSSE_PADDING = 16
 _MAC = {"MD5": 16, "SHA": 20, "SHA256": 32, "SHA384": 48}
+#: Lengths, and kinds of connections, whose answer is remembered: the same come again and again.
+_MAX_LENGTHS, _MAX_KINDS = 8_192, 256
 
 
 class Length(NamedTuple):
@@ -29,28 +32,38 @@ class Overhead(NamedTuple):
     least: int
 
     def plain(self, length: int) -> Length:
-        return Length(max(0, length - self.most), max(0, length - self.least))
+        return _plain(length - self.most, length - self.least)
+
+
+@lru_cache(maxsize=_MAX_LENGTHS)
+def _plain(low: int, high: int) -> Length:
+    return Length(max(0, low), max(0, high))
 
 
 def overheads(trace: Trace) -> tuple[Overhead, Overhead]:
     """Of the client's and the server's records."""
-    if trace.tls_version == TLS_1_3:
-        fixed = 9 if trace.cipher.endswith("CCM_8_SHA256") else 17  # inner type and tag (RFC 8446 5.2)
-        least, most = _padding(trace, fixed)
+    return _overheads(trace.tls_version, trace.cipher, trace.finished_length)
+
+
+@lru_cache(maxsize=_MAX_KINDS)
+def _overheads(version: str, cipher: str, finished: int | None) -> tuple[Overhead, Overhead]:
+    if version == TLS_1_3:
+        fixed = 9 if cipher.endswith("CCM_8_SHA256") else 17  # inner type and tag (RFC 8446 5.2)
+        least, most = _padding(cipher, finished, fixed)
         return Overhead(fixed + most, fixed + least), Overhead(fixed, fixed)
-    both = _before_1_3(trace.tls_version, trace.cipher)
+    both = _before_1_3(version, cipher)
     return both, both
 
 
-def _padding(trace: Trace, fixed: int) -> tuple[int, int]:
+def _padding(cipher: str, finished: int | None, fixed: int) -> tuple[int, int]:
     """The client's padding, at least and at most: what its Finished is too long by.
 
     An excess of JSSE's size is JSSE's; another may be messages in front of Finished, an empty Certificate for example.
     """
-    expected = _FINISHED.get(trace.cipher.rpartition("_")[2])
-    if trace.finished_length is None or expected is None:
+    expected = _FINISHED.get(cipher.rpartition("_")[2])
+    if finished is None or expected is None:
         return 0, 0
-    excess = trace.finished_length - fixed - expected
+    excess = finished - fixed - expected
     if excess == _JSSE_PADDING:
         return excess, excess
     return (0, excess) if 0 < excess < _JSSE_PADDING else (0, 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from exporter.vocabulary import AuthOutcome, Mechanism
-from exporter.wire.inference import infer
+from exporter.wire.inference.infer import infer
 from tests.clients.session import Session
 from tests.clients.truth import Attempt
 

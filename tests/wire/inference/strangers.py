@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from exporter.vocabulary import AuthOutcome, Mechanism, Protocol
-from exporter.wire.inference import infer
+from exporter.wire.inference.infer import infer
 from exporter.wire.trace import Record, Trace, TraceEnd
 from tests.clients.truth import Attempt
 from tests.wire.inference.judging import ABANDONED as NOTHING

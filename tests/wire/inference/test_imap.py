@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.vocabulary import AuthOutcome, Mechanism, Protocol
-from exporter.wire.inference import infer
+from exporter.wire.inference.infer import infer
 from exporter.wire.trace import TraceEnd
 from tests.wire.inference.transcript import trace
 

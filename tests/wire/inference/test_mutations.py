@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporter.wire.inference import infer
+from exporter.wire.inference.infer import infer
 from exporter.wire.trace import Record, Trace, TraceEnd
 from tests.clients import corpus
 from tests.clients.session import Session

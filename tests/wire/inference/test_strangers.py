@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from exporter.vocabulary import AuthOutcome, Mechanism, Protocol
-from exporter.wire.inference import infer
+from exporter.wire.inference.infer import infer
 from exporter.wire.trace import Record, Trace, TraceEnd
 from tests.wire.inference import strangers
 from tests.wire.inference.judging import Mark
