@@ -21,10 +21,10 @@ from exporter.inspect_table import header, lines
 from exporter.inspector import config_of
 from exporter.metrics.samples import Sample
 from exporter.observations import Connection
-from exporter.observations import as_json as to_json
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
 from exporter.wire import messages
+from exporter.wire.connection_json import connection_json
 from exporter.wire.interface_state import Interface, InterfaceState
 from exporter.wire.messages import Kind, Message
 from exporter.wire.sandbox import may_read_packets
@@ -33,6 +33,8 @@ from exporter.wire.worker import fork_worker
 
 #: What is still to come when a signal asked to stop comes within so long, seconds.
 STOP_SECONDS = 1.5
+#: Who looks for a moment wants to see all: packets that wait to be looked at, of each interface.
+RING_MIB = 64
 _STOPPED, _FAILED = 0, 2
 _GRANT = "reading packets needs CAP_NET_RAW: start it as root, or give it to this Python by setcap cap_net_raw+ep"
 
@@ -50,7 +52,8 @@ def run_live(
     settings = load(config, env)
     if not may_read_packets():
         raise ConfigurationError([f"inspect --interface: {_GRANT}"])
-    watched = replace(config_of(settings), privacy="plain", everything=everything, workers=1)
+    ring = max(settings.inspect.ring_mib, RING_MIB)
+    watched = replace(config_of(settings), privacy="plain", everything=everything, workers=1, ring_mib=ring)
     channel, pid = fork_worker(watched, interfaces)
     drop_capabilities()
     forbid_core_dumps()
@@ -135,7 +138,10 @@ class _Listener:
         if self.summary.connections == 0 and not self._as_json:
             click.echo(header())
         self.summary.add(connection)
-        click.echo(to_json(connection) if self._as_json else lines(connection))
+        if self._as_json:
+            sys.stdout.write(connection_json(connection) + "\n")
+        else:
+            click.echo(lines(connection))
         sys.stdout.flush()
 
     def _sum_up(self) -> None:

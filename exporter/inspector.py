@@ -46,6 +46,7 @@ def config_of(settings: Settings) -> InspectorConfig:
         max_connections=settings.inspect.max_connections,
         window=settings.inspect.window,
         privacy=settings.privacy.client_addresses,
+        ring_mib=settings.inspect.ring_mib,
         promiscuous=settings.inspect.promiscuous,
         workers=settings.inspect.workers,
         own_stack=own_stack(),

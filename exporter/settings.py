@@ -57,7 +57,8 @@ class InspectSettings(Section):
     """The inspector. `servers`: networks to follow besides names and DNS answers.
 
     `socket`: where an inspector that is a unit of its own listens (`run --only inspector`), and the service asks.
-    `workers`: processes that share each interface. `promiscuous`: for mirror ports. `ignored_clients`: networks whose
+    `workers`: processes that share each interface. `ring_mib`: packets that wait for one of them, of an interface, in
+    MiB. `promiscuous`: for mirror ports. `ignored_clients`: networks whose
     connections are nobody's, as those of other monitoring.
     """
 
@@ -67,6 +68,7 @@ class InspectSettings(Section):
     window: Duration = 900.0
     socket: ConfigPath | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    ring_mib: Annotated[int, Field(ge=1, le=1_024)] = 8
     promiscuous: bool = False
     ignored_clients: Networks = ()
 

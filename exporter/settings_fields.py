@@ -24,9 +24,10 @@ MIN_DURATION, MAX_DURATION = 1e-6, 3_155_760_000.0
 configuration_directory: ContextVar[Path | None] = ContextVar("configuration_directory", default=None)
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,18})?)(ms|s|m|h|d|w)")
+#: As many decimals as the shortest text of a number may need ("0.00012345678901234567" has 20).
+_PART = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,24})?)(ms|s|m|h|d|w)")
 _DURATION = re.compile(rf"(?:{_PART.pattern}){{1,6}}")
-_NUMBER = re.compile(r"\+?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][+-]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"\+?(?:[0-9]{1,18}(?:\.[0-9]{0,24})?|\.[0-9]{1,24})(?:[eE][+-]?[0-9]{1,3})?")
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
 _HOST_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _INTERFACE = re.compile(r"(?!\.\.?$)[^\s/\x00-\x1f]{1,15}")

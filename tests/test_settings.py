@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -598,6 +598,7 @@ class TestValues:
             parse_duration(text)
 
     @given(st.floats(min_value=1e-9, max_value=1e12))
+    @example(0.0033188147731720687)  # more decimals than were taken once
     def test_any_positive_interval_and_budget_is_valid(self, number):
         read = load(
             None,

@@ -33,6 +33,8 @@ Network = IPv4Network | IPv6Network
 
 #: Bytes kept of a handshake's segment (a server's flight that the card has merged), and of any other.
 HANDSHAKE_SNAP, SNAP = 16_384, 4_096
+#: Bytes kept where a protected record begins and no other: headers with every option there is, and the record's own.
+RECORD_SNAP = 256
 #: A segment shorter than this is no part of bulk, where a full one has 1,220 bytes or more (IPv6's smallest MTU).
 SHORT = 1_024
 #: Networks of known servers that a program has room for, by IP version: while one program replaces another, both must
@@ -116,6 +118,7 @@ _CLIENT, _RECORDS, _PLAIN, _ELSEWHERE = 1, 2, 4, 8
 _END = f"""
 drop:    ret #0
 pass:    ret #{SNAP}
+one:     ret #{RECORD_SNAP}
 hands:   ret #{HANDSHAKE_SNAP}
 """
 
@@ -290,13 +293,21 @@ tail:    ld M[4]
          ld M[5]
          jge #{SHORT}, drop, pass
 records: ld M[3]
-         jset #{_RECORDS}, pass
+         jset #{_RECORDS}, first
          jset #{_ELSEWHERE}, drop
          jset #{_CLIENT}, , others
          ldh [x + {at + 3}]             ; of the client's: can it hold a Finished, or the end of early data?
          jeq #{END_OF_EARLY_DATA}, pass
          jge #{FINISHED.start}, , others
          jge #{FINISHED.stop}, others, pass
+first:   ldh [x + {at + 3}]             ; does another record follow in this segment?
+         add #5
+         st M[6]
+         ldx M[6]
+         ld M[5]
+         sub x
+         jeq #0, one
+         jset #0x80000000, one, pass
 others:
 """
 

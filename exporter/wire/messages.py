@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
+from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -25,7 +26,8 @@ from exporter.metrics.catalogue import METRICS, Part
 from exporter.metrics.catalogue import Kind as MetricKind
 from exporter.metrics.labels import printable
 from exporter.metrics.samples import Sample
-from exporter.observations import Connection, as_json, from_json
+from exporter.observations import Connection, from_json
+from exporter.wire.connection_json import connection_json
 from exporter.wire.interface_state import Interface, InterfaceState
 
 VERSION = 1
@@ -88,8 +90,13 @@ def samples(worker: int, changed: Sequence[Sample]) -> Iterator[bytes]:
 
 
 def connection(worker: int, seen: Connection) -> bytes:
-    head = _from_worker(worker, Kind.CONNECTION)[:-1]
-    return head + b',"connection":' + as_json(seen).encode() + b"}"
+    return _connection_head(worker) + connection_json(seen).encode() + b"}"
+
+
+@cache
+def _connection_head(worker: int) -> bytes:
+    """Of a message; a worker writes very many."""
+    return _from_worker(worker, Kind.CONNECTION)[:-1] + b',"connection":'
 
 
 def lost(worker: int, count: int) -> bytes:

@@ -8,8 +8,8 @@ import socket
 from collections import deque
 from collections.abc import Iterable
 
-#: Connections that wait to be taken, of about a kilobyte each.
-MAX_CONNECTIONS = 10_000
+#: Connections that wait to be taken, of about a kilobyte each: by a service, by a command that prints all of them.
+MAX_CONNECTIONS, MAX_FOR_COMMAND = 10_000, 65_536
 
 
 class Outbox:

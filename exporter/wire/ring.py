@@ -17,7 +17,7 @@ from exporter.wire.capture_file import PacketTuple
 from exporter.wire.decode import LinkType
 from exporter.wire.kernel_filter import Link
 
-#: The ring: 8 blocks of a megabyte. A block is handed over when it is full, or this old in milliseconds.
+#: The ring: blocks of a mebibyte, 8 by default. A block is handed over when it is full, or this old in milliseconds.
 BLOCK, BLOCKS, BLOCK_MILLISECONDS = 1 << 20, 8, 50
 #: Without a ring: bytes that the kernel keeps for us (twice what is asked for), and packets read at once.
 RECEIVE_BUFFER, BATCH = 4 << 20, 512
@@ -75,10 +75,11 @@ class Capture:
     """One interface, opened. `index`: which one it was then, for its name may become another's."""
 
     def __init__(
-        self, name: str, make_filter: MakeFilter, *, ring: bool = True, promiscuous: bool = False,
+        self, name: str, make_filter: MakeFilter, *, ring: bool = True, blocks: int = BLOCKS, promiscuous: bool = False,
         join: Callable[[socket.socket], None] | None = None,
     ) -> None:  # fmt: skip
-        """`join`: called once it is bound, before anything is received (PACKET_FANOUT).
+        """`blocks`: of the ring, where there is one. `join`: called once it is bound, before anything is received
+        (PACKET_FANOUT).
 
         Raises InterfaceMissing, CaptureForbidden or CaptureError.
         """
@@ -93,11 +94,12 @@ class Capture:
         self._link_type = LinkType.ETHERNET if self.link is Link.ETHERNET else LinkType.RAW
         self.socket = _packet_socket(socket.SOCK_RAW if self.link is Link.ETHERNET else socket.SOCK_DGRAM, name)
         self._ring: mmap.mmap | None = None
+        self._blocks = blocks
         self._next_block = 0
         try:
             attach(self.socket, _NOTHING_PASSES)
             if ring:
-                self._ring = _made_ring(self.socket)
+                self._ring = _made_ring(self.socket, blocks)
             if self._ring is None:
                 _without_ring(self.socket)
                 self._frame = mmap.mmap(-1, _FRAME)
@@ -148,7 +150,7 @@ class Capture:
             self._ring = None
 
     def _in_ring(self, ring: mmap.mmap) -> Iterator[PacketTuple]:
-        for _ in range(BLOCKS):
+        for _ in range(self._blocks):
             block = self._next_block * BLOCK
             status, count, first, used = _block(ring, block)
             if not status & _USER:
@@ -158,7 +160,7 @@ class Capture:
             finally:  # wiped, and given back to the kernel
                 ring[block + first : block + used] = _ZEROS[: max(used - first, 0)]
                 _status.pack_into(ring, block + _STATUS_OFFSET, 0)
-                self._next_block = (self._next_block + 1) % BLOCKS
+                self._next_block = (self._next_block + 1) % self._blocks
 
     def _in_block(self, ring: mmap.mmap, place: int, count: int) -> Iterator[PacketTuple]:
         name, link_type = self.name, self._link_type
@@ -230,14 +232,14 @@ def _hardware(sock: socket.socket, name: str) -> int:
     return int(struct.unpack_from("@H", _request(sock, _SIOCGIFHWADDR, name), 16)[0])
 
 
-def _made_ring(sock: socket.socket) -> mmap.mmap | None:
+def _made_ring(sock: socket.socket, blocks: int) -> mmap.mmap | None:
     """None where the kernel has no such ring, or no room for it."""
     frame = 2_048
-    request = _ring_request.pack(BLOCK, BLOCKS, frame, BLOCK * BLOCKS // frame, BLOCK_MILLISECONDS, 0, 0)
+    request = _ring_request.pack(BLOCK, blocks, frame, BLOCK * blocks // frame, BLOCK_MILLISECONDS, 0, 0)
     try:
         sock.setsockopt(_SOL_PACKET, _VERSION, _TPACKET_V3)
         sock.setsockopt(_SOL_PACKET, _RX_RING, request)
-        return mmap.mmap(sock.fileno(), BLOCK * BLOCKS)
+        return mmap.mmap(sock.fileno(), BLOCK * blocks)
     except OSError:
         return None
 

@@ -15,7 +15,7 @@ from exporter.wire.fanout import join_group
 from exporter.wire.interface_state import Interface, InterfaceState
 from exporter.wire.kernel_filter import MAX_KNOWN, FilterSpec, Link, Network, packet_filter, ports_of
 from exporter.wire.privacy import Mode
-from exporter.wire.ring import Capture, CaptureError, CaptureForbidden
+from exporter.wire.ring import BLOCKS, Capture, CaptureError, CaptureForbidden
 from exporter.wire.servers import EXCHANGE_NETWORKS
 from exporter.wire.tracker import Tracker
 
@@ -29,9 +29,10 @@ BUSY, BUSY_SECONDS = 2_000.0, 60.0
 class InspectorConfig:
     """What is followed, and what of it may be told. `window`: of the clients' states, seconds.
 
-    `worker` of `workers`: which share of the clients is this process's; `group` ties the workers together.
-    `promiscuous`: frames for other machines are read too (a mirror port). `own_stack`: the last two parts of our own
-    prober's JA4, which is no client. `ignored_clients`: their connections are passed over.
+    `worker` of `workers`: which share of the clients is this process's; `group` ties the workers together. `ring_mib`:
+    what the kernel keeps of each interface for us. `promiscuous`: frames for other machines are read too (a mirror
+    port). `own_stack`: the last two parts of our own prober's JA4, which is no client. `ignored_clients`: their
+    connections are passed over.
     """
 
     targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
@@ -40,6 +41,7 @@ class InspectorConfig:
     max_connections: int = 16_384
     window: float = 900.0
     privacy: Mode = "off"
+    ring_mib: int = BLOCKS
     promiscuous: bool = False
     own_stack: str | None = None
     ignored_clients: tuple[Network, ...] = ()
@@ -85,7 +87,9 @@ class Watched:
         ports = frozenset[int]().union(*ports_of(config.targets.values()))
         join = join_group(config.group, config.workers, ports) if config.workers > 1 else None
         try:
-            self.capture = Capture(self.interface.name, self._filter, promiscuous=config.promiscuous, join=join)
+            self.capture = Capture(
+                self.interface.name, self._filter, blocks=config.ring_mib, promiscuous=config.promiscuous, join=join
+            )
             self.problem = None
         except CaptureError as error:
             self.problem = str(error)

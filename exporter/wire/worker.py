@@ -19,7 +19,7 @@ from exporter.wire import messages
 from exporter.wire.inference.infer import infer
 from exporter.wire.interface_state import Interface
 from exporter.wire.live import Inspection
-from exporter.wire.outbox import Outbox
+from exporter.wire.outbox import MAX_CONNECTIONS, MAX_FOR_COMMAND, Outbox
 from exporter.wire.privacy import Privacy
 from exporter.wire.sandbox import call_process, enter, keep_only_raw
 from exporter.wire.trace import Record, Trace, TraceEnd
@@ -43,7 +43,7 @@ class Worker:
         self._number = config.worker
         self._channel = channel
         self._run = run
-        self._outbox = Outbox(channel)
+        self._outbox = Outbox(channel, limit=MAX_FOR_COMMAND if all_told else MAX_CONNECTIONS)
         self._left = TOLD_EACH_SECOND
         self._all_told = all_told
         self._sandbox = ""

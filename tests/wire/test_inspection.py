@@ -30,7 +30,9 @@ class FakeCapture:
     made: ClassVar[list["FakeCapture"]] = []
     fails: OSError | None = None
 
-    def __init__(self, name: str, make_filter: Any, *, promiscuous: bool = False, join: Any = None) -> None:
+    def __init__(
+        self, name: str, make_filter: Any, *, blocks: int = 8, promiscuous: bool = False, join: Any = None
+    ) -> None:
         if FakeCapture.fails is not None:
             raise FakeCapture.fails
         self.name, self._make_filter, self.join = name, make_filter, join

@@ -16,6 +16,7 @@ from exporter.wire.bpf import Instruction, attach
 from exporter.wire.kernel_filter import (
     HANDSHAKE_SNAP,
     MAX_KNOWN,
+    RECORD_SNAP,
     SHORT,
     SNAP,
     FilterSpec,
@@ -84,6 +85,13 @@ class TestPayload:
         for to_server in (True, False):
             assert passes(segment(ACK, DATA, server_port=MAIL, version=version, to_server=to_server))
             assert not passes(segment(ACK | PSH, DATA, server_port=WEB, version=version, to_server=to_server))
+
+    def test_of_a_record_that_fills_its_segment_the_head_is_kept(self, version):
+        """What is encrypted isn't read; where another record begins behind it, that one's head has to be seen."""
+        whole, longer = record(23, bytes(900)), record(23, bytes(9_000))[:1_400]
+        for payload, expected in ((whole, RECORD_SNAP), (longer, RECORD_SNAP), (whole + whole, SNAP)):
+            packet = segment(ACK, payload, server_port=MAIL, version=version, to_server=False)
+            assert run(PROGRAM, ethernet(packet)) == expected
 
     def test_a_clients_finished_passes_everywhere(self, version):
         """Without it a TLS 1.3 handshake whose client sends no ChangeCipherSpec with it would seem to have failed."""

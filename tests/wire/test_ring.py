@@ -160,12 +160,13 @@ class TestReading:
         with pair() as (left, right):
             assert inside(left, both) == ([True] * 3, 0)
 
-    def test_many_packets_through_all_blocks(self):
+    @pytest.mark.parametrize("blocks", [1, 3, BLOCKS])
+    def test_many_packets_through_all_blocks(self, blocks):
         """More than the ring holds at once, read as they come."""
         frames = [ethernet(segment(SYN, sequence=number)) for number in range(1_000)]
 
         def both():
-            with closing(Capture("eth0", the_filter)) as capture:
+            with closing(Capture("eth0", the_filter, blocks=blocks)) as capture:
                 seen = []
                 for _ in range(30):
                     inside(right, sent, frames)
@@ -279,7 +280,7 @@ class TestInterfacesGoAndCome:
 
     def test_no_room_for_a_ring(self):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as no_packet_socket:
-            assert _made_ring(no_packet_socket) is None
+            assert _made_ring(no_packet_socket, BLOCKS) is None
         assert BLOCK * BLOCKS == 8 << 20
 
 
