@@ -3,6 +3,9 @@
 Addresses and ports of the client, sequence numbers, windows and options may all be rewritten. What passes is the
 ClientHello's random (RFC 8446 4.1.2), unless somebody terminates TLS; else server, name and time must do. The two
 captures' clocks may differ: the randoms that match tell by how much.
+
+A client that asks a proxy (CONNECT) has a connection to that, and the proxy another to the server: the same way all the
+same, known by the random, or by the name where the proxy ends TLS. What differs because there are two isn't tampering.
 """
 
 from collections import Counter
@@ -111,11 +114,18 @@ def _agreeing(difference: float, pairs: Iterable[tuple[Sighting, Sighting]]) -> 
 
 
 def _may_be(own: Sighting, other: Sighting) -> bool:
-    """To the same server, of a name that doesn't contradict."""
+    """To the same server, of a name that doesn't contradict; a proxy leads to whichever address it finds for it."""
     mine, its = own.connection, other.connection
+    if _by_proxy(own, other):
+        return mine.sni is not None and (mine.sni, own.asked_port) == (its.sni, its.server_port)
     if (mine.server, mine.server_port) != (its.server, its.server_port):
         return False
     return None in (mine.sni, its.sni) or mine.sni == its.sni
+
+
+def _by_proxy(own: Sighting, other: Sighting) -> bool:
+    """Whether the inside asked a proxy, which is on the way to the outside: not where both ask another one beyond."""
+    return own.asked_port is not None and other.asked_port is None
 
 
 def _nearest(own: Sighting, left: dict[int, Sighting], ahead: float) -> int | None:
@@ -176,7 +186,7 @@ def _has_server(sighting: Sighting) -> bool:
 
 def _handshake(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
     mine, its = own.connection, other.connection
-    same = own.random is not None and own.random == other.random
+    same = own.random is not None and own.random == other.random and not _by_proxy(own, other)
     if same and own.server_mss and other.server_mss and own.server_mss < other.server_mss:
         detail = f"{other.server_mss} bytes became {own.server_mss}"
         yield TamperingSeen(kind=Tampering.MSS_CLAMPED, direction=TO_CLIENT, detail=detail)
@@ -234,12 +244,13 @@ def _end(own: Sighting, other: Sighting, *, captured: bool) -> Iterator[Tamperin
         and mine.closed_by is not ClosedBy.RESET_CLIENT
         and quiet < IDLE
         and _has_client(own)
+        and not _by_proxy(own, other)
     ):
         yield TamperingSeen(kind=Tampering.RESET_FORGED, direction=TO_SERVER, detail=_after(other))
     unheard = its.closed_by is ClosedBy.RESET_SERVER and mine.closed_by in (None, ClosedBy.TIMEOUT, ClosedBy.CLIENT)
-    if unheard and _has_server(own):
+    if unheard and _has_server(own) and not _by_proxy(own, other):
         yield TamperingSeen(kind=Tampering.RESET_NOT_FORWARDED, direction=TO_CLIENT, detail=_after(other))
-    if own.random is not None and own.random == other.random:
+    if own.random is not None and own.random == other.random and not _by_proxy(own, other):
         yield from _losses(own, other, quiet)
 
 

@@ -15,7 +15,7 @@ class Sighting(NamedTuple):
     `server_spoke`, `client_spoke`: when each side's last byte passed, seconds; `starttls`, `banner_length`,
     `ehlo_reply_length`: of mail in clear; `sent`, `received`: payload as far as it was seen, whether it ended or not;
     `acknowledged`: of `sent`, by the server's side, where that was seen; `server_mss`: the segment size
-    that the server's SYN asks for.
+    that the server's SYN asks for; `asked_port`: where the client asked a proxy to lead it, None without one.
     """
 
     connection: Connection
@@ -32,6 +32,7 @@ class Sighting(NamedTuple):
     closed_at: float | None
     acknowledged: int | None = None
     server_mss: int | None = None
+    asked_port: int | None = None
 
 
 SightingCallback = Callable[[Sighting], None]
@@ -56,6 +57,7 @@ def sighting_of(flow: Flow, connection: Connection) -> Sighting:
         closed_at=None if flow.closed_at is None else flow.closed_at / SECOND,
         acknowledged=_acknowledged(flow),
         server_mss=flow.server.mss or None,
+        asked_port=flow.tunnel.port if flow.tunnel is not None else None,
     )
 
 

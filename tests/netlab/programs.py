@@ -21,6 +21,7 @@ from tests.real.process import end, logs
 
 #: Where each listens, in the gateway.
 PROXY_PORT, MITMPROXY_PORT, NAME_FILTER_PORT, ENDS_TLS_PORT, SUBMISSION_PORT = 3128, 15_001, 15_002, 15_003, 15_004
+ASKED_MITMPROXY_PORT = 15_005
 START_SECONDS = 20.0
 
 _SQUID = """\
@@ -181,11 +182,14 @@ def _squid(refused: str, *rules: str, users: bool = False) -> Callable[[str, Pat
     return prepare
 
 
-def _mitmproxy(binary: str, directory: Path) -> list[str]:
-    return [
-        *(binary, "--quiet", "--mode", "transparent", "--listen-host", GATEWAYS_RESOLVER),
-        *("--listen-port", str(MITMPROXY_PORT), "--set", f"confdir={directory}", "--set", "ssl_insecure=true"),
-    ]
+def _mitmproxy(mode: str, port: int) -> Callable[[str, Path], list[str]]:
+    def prepare(binary: str, directory: Path) -> list[str]:
+        return [
+            *(binary, "--quiet", "--mode", mode, "--listen-host", GATEWAYS_RESOLVER),
+            *("--listen-port", str(port), "--set", f"confdir={directory}", "--set", "ssl_insecure=true"),
+        ]
+
+    return prepare
 
 
 def _haproxy(binary: str, directory: Path) -> list[str]:
@@ -212,7 +216,10 @@ PROGRAMS = {
     "squid_with_users": Program(
         "squid", "squid", PROXY_PORT, _squid("nothing.example", "http_access allow all", users=True)
     ),
-    "mitmproxy": Program("mitmdump", "mitmproxy", MITMPROXY_PORT, _mitmproxy),
+    "mitmproxy": Program("mitmdump", "mitmproxy", MITMPROXY_PORT, _mitmproxy("transparent", MITMPROXY_PORT)),
+    "mitmproxy_asked_for": Program(
+        "mitmdump", "mitmproxy", ASKED_MITMPROXY_PORT, _mitmproxy("regular", ASKED_MITMPROXY_PORT)
+    ),
     "haproxy": Program("haproxy", "haproxy", NAME_FILTER_PORT, _haproxy),
     "nginx": Program("nginx", "nginx", 443, _nginx),
     "postfix": Program("postfix", "postfix", SUBMISSION_PORT, _postfix),

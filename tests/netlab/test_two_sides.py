@@ -14,7 +14,9 @@ from exporter.vocabulary import ConnectionOutcome, Tampering
 from exporter.wire.reading_files import two_sides
 from tests.conftest import require_program
 from tests.netlab.lab import NetLab, net_lab
+from tests.netlab.programs import ASKED_MITMPROXY_PORT, PROXY_PORT, started
 from tests.netlab.scenarios import SCENARIOS
+from tests.netlab.topology import GATEWAYS_RESOLVER
 from tests.probe.namespaces import root
 
 pytestmark = root
@@ -127,3 +129,28 @@ def test_starttls_taken_away(lab: NetLab):
 def test_a_token_that_is_cut(lab: NetLab):
     [cut] = [each for each in seen(lab, "token_cut", IMAP) if each.outcome is ConnectionOutcome.ESTABLISHED][:1]
     assert kinds(cut) & {Tampering.RESET_FORGED, Tampering.PAYLOAD_DROPPED}
+
+
+def test_a_proxy_that_clients_ask_for_and_that_passes_tunnels_is_blamed_for_nothing(lab: NetLab):
+    """Two connections to other addresses are one way, known by the ClientHello; what squid opens isn't tampering."""
+    connections = seen(lab, "squid_refuses_a_name", *(via(PROXY_PORT, each) for each in (SIGN_IN, IMAP, MAIL)))
+    assert [(each.target, each.server_port) for each in connections] == [
+        ("sign_in_work", PROXY_PORT), ("imap", PROXY_PORT), ("smtp", PROXY_PORT)
+    ]  # fmt: skip
+    assert {each.outcome for each in connections} == {ConnectionOutcome.ESTABLISHED}
+    assert [each.tampering for each in connections] == [()] * 3
+
+
+def test_a_proxy_that_clients_ask_for_and_that_ends_tls(lab: NetLab):
+    """Matched by name and time: a connection of its own left, with another ClientHello."""
+    lab.apply(SCENARIOS["healthy"])
+    with started("mitmproxy_asked_for", lab.network):
+        [ended] = seen(lab, "healthy", via(ASKED_MITMPROXY_PORT, SIGN_IN))
+    assert ended.target == "sign_in_work"
+    [terminated] = [each for each in ended.tampering if each.kind is Tampering.TERMINATED]
+    assert "another ClientHello left" in (terminated.detail or "")
+
+
+def via(port: int, command: str) -> str:
+    """The command, asking the gateway's proxy for a tunnel."""
+    return command.replace("curl", f"curl -p -x http://{GATEWAYS_RESOLVER}:{port}", 1)

@@ -155,3 +155,37 @@ def test_the_outsides_own_connections_are_told_behind():
     first, second = compared([sighting()], [own, sighting(side="outside")])
     assert (first.interface, second.interface) == ("inside", "outside")
     assert second.tampering == ()
+
+
+def asked(**more) -> Sighting:
+    """One that asks a proxy of ours for the same server."""
+    return sighting(server="10.0.0.1", server_port=3128, asked_port=443, **more)
+
+
+def test_two_connections_by_way_of_a_proxy_are_one_and_their_differences_no_tampering():
+    """The proxy's own segment size, the head it was asked with, and how each of the two is closed."""
+    inside = asked(server_mss=1_400, sent=700, received=2_900, closed_by=ClosedBy.CLIENT)
+    outside = sighting(side="outside", server_mss=1_460, closed_by=ClosedBy.RESET_CLIENT)
+    assert kinds(inside, outside) == set()
+    assert kinds(sighting(server_mss=1_400, sent=700, received=2_900), outside) >= {
+        Tampering.MSS_CLAMPED, Tampering.RESET_FORGED, Tampering.PAYLOAD_DROPPED
+    }  # fmt: skip
+
+
+def test_a_proxy_that_ends_tls_is_known_by_name_port_and_time():
+    inside, outside = asked(), sighting(side="outside", random=b"s" * 32, server="203.0.113.9", at=0.2)
+    assert kinds(inside, outside) == {Tampering.TERMINATED}
+    for other in (replace_name(outside, "graph.microsoft.com"), replace_name(outside, None), sighting(
+        side="outside", random=b"s" * 32, server_port=993, at=0.2
+    )):  # fmt: skip
+        assert matched([inside], [other])[0][0][1] is None
+
+
+def test_a_proxy_beyond_the_gateway_is_a_server_like_any():
+    """Both sides ask it: addresses must agree, and what differs was done on the way."""
+    outside = sighting(side="outside", server="10.0.0.1", server_port=3128, asked_port=443, server_mss=1_460)
+    assert kinds(asked(server_mss=1_400), outside) == {Tampering.MSS_CLAMPED}
+
+
+def replace_name(other: Sighting, name: str | None) -> Sighting:
+    return other._replace(connection=replace(other.connection, sni=name))
