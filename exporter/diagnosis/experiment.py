@@ -34,6 +34,7 @@ class Kind(StrEnum):
     PATIENT = "patient"  # 30 s for what timed out
     LONG_COMMAND = "long_command"  # a long line before any authentication
     SHORT_CANARY = "short_canary"
+    LONG_BEHIND = "long_behind"  # the long line behind that one's refusal, on the same connection
     OTHER_CHAIN = "other_chain"  # the leaf checked with intermediates that other hosts present
     PAGE = "page"  # who answered, looked at closely
     LOSS = "loss"  # TCP handshakes, how many of which needed a segment sent again

@@ -6,10 +6,22 @@ import socket
 import pytest
 from OpenSSL import SSL
 
-from exporter.diagnosis.experiments.hello import ChangedTls, Form, HelloChange, LongFirst, SplitFirst, _context
+from exporter.diagnosis.experiments import hello as variants
+from exporter.diagnosis.experiments.hello import (
+    ChangedTls,
+    Form,
+    HelloChange,
+    LongFirst,
+    LongLast,
+    SplitFirst,
+    _context,
+)
 from exporter.diagnosis.experiments.sockets import AdjustedSockets, account_of
 from exporter.lab.client_hello import read_client_hello
+from exporter.probe.failures import PhaseFailure
+from exporter.probe.tls import TlsStream
 from exporter.probe.vantage import LocalSockets
+from exporter.vocabulary import Outcome
 
 NAME = "login.microsoftonline.com"
 TLS_1_2, TLS_1_3 = 0x0303, 0x0304
@@ -138,8 +150,6 @@ async def test_a_long_command_goes_first_and_its_answer_is_swallowed():
     async def receive(_self):
         return under.answers.pop(0)
 
-    from exporter.probe.tls import TlsStream
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TlsStream, "send", send)
         patch.setattr(TlsStream, "receive", receive)
@@ -149,3 +159,42 @@ async def test_a_long_command_goes_first_and_its_answer_is_swallowed():
         under._command, under.answers = b"again\r\n", [b""]
         with pytest.raises(ConnectionResetError):
             await under.send(b"x")
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome"),
+    [
+        ([b"a0 BAD too", b" long\r\n"], Outcome.OK),
+        ([b""], Outcome.RESET),
+        ([ConnectionResetError(104, "reset")], Outcome.RESET),
+        ([PhaseFailure(Outcome.ALERT, "bad_record_mac")], Outcome.ALERT),
+        ([], Outcome.TIMEOUT),
+    ],
+)
+async def test_a_long_command_goes_last_and_its_end_is_noted(
+    monkeypatch: pytest.MonkeyPatch, answers: list[bytes | Exception], outcome: Outcome
+):
+    """The farewell goes out whatever became of it; without one it isn't sent at all."""
+    sent: list[bytes] = []
+
+    async def send(_self, data):
+        sent.append(data)
+        return 0.0
+
+    async def receive(_self):
+        if not answers:
+            await asyncio.Event().wait()
+        if isinstance(answer := answers.pop(0), Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(TlsStream, "send", send)
+    monkeypatch.setattr(TlsStream, "receive", receive)
+    monkeypatch.setattr(variants, "LAST_PATIENCE", 0.05)
+    under = LongLast.__new__(LongLast)
+    under._command, under.outcome = b"a0 NOOP xxx\r\n", None
+    await under.send(b"a2 AUTHENTICATE XOAUTH2\r\n")
+    assert (sent, under.outcome) == ([b"a2 AUTHENTICATE XOAUTH2\r\n"], None)
+    await under.send(b"a3 LOGOUT\r\n")
+    assert sent[1:] == [b"a0 NOOP xxx\r\n", b"a3 LOGOUT\r\n"]
+    assert under.outcome is outcome

@@ -234,3 +234,11 @@ def is_right(name: str, vantages: int, verdict: Verdict) -> bool:
         return verdict.cause is Cause.HEALTHY
     who = UNKNOWN if vantages == 1 and (name, verdict.target) in IN_CLEAR else expected(name, vantages)
     return (verdict.cause, verdict.responsible) == (fault_named(name).cause, who)
+
+
+def test_a_long_command_is_tried_before_authentication_and_behind_it(results: dict[tuple[str, int], Ran]):
+    """Where tokens die by their length, so does whatever is as long, at any time."""
+    [verdict] = results["auth_dropped", 1].at("imap", "clients")
+    said = " ".join(each.observation for each in verdict.evidence)
+    assert "a long harmless command dies too" in said
+    assert "behind that refusal a long harmless command dies" in said

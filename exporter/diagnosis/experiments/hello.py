@@ -4,7 +4,8 @@ A variant goes over ordinary sockets, as the prober's own. pyOpenSSL makes the b
 """
 
 import asyncio
-from collections.abc import Callable
+import errno
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -13,8 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from exporter.diagnosis.experiments.sockets import AdjustedSockets, KernelAccount
+from exporter.probe.failures import PhaseFailure, of_os_error
 from exporter.probe.stream import Stream
 from exporter.probe.tls import Handshake, TlsClient, TlsStream
+from exporter.vocabulary import Outcome
 
 #: Between the pieces of a split ClientHello, seconds: so long that no path joins them again.
 PAUSE = 0.03
@@ -191,13 +194,48 @@ class LongFirst(TlsStream):
         command, self._command = self._command, None
         if command is not None:
             await super().send(command)
-            answer = b""
-            while b"\n" not in answer:
-                more = await super().receive()
-                if not more:
-                    raise ConnectionResetError("closed at the long command")
-                answer += more[:1024]
+            await _swallow_line(super().receive)
         return await super().send(data)
+
+
+#: How long the answer to a command before a farewell may take, seconds: less than the farewell itself.
+LAST_PATIENCE = 0.8
+_FAREWELLS = (b"LOGOUT\r\n", b"QUIT\r\n")
+
+
+class LongLast(TlsStream):
+    """Sends a long harmless command behind all else, before the farewell. `outcome`: how that ended, None if it never
+    came to it."""
+
+    def __init__(self, secured: TlsStream, command: bytes) -> None:
+        super().__init__(secured._connection, secured._stream)
+        self._command: bytes | None = command
+        self.outcome: Outcome | None = None
+
+    async def send(self, data: bytes) -> float:
+        command = self._command
+        if command is not None and data.endswith(_FAREWELLS):
+            self._command = None
+            try:
+                async with asyncio.timeout(LAST_PATIENCE):
+                    await super().send(command)
+                    await _swallow_line(super().receive)
+                self.outcome = Outcome.OK
+            except OSError as error:  # a timeout as well
+                self.outcome = of_os_error(error).outcome
+            except PhaseFailure as failure:
+                self.outcome = failure.outcome
+        return await super().send(data)
+
+
+async def _swallow_line(receive: Callable[[], Awaitable[bytes]]) -> None:
+    """Raises ConnectionResetError where the stream ends instead."""
+    answer = b""
+    while b"\n" not in answer:
+        more = await receive()
+        if not more:
+            raise ConnectionResetError(errno.ECONNRESET, "closed at the long command")
+        answer += more[:1024]
 
 
 Then = Callable[[TlsStream], TlsStream]

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from exporter.diagnosis.experiment import Experiment, Kind
-from exporter.diagnosis.experiments.hello import Form, HelloChange, LongFirst
+from exporter.diagnosis.experiments.hello import Form, HelloChange, LongFirst, LongLast
 from exporter.diagnosis.experiments.trials import Place, Subject, Trials
 from exporter.diagnosis.hops import FULL_TTL, is_expired
 from exporter.probe.resolve import Resolver
+from exporter.probe.tls import TlsStream
 from exporter.probe.walk import Vantage
 from exporter.protocols.canary import canary_token
 from exporter.vocabulary import Outcome, Phase, Protocol
@@ -292,10 +293,24 @@ async def auth(trials: Trials, around: Around) -> None:
     if command is not None:
         line = command + b"x" * LONG_LINE + b"\r\n"
         await trials.again(Kind.LONG_COMMAND, phase=Phase.CAPABILITY, then=lambda stream: LongFirst(stream, line))
-    if command is not None and around.may_sign_in():
-        token = canary_token(trials.randomness)[:SHORT_TOKEN]
-        await trials.again(Kind.SHORT_CANARY, token=token, phase=Phase.AUTH)
+        if around.may_sign_in():
+            await _short_then_long(trials, line)
     await terminated(trials, around)
+
+
+async def _short_then_long(trials: Trials, line: bytes) -> None:
+    """A shorter token, and behind its refusal a long command: a filter may begin where authentication does."""
+    made: list[LongLast] = []
+
+    def then(stream: TlsStream) -> TlsStream:
+        made.append(LongLast(stream, line))
+        return made[-1]
+
+    token = canary_token(trials.randomness)[:SHORT_TOKEN]
+    short = await trials.again(Kind.SHORT_CANARY, token=token, phase=Phase.AUTH, then=then)
+    behind = next((each.outcome for each in made if each.outcome is not None), None)
+    if short is not None and behind is not None:
+        trials.note_beside(short, Kind.LONG_BEHIND, behind)
 
 
 async def late(trials: Trials, around: Around) -> None:

@@ -309,6 +309,11 @@ class Trials:
             detail=detail,
         )
 
+    def note_beside(self, other: Experiment, kind: Kind, outcome: Outcome) -> Experiment:
+        """What was tried on another experiment's connection: it cost none of its own."""
+        made = replace(other, experiment=kind, outcome=outcome, seconds=None, detail=None, connections=0)
+        return self._add(made)
+
     def _now(self) -> datetime:
         return self.tools.wall_clock()
 

@@ -152,6 +152,12 @@ def _commands(scales: Scales, tried: Tried) -> None:
         scales.add(worth(tried, 0.8), told(tried, "a shorter token is refused in words: only the long one is cut"))
     elif short is not None:
         scales.add(worth(tried, 0.3), told(tried, f"a shorter token dies too ({short.outcome})"))
+    behind = tried.get(Kind.LONG_BEHIND)
+    if behind is not None and behind.answered:
+        scales.add(worth(tried, 0.2), told(tried, "behind that refusal a long harmless command passes"))
+    elif behind is not None:
+        text = f"behind that refusal a long harmless command dies ({behind.outcome})"
+        scales.add(worth(tried, 0.3), told(tried, text))
 
 
 def _said_something(result: PhaseResult) -> bool:
