@@ -68,7 +68,7 @@ class InspectSettings(Section):
     window: Duration = 900.0
     socket: ConfigPath | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
-    ring_mib: Annotated[int, Field(ge=1, le=1_024)] = 8
+    ring_mib: Annotated[int, Field(ge=2, le=1_024)] = 8
     promiscuous: bool = False
     ignored_clients: Networks = ()
 

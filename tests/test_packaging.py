@@ -96,9 +96,18 @@ def test_a_lock_has_hashes_and_no_index(lock: str) -> None:
 
 
 def imported(path: Path) -> set[str]:
-    """The top-level packages that a file imports."""
+    """The top-level packages that a file imports, but for those that only a type checker reads."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    tree = ast.parse(path.read_text())
+    checked = {
+        id(each)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for each in node.body
+    }
+    for node in ast.walk(tree):
+        if id(node) in checked:
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
