@@ -267,15 +267,13 @@ class Service:
         self.diagnosis.round_ended(seen, plan.experimenting, plan.settings.probe.interval)
 
     def _verdict_changed(self, change: VerdictChange) -> None:
-        """A line for each verdict that is new; a healthy start is no news."""
+        """Into history and log."""
         self.history.verdict(change)
         verdict = change.verdict
         healthy = verdict.cause is Cause.HEALTHY
-        if healthy and not change.before:
-            return
-        level = self._log.info if healthy else self._log.warning
-        level(
+        self._log_change(
             "verdict",
+            healthy=healthy,
             target=verdict.target,
             vantage=verdict.vantage,
             account=verdict.account,
@@ -300,14 +298,11 @@ class Service:
         self._tell_policy(walked, plan)
 
     def _outcome_changed(self, change: Change) -> None:
-        """Into history and log; a healthy start is no news for the log."""
+        """Into history and log."""
         self.history.changed(change)
-        healthy = change.after is Outcome.OK
-        if healthy and change.before is None:
-            return
-        level = self._log.info if healthy else self._log.warning
-        level(
+        self._log_change(
             "outcome changed",
+            healthy=change.after is Outcome.OK,
             target=change.target,
             vantage=change.vantage,
             before=change.before,
@@ -315,6 +310,13 @@ class Service:
             phase=change.after_phase,
             detail=change.detail,
         )
+
+    def _log_change(self, event: str, *, healthy: bool, **fields: object) -> None:
+        """A line for what is another than `before`; a healthy start is no news."""
+        if healthy and fields["before"] is None:
+            return
+        level = self._log.info if healthy else self._log.warning
+        level(event, **fields)
 
     def _tell_policy(self, walked: Walked, plan: Plan) -> None:
         policy = plan.prober.policy

@@ -79,7 +79,7 @@ class DiagnosisJob:
         open_ways = {_way(trouble.probe) for trouble in new}
         self._settle(judge(self._with_kept(seen)), open_ways)
         self.spent(work.budget.remaining(now))
-        if new and (self._running is None or self._running.done()):
+        if new and not self.busy:
             spread = min(SPREAD, interval * SPREAD_SHARE)
             self._running = asyncio.create_task(self._look_into(seen, work, new, spread, self._rounds))
 

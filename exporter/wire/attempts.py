@@ -5,7 +5,7 @@ from typing import Final
 
 from exporter.vocabulary import AuthOutcome, ConnectionOutcome
 
-#: Clients with what each came for whose failures are remembered, and failures of each.
+#: Pairs of a client and what it came for whose failures are remembered, and failures of each.
 MAX_CLIENTS: Final = 8_192
 MAX_FAILURES: Final = 32
 #: How long, nanoseconds: within it three refusals make a retry loop (contract: state `retry_loop`).

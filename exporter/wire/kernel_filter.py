@@ -33,7 +33,8 @@ Network = IPv4Network | IPv6Network
 
 #: Bytes kept of a handshake's segment (a server's flight that the card has merged), and of any other.
 HANDSHAKE_SNAP, SNAP = 16_384, 4_096
-#: Bytes kept where a protected record begins and no other: headers with every option there is, and the record's own.
+#: Bytes kept where a protected record begins and no other: tags, IP and TCP with all their options (151), and the
+#: record's own header. IPv6 extension headers of more than a hundred bytes would cut that.
 RECORD_SNAP = 256
 #: A segment shorter than this is no part of bulk, where a full one has 1,220 bytes or more (IPv6's smallest MTU).
 SHORT = 1_024

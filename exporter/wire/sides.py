@@ -128,6 +128,11 @@ def _by_proxy(own: Sighting, other: Sighting) -> bool:
     return own.asked_port is not None and other.asked_port is None
 
 
+def _is_one_stream(own: Sighting, other: Sighting) -> bool:
+    """Whether the same segments are seen on both sides, as far as they come through."""
+    return own.random is not None and own.random == other.random and not _by_proxy(own, other)
+
+
 def _nearest(own: Sighting, left: dict[int, Sighting], ahead: float) -> int | None:
     """The one to the same server, of a name that doesn't contradict, that began closest; both can't have the random."""
     best, distance = None, CLOSE
@@ -186,8 +191,7 @@ def _has_server(sighting: Sighting) -> bool:
 
 def _handshake(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
     mine, its = own.connection, other.connection
-    same = own.random is not None and own.random == other.random and not _by_proxy(own, other)
-    if same and own.server_mss and other.server_mss and own.server_mss < other.server_mss:
+    if _is_one_stream(own, other) and own.server_mss and other.server_mss and own.server_mss < other.server_mss:
         detail = f"{other.server_mss} bytes became {own.server_mss}"
         yield TamperingSeen(kind=Tampering.MSS_CLAMPED, direction=TO_CLIENT, detail=detail)
     if own.hello_size is not None and other.hello_size is None and not other.spoken and _has_client(other):
@@ -250,7 +254,7 @@ def _end(own: Sighting, other: Sighting, *, captured: bool) -> Iterator[Tamperin
     unheard = its.closed_by is ClosedBy.RESET_SERVER and mine.closed_by in (None, ClosedBy.TIMEOUT, ClosedBy.CLIENT)
     if unheard and _has_server(own) and not _by_proxy(own, other):
         yield TamperingSeen(kind=Tampering.RESET_NOT_FORWARDED, direction=TO_CLIENT, detail=_after(other))
-    if own.random is not None and own.random == other.random and not _by_proxy(own, other):
+    if _is_one_stream(own, other):
         yield from _losses(own, other, quiet)
 
 

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from OpenSSL import SSL
 
 from exporter.diagnosis.experiments.sockets import AdjustedSockets, KernelAccount
+from exporter.probe.exchange import FAREWELL_SECONDS
 from exporter.probe.failures import PhaseFailure, of_os_error
 from exporter.probe.stream import Stream
 from exporter.probe.tls import Handshake, TlsClient, TlsStream
@@ -199,7 +200,7 @@ class LongFirst(TlsStream):
 
 
 #: How long the answer to a command before a farewell may take, seconds: less than the farewell itself.
-LAST_PATIENCE = 0.8
+LAST_PATIENCE = 0.8 * FAREWELL_SECONDS
 _FAREWELLS = (b"LOGOUT\r\n", b"QUIT\r\n")
 
 
