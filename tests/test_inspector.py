@@ -69,6 +69,7 @@ def test_usage(words):
     ("inspect", "word"),
     [
         ({"workers": 0}, "inspect.workers"),
+        ({"ring_mib": 1}, "inspect.ring_mib"),
         ({"socket": ""}, "inspect.socket"),
         ({"promiscuous": "perhaps"}, "inspect.promiscuous"),
     ],

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from exporter import inspect_command
 from exporter.observations import Connection, from_json
 from exporter.vocabulary import ConnectionOutcome
+from exporter.wire.tracker import TrackerConfig
 from tests.wire.conversation import SECOND, START, Conversation
+from tests.wire.conversation import inspect as inspected
 from tests.wire.flights import healthy
 from tests.wire.frames import RST, SYN, Frame, pcap, pcapng
 
@@ -236,3 +239,27 @@ def test_progress_on_a_terminal(capture: Path):
     assert b"packets" in shown
     assert shown.endswith(b"\x1b[K")
     assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("lines", "written"), [(2, [2, 2, 3]), (3, [0, 3, 3]), (64, [0, 0, 3])])
+def test_lines_are_written_some_at_a_time_and_none_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lines: int, written: list[int]
+):
+    """How many lines are out after the second connection, the third, and the end."""
+    monkeypatch.setattr(inspect_command, "LINES", lines)
+    inspection = inspect_command.Inspection(TrackerConfig(everything=True), as_json=True, at_once=False)
+    connections = inspected([frame for number in range(3) for frame in healthy_frames(number)])
+    out = ""
+    counts = []
+    for number, connection in enumerate(connections):
+        inspection._found(connection)
+        out += capsys.readouterr().out
+        counts += [out.count("\n")] if number else []
+    inspection.finish()
+    out += capsys.readouterr().out
+    assert [*counts, out.count("\n")] == written
+    assert [json.loads(line)["client_port"] for line in out.splitlines()] == [each.client_port for each in connections]
+
+
+def healthy_frames(number: int) -> list[Frame]:
+    return Conversation(client=("10.0.0.1", 40_000 + number)).opens().plays(healthy()).closes().frames()

@@ -7,14 +7,15 @@ from typing import Any, ClassVar
 
 import pytest
 
-from exporter.inspector import own_stack
+from exporter.inspector import config_of, own_stack
 from exporter.observations import Connection
 from exporter.protocols.ja4 import stack_of
+from exporter.settings import InspectSettings, Settings
 from exporter.wire import watched
 from exporter.wire.interface_state import Interface
 from exporter.wire.kernel_filter import Link, packet_filter
 from exporter.wire.live import QUIET, SECOND, Inspection
-from exporter.wire.ring import CaptureForbidden, InterfaceMissing, Statistics
+from exporter.wire.ring import BLOCK, CaptureForbidden, InterfaceMissing, Statistics
 from exporter.wire.watched import BUSY, BUSY_SECONDS, InspectorConfig, filter_spec
 from tests.wire.bpf_machine import run
 from tests.wire.conversation import START, Conversation
@@ -35,7 +36,7 @@ class FakeCapture:
     ) -> None:
         if FakeCapture.fails is not None:
             raise FakeCapture.fails
-        self.name, self._make_filter, self.join = name, make_filter, join
+        self.name, self._make_filter, self.join, self.blocks = name, make_filter, join, blocks
         self.waiting: list[tuple[int, bytes]] = []
         self.passed = self.dropped = self.filters = 0
         self.there, self.closed = True, False
@@ -397,3 +398,8 @@ def test_every_filter_is_one_the_assembler_takes():
     for addresses in (None, [], [ip_address("192.0.2.1").packed, ip_address("2001:db8::1").packed] * 80):
         for link in Link:
             packet_filter(filter_spec(InspectorConfig(), addresses, link, loopback=True))
+
+
+def test_the_rings_size_is_the_configurations(captures):
+    inspection(Interface("eth1", "inside"), ring_mib=config_of(Settings(inspect=InspectSettings(ring_mib=32))).ring_mib)
+    assert [capture.blocks * BLOCK for capture in captures] == [32 << 20]

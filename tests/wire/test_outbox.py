@@ -4,7 +4,9 @@ import socket
 
 import pytest
 
-from exporter.wire.outbox import Outbox
+from exporter.wire.outbox import MAX_CONNECTIONS, MAX_FOR_COMMAND, Outbox
+from exporter.wire.watched import InspectorConfig
+from exporter.wire.worker import Worker
 
 
 @pytest.fixture
@@ -74,3 +76,11 @@ def test_a_message_that_never_fits_is_no_obstacle(ends):
     outbox.flush()
     assert received(ends[1]) == [b"c"]
     assert outbox.lost == 1
+
+
+@pytest.mark.parametrize(("all_told", "limit"), [(True, MAX_FOR_COMMAND), (False, MAX_CONNECTIONS)])
+def test_a_command_that_prints_all_loses_none_of_a_burst(ends, all_told: bool, limit: int):
+    worker = Worker(InspectorConfig(), ends[0], "run", all_told=all_told)
+    for _ in range(limit + 5):
+        worker._outbox.put_connection(b"c")
+    assert worker._outbox.lost == 5
