@@ -39,7 +39,7 @@ def judge(seen: Seen) -> list[Judged]:
     judged = [each for probe in seen.probes for each in judge_probe(seen, probe)]
     for target, vantage, claim in account_faults(seen):
         judged.append(_account_verdict(seen, target, vantage, claim))
-    return judged + judge_wire(seen)
+    return judged + judge_wire(seen, [each.verdict for each in judged])
 
 
 def judge_probe(seen: Seen, probe: Probe) -> list[Judged]:

@@ -1,12 +1,14 @@
 """Verdicts from packets alone: the passive rules over each tap, placed by the contract's table."""
 
 import ipaddress
+from collections.abc import Sequence
 
 from exporter.catalogue import TARGETS
 from exporter.diagnosis.causes import Where
 from exporter.diagnosis.decide import UNNAMED, Judged, faults_among, named, verdict_of
 from exporter.diagnosis.place import OUTSIDE_VANTAGE, Placed, by_cause
 from exporter.diagnosis.rules.passive import (
+    BEYOND,
     PassiveRule,
     Tap,
     certificates,
@@ -33,7 +35,7 @@ from exporter.diagnosis.rules.passive_sign_in import (
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.weigh import NAMED, Claim, Scales
-from exporter.observations import Evidence
+from exporter.observations import Evidence, Verdict
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Responsible
 from exporter.wire.distance import hops_of
 
@@ -51,17 +53,31 @@ _ANYBODYS = frozenset({Cause.DNS_REDIRECTED})
 _BOTH_SIDES = "compare both sides of the gateway: `diagnose --inside FILE --outside FILE`"
 
 
-def judge_wire(seen: Seen) -> list[Judged]:
-    """The verdicts about each target at each tap; nothing for a tap that saw only beginnings or ends."""
-    return [each for tap in taps(seen) for each in _of_tap(tap)]
+def judge_wire(seen: Seen, probed: Sequence[Verdict]) -> list[Judged]:
+    """The verdicts about each target at each tap; nothing for a tap that saw only beginnings or ends.
+
+    `probed`: what the same round's walks say: by experiments, which packets alone don't have.
+    """
+    return [each for tap in taps(seen, _false_servers(seen, probed)) for each in _of_tap(tap, probed)]
 
 
-def _of_tap(tap: Tap) -> list[Judged]:
+def _false_servers(seen: Seen, probed: Sequence[Verdict]) -> dict[str, frozenset[str]]:
+    """By target the addresses that a resolver gave and that were found not to be Microsoft's."""
+    misled = {(each.target, each.vantage) for each in probed if each.cause is Cause.DNS_REDIRECTED}
+    found: dict[str, frozenset[str]] = {}
+    for probe in seen.probes:
+        if (probe.target, probe.vantage) in misled:
+            addresses = frozenset(each.address for each in probe.addresses)
+            found[probe.target] = found.get(probe.target, frozenset()) | addresses
+    return found
+
+
+def _of_tap(tap: Tap, probed: Sequence[Verdict]) -> list[Judged]:
     told = [each for each in tap.connections if each.outcome is not ConnectionOutcome.INCOMPLETE]
     claims = [claim for rule in RULES for claim in rule(tap)]
     faults = faults_among(named(claims))
     if faults:
-        return [_verdict(tap, claim, belief) for claim, belief in faults]
+        return [_verdict(tap, claim, belief, probed) for claim, belief in faults]
     if not told:
         return []
     if tap.established:
@@ -69,12 +85,26 @@ def _of_tap(tap: Tap) -> list[Judged]:
     return [_unknown(tap, claims)]
 
 
-def _verdict(tap: Tap, claim: Claim, belief: float) -> Judged:
+def _verdict(tap: Tap, claim: Claim, belief: float, probed: Sequence[Verdict]) -> Judged:
     placed = _placed(tap, claim)
+    if placed.responsible is Responsible.UNKNOWN:
+        placed = _as_probed(tap, claim, probed) or placed
     next_experiment = placed.next_experiment
     confidence = UNNAMED if claim.cause is Cause.UNKNOWN else belief * placed.belief
     verdict = verdict_of(tap.target, tap.vantage, claim, placed, confidence, next_experiment, _where(tap))
     return Judged(verdict, claim.confirmed)
+
+
+def _as_probed(tap: Tap, claim: Claim, probed: Sequence[Verdict]) -> Placed | None:
+    """Where walks to this target met the same fault and placed it, all alike, packets of it are of no other."""
+    same = [each for each in probed if each.target == tap.target and each.cause is claim.cause and not each.account]
+    placed = {each.responsible for each in same} - {Responsible.UNKNOWN}
+    if len(placed) != 1 or (Responsible.GATEWAY in placed and tap.vantage == BEYOND):
+        return None
+    (whom,) = placed
+    surest = max((each for each in same if each.responsible is whom), key=lambda each: each.confidence)
+    text = f"the walk from {surest.vantage} met the same fault, and placed it"
+    return Placed(whom, (Evidence(observation=text, points_to=whom, weight=surest.confidence),))
 
 
 def _where(tap: Tap) -> Where:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exporter.diagnosis.experiment import Kind
 from exporter.diagnosis.judge import judge
 from exporter.diagnosis.seen import Seen
 from exporter.observations import Connection, TamperingSeen, Verdict, WireAlert, WireAuth
@@ -17,10 +18,13 @@ from exporter.vocabulary import (
     ClosedBy,
     ConnectionOutcome,
     Mechanism,
+    Outcome,
+    Phase,
     Responsible,
     Tampering,
 )
-from tests.diagnosis.made import NOON
+from tests.diagnosis import made
+from tests.diagnosis.made import CLIENTS, NOON, WAN, addresses, broken, tried, walk
 
 GATEWAY, NETWORK, UNKNOWN = Responsible.GATEWAY, Responsible.NETWORK, Responsible.UNKNOWN
 ESTABLISHED, HELLO_RESET = ConnectionOutcome.ESTABLISHED, ConnectionOutcome.HELLO_RESET
@@ -315,6 +319,43 @@ def test_what_fares_the_same_outside_begins_beyond():
     fine = seen("outlook_web", interface="inside")
     only = verdict([reset, reset, fine], "sign_in_work", "wire:inside", two_sided=True)
     assert (only.cause, only.responsible) == (Cause.SNI_RESET, NETWORK)
+
+
+def led_to(server: str, *clients: Connection) -> dict[str, Verdict]:
+    """By vantage what is said about imap where the clients' resolver leads there, and another one to a server of
+    Microsoft's that answers from the same vantage."""
+    probe = addresses(broken("imap", Phase.CONNECT, Outcome.TIMEOUT), **{server: Outcome.TIMEOUT})
+    other = [
+        tried(probe, Kind.AGAIN, Outcome.TIMEOUT),
+        tried(probe, Kind.SECOND_RESOLVER, Outcome.OK, Phase.DNS, addresses=("52.97.9.9",)),
+        tried(probe, Kind.OTHER_ADDRESS, Outcome.OK, Phase.TLS, address="52.97.9.9", genuine=True),
+    ]
+    round_ = made.seen(probe, walk("imap", "wan"), experiments=other, facts=(CLIENTS, WAN), connections=clients)
+    return {each.verdict.vantage: each.verdict for each in judge(round_)}
+
+
+def test_clients_silent_where_a_resolver_leads_falsely_are_led_there_too():
+    unanswered = seen(server="203.0.113.77", sni=None, outcome=ConnectionOutcome.NO_ANSWER)
+    said = led_to("203.0.113.77", unanswered)
+    assert said["clients"].cause is said["wire"].cause is Cause.DNS_REDIRECTED
+    assert said["clients"].responsible is said["wire"].responsible is GATEWAY
+    elsewhere = led_to("203.0.113.77", replace(unanswered, server="52.97.9.9"))  # they weren't led: a fault of its own
+    assert elsewhere["wire"].cause is Cause.TCP_DROPPED
+
+
+def test_what_walks_placed_is_placed_for_the_same_fault_in_packets_and_for_no_other():
+    reset = broken("imap", Phase.CONNECT, Outcome.REFUSED)
+    again = tried(reset, Kind.AGAIN, Outcome.REFUSED)
+
+    def said(outcome: ConnectionOutcome, **more: Any) -> Verdict:
+        clients = (seen(outcome=outcome, **more),)
+        round_ = made.seen(reset, walk("imap", "wan"), experiments=[again], facts=(CLIENTS, WAN), connections=clients)
+        return next(each.verdict for each in judge(round_) if each.verdict.vantage.startswith("wire"))
+
+    assert said(ConnectionOutcome.REFUSED).responsible is GATEWAY
+    assert "clients" in said(ConnectionOutcome.REFUSED).evidence[-1].observation
+    assert said(ConnectionOutcome.NO_ANSWER).responsible is UNKNOWN
+    assert said(ConnectionOutcome.REFUSED, interface="outside").responsible is UNKNOWN
 
 
 def test_a_clamped_mss_is_no_fault():

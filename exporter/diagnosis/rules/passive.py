@@ -5,7 +5,7 @@ A single connection may have any reason; what all share, or many, has one.
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,6 +22,8 @@ from exporter.wire.distance import hops_of, is_elsewhere
 
 #: The vantage of what was seen on the wire; `wire:NAME` where the interface, or the side, is known.
 WIRE = "wire"
+#: The tap on the gateway's other side: what it sees is not the gateway's doing.
+BEYOND = f"{WIRE}:outside"
 #: Failures among successes count from so many, and from such a share, on.
 SOME, SHARE = 3, 0.2
 #: A claim of so many connections is confirmed: no lost packet is behind it.
@@ -40,7 +42,8 @@ _VERSION = frozenset({"protocol_version", "insufficient_security"})
 class Tap:
     """The connections to one target at one tap. `peers`: those to other targets there.
 
-    `expected`: networks in which the administrator has relays of his own.
+    `expected`: networks in which the administrator has relays of his own. `false_servers`: where walks found that
+    a resolver leads and nothing of Microsoft's is.
     """
 
     target: str
@@ -50,6 +53,7 @@ class Tap:
     two_sided: bool = False
     expected: tuple[IpNetwork, ...] = ()
     own_stack: str | None = None
+    false_servers: frozenset[str] = frozenset()
 
     def ended(self, *outcomes: ConnectionOutcome) -> list[Connection]:
         """Those that got so far and no further."""
@@ -73,8 +77,8 @@ class Tap:
 PassiveRule = Callable[[Tap], Iterator[Claim]]
 
 
-def taps(seen: Seen) -> list[Tap]:
-    """Connections of known targets, by target and tap."""
+def taps(seen: Seen, false_servers: Mapping[str, frozenset[str]]) -> list[Tap]:
+    """Connections of known targets, by target and tap. `false_servers` by target."""
     by_tap: dict[str, list[Connection]] = {}
     for connection in seen.connections:
         by_tap.setdefault(WIRE + (f":{connection.interface}" if connection.interface else ""), []).append(connection)
@@ -87,7 +91,8 @@ def taps(seen: Seen) -> list[Tap]:
             own = tuple(each for each in connections if each.target == target)
             others = tuple(each for each in connections if each.target != target)
             two_sided = seen.two_sided and vantage == f"{WIRE}:inside"
-            found.append(Tap(target, vantage, own, others, two_sided, expected, seen.own_stack))
+            false = false_servers.get(target, frozenset())
+            found.append(Tap(target, vantage, own, others, two_sided, expected, seen.own_stack, false))
     return found
 
 
@@ -134,11 +139,11 @@ _REACH = {
 
 
 def led_elsewhere(tap: Tap) -> Iterator[Claim]:
-    """dns_redirected: clients go to an address that no public server has, and get nowhere.
+    """dns_redirected: clients go to an address that no public server has, or a false one, and get nowhere.
 
     Overturned by: what answers there bears Microsoft's issuer, or the network is one where relays are expected.
     """
-    strange = {each.server: what for each in tap.connections if (what := suspicion(each.server, tap.expected))}
+    strange = {each.server: what for each in tap.connections if (what := _strange(each.server, tap))}
     stuck = [each for each in tap.connections if each.outcome is not ConnectionOutcome.ESTABLISHED]
     failed = [each for each in stuck if each.server in strange]
     if weight := tap.count(failed):
@@ -148,6 +153,13 @@ def led_elsewhere(tap: Tap) -> Iterator[Claim]:
         hint = "ask the clients' resolver and another one for the name"
         confirmed = len(failed) >= ENOUGH
         yield scales.claim(str(Phase.DNS), Phase.DNS, confirmed=confirmed, hint=hint)
+
+
+def _strange(server: str, tap: Tap) -> str | None:
+    """What is wrong with an address; None where nothing is known to be."""
+    if server in tap.false_servers:
+        return "where walks found nothing of Microsoft's"
+    return suspicion(server, tap.expected)
 
 
 def not_connected(tap: Tap) -> Iterator[Claim]:
