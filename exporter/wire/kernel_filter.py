@@ -16,12 +16,14 @@ A stateless program sees one packet at a time. Of TCP at the servers' ports it l
 Further: DNS answers, ICMP errors that quote TCP, and the first packets of QUIC, which are only counted. IPv4 and IPv6
 with extension headers, behind VLAN tags (the kernel has taken off the outer one before we look) and PPPoE.
 
+Of what a stateless program can't tell, one with a memory asks it (`kernel_memory`, FilterSpec.remembering).
+
 Loads past a packet's end make a program reject it, so nothing is loaded of a payload before its length is known; the
 length is that of the IP header, for short frames are padded.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
@@ -48,6 +50,18 @@ END_OF_EARLY_DATA = 4 + 17
 #: VLAN tags or PPPoE in front of IP, and IPv6 extension headers, that are stepped over.
 MAX_TAGS, MAX_EXTENSIONS = 3, 3
 
+#: What a program that asks a memory returns instead of a length: a message of the handshake goes on behind this
+#: segment; this may be bulk, or the rest of such a message; these are records of a server that it doesn't know.
+GOES_ON, UNTOLD, STRANGER = 0x7FFF_FFF0, 0x7FFF_FFF1, 0x7FFF_FFF2
+#: Where in M[] the memory finds the IP header's place and version, what is known of the port, the payload's length, the
+#: bytes to keep of records, the TCP header's place, and how many bytes of a message are still to come.
+IP_WORD, VERSION_WORD, FLAGS_WORD, LENGTH_WORD, SNAP_WORD, TCP_WORD, MISSING_WORD = 1, 2, 3, 5, 6, 8, 9
+#: Of M[FLAGS_WORD]: a client sent it.
+CLIENT = 1
+#: Messages of a handshake in one segment, each with a record of its own, that are stepped over to find one that goes
+#: on; bytes that are missing where not even the record's length is here.
+MAX_MESSAGES, UNKNOWN_REST = 5, 4_096
+
 MAIL_PORTS = frozenset({465, 993, 995}) | STARTTLS_PORTS
 WEB_PORTS = frozenset({443})
 _SPEAK_MAIL = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
@@ -67,7 +81,7 @@ class FilterSpec:
     `known`: networks of servers whose records of application data pass also at `web` ports, the first MAX_KNOWN of
     them; None: any server's.
     `anywhere`: connections' begin, end and handshakes pass at every port. `skip_outgoing`: for loopback, where each
-    packet is seen twice.
+    packet is seen twice. `remembering`: it returns GOES_ON, UNTOLD and STRANGER.
     """
 
     mail: frozenset[int] = MAIL_PORTS
@@ -77,6 +91,11 @@ class FilterSpec:
     anywhere: bool = False
     link: Link = Link.ETHERNET
     skip_outgoing: bool = False
+    remembering: bool = False
+
+    def remembering_at(self, link: Link, *, skip_outgoing: bool) -> "FilterSpec":
+        """The same for a memory, at another link."""
+        return replace(self, link=link, skip_outgoing=skip_outgoing, remembering=True)
 
 
 def ports_of(targets: Iterable[Target]) -> tuple[frozenset[int], frozenset[int], frozenset[int]]:
@@ -98,7 +117,7 @@ def description(spec: FilterSpec) -> str:
     """The program's text.
 
     X: offset of the header at hand, less the link's. M[0]: the IP packet's end, M[1]: the IP header, M[2]: 4 or 6,
-    M[3]: what is known of the port (bits below), M[4]: TCP flags, M[5]: the payload's length.
+    M[3]: what is known of the port (bits below), M[4]: TCP flags, M[5]: the payload's length; M[8]: the TCP header.
     """
     skip = "ld #pkttype\n jeq #4, drop\n" if spec.skip_outgoing else ""
     return "".join(
@@ -111,16 +130,64 @@ def description(spec: FilterSpec) -> str:
             _known(spec),
             _others(spec.link),
             _END,
+            _asking(spec.link) if spec.remembering else _ALONE,
         )
     )
 
 
-_CLIENT, _RECORDS, _PLAIN, _ELSEWHERE = 1, 2, 4, 8
+_RECORDS, _PLAIN, _ELSEWHERE = 2, 4, 8
 _END = f"""
+told:    ld M[{SNAP_WORD}]
+         ret a
 drop:    ret #0
 pass:    ret #{SNAP}
-one:     ret #{RECORD_SNAP}
+"""
+_ALONE = f"""
 hands:   ret #{HANDSHAKE_SNAP}
+untold:  ret #0
+stranger: ret #0
+"""
+
+
+def _asking(link: Link) -> str:
+    """What only a memory can tell. A message that goes on behind this segment is found by stepping from record to
+    record."""
+    at, rest, place = link.value, LENGTH_WORD, MISSING_WORD
+    text = f"""
+hands:   stx M[{place}]
+"""
+    for _ in range(MAX_MESSAGES):
+        text += f"""
+         ld M[{rest}]
+         jge #5, , cut
+         ldh [x + {at}]
+         jeq #0x1603, , whole
+         ldh [x + {at + 3}]
+         add #5
+         st M[6]
+         ldx M[6]
+         ld M[{rest}]
+         sub x
+         jeq #0, whole
+         jset #0x80000000, beyond
+         st M[{rest}]
+         ld M[{place}]
+         add x
+         st M[{place}]
+         ldx M[{place}]
+"""
+    return f"""{text}
+whole:   ret #{HANDSHAKE_SNAP}
+beyond:  ldx M[{rest}]
+         ld M[6]
+         sub x
+         st M[{place}]
+         ret #{GOES_ON}
+cut:     ld #{UNKNOWN_REST}
+         st M[{place}]
+         ret #{GOES_ON}
+untold:  ret #{UNTOLD}
+stranger: ret #{STRANGER}
 """
 
 
@@ -246,9 +313,10 @@ def _tcp(spec: FilterSpec) -> str:
     text += "".join(f" jeq #{port}, from_{name}\n" for name, ports, _ in classes for port in sorted(ports))
     text += f" ld #{_ELSEWHERE}\n ja begin\n" if spec.anywhere else " ja drop\n"
     for name, _, bits in classes:
-        text += f"to_{name}: ld #{bits | _CLIENT}\n ja begin\nfrom_{name}: ld #{bits}\n ja begin\n"
+        text += f"to_{name}: ld #{bits | CLIENT}\n ja begin\nfrom_{name}: ld #{bits}\n ja begin\n"
     return f"""{text}
 begin:   st M[3]
+         stx M[{TCP_WORD}]
          ldb [x + {at + 13}]
          st M[4]
          jset #0x07, pass               ; FIN, SYN, RST
@@ -272,7 +340,7 @@ def _payload(link: Link) -> str:
          st M[5]
          jge #5, long
          ld M[3]
-         jset #{_ELSEWHERE}, drop, pass
+         jset #{_ELSEWHERE}, untold, pass
 long:    ld [x + {at}]
          st M[6]
          rsh #16
@@ -281,40 +349,46 @@ long:    ld [x + {at}]
          jeq #0x1403, hands
          jeq #0x1703, records
          ld M[3]
-         jset #{_ELSEWHERE}, drop
-         jset #{_CLIENT}, tail
+         jset #{_ELSEWHERE}, untold
+         jset #{CLIENT}, tail
          ld M[6]                        ; four of ASCII, the first two from space on?
-         jset #0x80808080, drop
+         jset #0x80808080, untold
          rsh #16
          add #0x6060
          and #0x8080
-         jeq #0x8080, tail, drop
+         jeq #0x8080, tail, untold
 tail:    ld M[4]
          jset #0x08, pass               ; PSH
          ld M[5]
-         jge #{SHORT}, drop, pass
+         jge #{SHORT}, untold, pass
 records: ld M[3]
-         jset #{_RECORDS}, first
          jset #{_ELSEWHERE}, drop
-         jset #{_CLIENT}, , others
-         ldh [x + {at + 3}]             ; of the client's: can it hold a Finished, or the end of early data?
+         ldh [x + {at + 3}]
+         st M[7]
+         add #5
+         st M[{SNAP_WORD}]
+         ldx M[{SNAP_WORD}]
+         ld M[5]
+         sub x
+         jeq #0, alone
+         jset #0x80000000, alone
+         ld #{SNAP}                     ; another record follows in this segment
+         ja sized
+alone:   ld #{RECORD_SNAP}
+sized:   st M[{SNAP_WORD}]
+         ld M[3]
+         jset #{_RECORDS}, told
+         jset #{CLIENT}, , others
+         ld M[7]                        ; of the client's: can it hold a Finished, or the end of early data?
          jeq #{END_OF_EARLY_DATA}, pass
          jge #{FINISHED.start}, , others
          jge #{FINISHED.stop}, others, pass
-first:   ldh [x + {at + 3}]             ; does another record follow in this segment?
-         add #5
-         st M[6]
-         ldx M[6]
-         ld M[5]
-         sub x
-         jeq #0, one
-         jset #0x80000000, one, pass
 others:
 """
 
 
 def _known(spec: FilterSpec) -> str:
-    """To `pass` or `drop`, by the server's address."""
+    """To `told` or `stranger`, by the server's address."""
     at = spec.link.value
     known = {version: [each for each in spec.known or () if each.version == version] for version in MAX_KNOWN}
     text = f"""
@@ -322,26 +396,26 @@ def _known(spec: FilterSpec) -> str:
          ld M[2]
          jeq #6, known6
          ld M[3]
-         jset #{_CLIENT}, destination4
+         jset #{CLIENT}, destination4
          ld [x + {at + 12}]
          ja known4
 destination4: ld [x + {at + 16}]
 known4:  st M[7]
 """
     for number, network in enumerate(known[4][: MAX_KNOWN[4]]):
-        text += f" ld M[7]\n{_compared(network, f'not4_{number}')} ret #{SNAP}\nnot4_{number}:\n"
+        text += f" ld M[7]\n{_compared(network, f'not4_{number}')} ja told\nnot4_{number}:\n"
     text += f"""
-         ja drop
+         ja stranger
 known6:  ld M[3]
-         jset #{_CLIENT}, , known6s
+         jset #{CLIENT}, , known6s
          txa
          add #16
          tax
 known6s:
 """
     for number, network in enumerate(known[6][: MAX_KNOWN[6]]):
-        text += f"{_compared(network, f'not6_{number}', at + 8)} ret #{SNAP}\nnot6_{number}:\n"
-    return text + " ja drop\n"
+        text += f"{_compared(network, f'not6_{number}', at + 8)} ja told\nnot6_{number}:\n"
+    return text + " ja stranger\n"
 
 
 def _compared(network: Network, otherwise: str, at: int | None = None) -> str:

@@ -155,8 +155,8 @@ class InspectorLink:
                 self._changed()
             case Kind.HELLO if self._runs.get(message.worker) != message.content[0]:
                 self._told_why = ""
-                self._runs[message.worker] = message.content[0]
-                self._log.info("inspector up", worker=message.worker, system_calls=message.content[1])
+                self._runs[message.worker], sandbox, packet_filter = message.content
+                self._log.info("inspector up", worker=message.worker, system_calls=sandbox, filter=packet_filter)
                 self._changed()
 
     def _tell_interfaces(self, states: Iterable[InterfaceState]) -> None:

@@ -14,6 +14,7 @@ from exporter.protocols.ja4 import stack_of
 from exporter.vocabulary import Protocol
 from exporter.wire.interface_state import Interface, InterfaceState
 from exporter.wire.kernel_filter import Network
+from exporter.wire.kernel_memory import KernelMemory
 from exporter.wire.live_sides import LiveSides
 from exporter.wire.privacy import Privacy
 from exporter.wire.servers import Servers
@@ -38,13 +39,17 @@ def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
 
 
 class Inspection:
-    """All interfaces. `tell`: gets each connection that is over, as it may be told."""
+    """All interfaces. `tell`: gets each connection that is over, as it may be told.
+
+    `memory`: set before `watch`, the kernel's filter has one.
+    """
 
     def __init__(self, config: InspectorConfig, tell: Callable[[Connection], None]) -> None:
         self.config = config
         mail = [target.name for target in config.targets.values() if target.protocol in _MAIL]
         self.counted = WireState(config.window, lambda: self._now, mail)
         self.watched: dict[str, Watched] = {}
+        self.memory: KernelMemory | None = None
         self._tell = tell
         self._privacy = Privacy(config.privacy)
         self._servers = Servers(config.targets, config.servers)
@@ -62,7 +67,7 @@ class Inspection:
             self._count_interface(watched)
         for name, interface in wanted.items():
             if name not in self.watched:
-                self.watched[name] = Watched(interface, self.config, self.tracker(interface))
+                self.watched[name] = Watched(interface, self.config, self.tracker(interface), self.memory)
 
     def read(self) -> None:
         """Whatever has come on any interface."""

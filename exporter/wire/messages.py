@@ -5,7 +5,8 @@ Whatever comes is checked by the reader: a parser's mistake in the inspector mus
 
     to the inspector    {"version", "interfaces": [[name, side], …]}: the only order there is
     from a worker       {"version", "worker", "kind", …}
-      hello             "run": another one for each start (counters begin anew), "sandbox": what is in force
+      hello             "run": another one for each start (counters begin anew), "sandbox": what is in force, "filter":
+                        what the kernel chooses packets by
       interfaces        "interfaces": [{name, side, open, problem}, …]
       samples           "samples": [[metric, suffix, [[name, value], …], number], …]: absolute, those that changed
       connection        "connection": as the contract prints it, the client's address as far as it may be told
@@ -70,8 +71,8 @@ def order(interfaces: Iterable[Interface]) -> bytes:
     return _encoded({"version": VERSION, "interfaces": names})
 
 
-def hello(worker: int, run: str, sandbox: str) -> bytes:
-    return _from_worker(worker, Kind.HELLO, run=run, sandbox=sandbox)
+def hello(worker: int, run: str, sandbox: str, packet_filter: str) -> bytes:
+    return _from_worker(worker, Kind.HELLO, run=run, sandbox=sandbox, filter=packet_filter)
 
 
 def interface_states(worker: int, states: Iterable[InterfaceState]) -> bytes:
@@ -163,8 +164,9 @@ def _list(content: object) -> list[Any]:
     return content
 
 
-def _read_hello(content: dict[str, Any]) -> tuple[str, str]:
-    return printable(str(content["run"])), printable(str(content["sandbox"]))
+def _read_hello(content: dict[str, Any]) -> tuple[str, str, str]:
+    """An inspector of before names no filter."""
+    return printable(str(content["run"])), printable(str(content["sandbox"])), printable(str(content.get("filter", "")))
 
 
 def _read_interfaces(content: dict[str, Any]) -> tuple[InterfaceState, ...]:

@@ -1,6 +1,7 @@
 """The inspector's processes: a keeper that starts workers, and starts them again, and relays what they say.
 
-The keeper has CAP_NET_RAW to hand on, reads no packet and parses nothing that comes from one: messages pass it whole.
+The keeper has CAP_NET_RAW to hand on, and loads what needs more before it has only that; it reads no packet and parses
+nothing that comes from one: messages pass it whole.
 A worker that ends is started again after a second, then two, up to a minute. It is either forked by `run` before the
 service gives up its rights, talking over a socket pair and ending with it; or it is a unit of its own, listening on a
 Unix socket to which services connect.
@@ -19,9 +20,10 @@ from typing import NoReturn
 from exporter.capabilities import die_with_parent
 from exporter.wire import messages
 from exporter.wire.interface_state import Interface
+from exporter.wire.kernel_memory import KernelMemory
 from exporter.wire.sandbox import call_process, keep_only_raw
 from exporter.wire.watched import InspectorConfig
-from exporter.wire.worker import live, warm_up
+from exporter.wire.worker import kernel_memory_for, live, warm_up
 
 #: How long a worker that ended waits to be started again, seconds: doubled up to the last, until one lives so long.
 FIRST_WAIT, LAST_WAIT = 1.0, 60.0
@@ -37,9 +39,10 @@ class _Stop(BaseException):
 
 @dataclass(slots=True)
 class _Child:
-    """A worker's process; `pid` None while it waits to be started again."""
+    """A worker's process; `pid` None while it waits to be started again. `memory`: of its filter in the kernel."""
 
     number: int
+    memory: KernelMemory | None
     pid: int | None = None
     channel: socket.socket | None = None
     started: float = 0.0
@@ -51,6 +54,8 @@ class Keeper:
     """`services`: connected ones. `listener`: where more come from; None: it all ends with the last of them.
 
     `watch`: told each message before it is relayed (a unit of its own writes a log).
+
+    Made before rights are given up: workers' filters are loaded then (`kernel_memory`), also those of later starts.
     """
 
     def __init__(
@@ -68,7 +73,7 @@ class Keeper:
         self._stale: set[socket.socket] = set()
         self._listener = listener
         self._watch = watch
-        self._children = [_Child(number) for number in range(config.workers)]
+        self._children = [_Child(number, kernel_memory_for(config)) for number in range(config.workers)]
 
     def keep(self) -> None:
         """Until a signal, or until nobody is left to tell."""
@@ -94,7 +99,7 @@ class Keeper:
         interfaces = messages.read_order(self._order) or []
         pid = os.fork()
         if pid == 0:
-            live(config, theirs, interfaces, parent, all_told=False)
+            live(config, theirs, interfaces, parent, child.memory, all_told=False)
         theirs.close()
         ours.setblocking(False)
         child.pid, child.channel, child.started = pid, ours, now
@@ -253,11 +258,12 @@ def _live_as_keeper(
         signal.signal(signal.SIGTERM, _stop_by_signal)
         call_process("oae-keeper")
         warm_up()  # nobody may not read where the interpreter lies
+        keeper = Keeper(config, interfaces, services=[channel])
         keep_only_raw()
         die_with_parent(signal.SIGTERM, parent)
         channel.setblocking(False)
         try:
-            Keeper(config, interfaces, services=[channel]).keep()
+            keeper.keep()
         except _Stop:
             pass
     except BaseException:  # a traceback would go to the parent's stderr, and its cleaning up must not run here

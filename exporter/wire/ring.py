@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from exporter.wire import ebpf
 from exporter.wire.bpf import Instruction, assemble, attach
 from exporter.wire.capture_file import PacketTuple
 from exporter.wire.decode import LinkType
@@ -45,8 +46,9 @@ _STATUS_OFFSET = 8
 _ZEROS = memoryview(bytes(BLOCK))
 _NOTHING_PASSES = assemble("ret #0")
 
-#: Gives the filter for an interface, knowing its link and whether it is loopback.
-MakeFilter = Callable[[Link, bool], Sequence[Instruction]]
+#: Gives the filter for an interface, knowing its link and whether it is loopback: a program, or the descriptor of an
+#: eBPF program that is loaded.
+MakeFilter = Callable[[Link, bool], Sequence[Instruction] | int]
 
 
 class CaptureError(OSError):
@@ -123,7 +125,11 @@ class Capture:
 
     def refilter(self) -> None:
         """Asks for the filter anew and puts it in force. Raises OSError."""
-        attach(self.socket, self._make_filter(self.link, self._loopback))
+        chosen = self._make_filter(self.link, self._loopback)
+        if isinstance(chosen, int):
+            ebpf.attach(self.socket, chosen)
+        else:
+            attach(self.socket, chosen)
 
     def packets(self) -> Iterator[PacketTuple]:
         """What has come so far. Each packet's bytes are good until the next is asked for."""

@@ -2,7 +2,7 @@
 
 What any web server sends behind its handshake passes the kernel's filter as long as there is little of it: so the first
 reply of a server that nobody knew a moment ago is seen too. Where there is much, only what known servers send: those
-whose addresses DNS answers or hellos taught.
+whose addresses DNS answers or hellos taught. A filter with a memory is told so, one without is replaced.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +14,7 @@ from exporter.wire.bpf import Instruction
 from exporter.wire.fanout import join_group
 from exporter.wire.interface_state import Interface, InterfaceState
 from exporter.wire.kernel_filter import MAX_KNOWN, FilterSpec, Link, Network, packet_filter, ports_of
+from exporter.wire.kernel_memory import MAX_SERVERS, KernelMemory
 from exporter.wire.privacy import Mode
 from exporter.wire.ring import BLOCKS, Capture, CaptureError, CaptureForbidden
 from exporter.wire.servers import EXCHANGE_NETWORKS
@@ -53,13 +54,17 @@ class InspectorConfig:
 class Watched:
     """One interface over time: opened, gone, back again."""
 
-    def __init__(self, interface: Interface, config: InspectorConfig, tracker: Tracker) -> None:
+    def __init__(
+        self, interface: Interface, config: InspectorConfig, tracker: Tracker, memory: KernelMemory | None = None
+    ) -> None:
+        """`memory`: the kernel's filter with one, of all interfaces; None: the filter without."""
         self.interface = interface
         self.tracker = tracker
         self.capture: Capture | None = None
         self.problem: str | None = None
         self.packets = self.dropped = 0
         self._config = config
+        self._memory = memory
         self._known: list[bytes] = []
         self._retry_at = 0.0
         self._busy_until = 0.0
@@ -91,6 +96,8 @@ class Watched:
                 self.interface.name, self._filter, blocks=config.ring_mib, promiscuous=config.promiscuous, join=join
             )
             self.problem = None
+            if self._memory is not None:
+                self._memory.narrow(self.capture.index, bool(self._busy_until))
         except CaptureError as error:
             self.problem = str(error)
             self._retry_at = now + (RETRY_FORBIDDEN if isinstance(error, CaptureForbidden) else RETRY)
@@ -104,10 +111,10 @@ class Watched:
         """Where much passes, the kernel's filter has to know the servers whose records are to pass."""
         if self.capture is None or self._config.everything or not self._busy_until:
             return
-        latest = self.tracker.known_addresses(sum(MAX_KNOWN.values()))
+        latest = self._latest()
         if set(latest) != set(self._known):
             self._known = latest
-            self.capture.refilter()
+            self._refilter(self.capture)
 
     def count(self) -> int:
         """Takes the kernel's counts over; how many packets were dropped since the last time."""
@@ -130,8 +137,8 @@ class Watched:
         elif now >= self._busy_until:
             self._busy_until = 0.0
         if bool(self._busy_until) != was_busy:
-            self._known = self.tracker.known_addresses(sum(MAX_KNOWN.values()))
-            self.capture.refilter()
+            self._known = self._latest()
+            self._refilter(self.capture)
 
     def close(self) -> None:
         """Idempotent."""
@@ -140,7 +147,20 @@ class Watched:
             self.capture.close()
             self.capture = None
 
-    def _filter(self, link: Link, loopback: bool) -> tuple[Instruction, ...]:
+    def _latest(self) -> list[bytes]:
+        return self.tracker.known_addresses(MAX_SERVERS if self._memory is not None else sum(MAX_KNOWN.values()))
+
+    def _refilter(self, capture: Capture) -> None:
+        """By what is known now, and whether much passes."""
+        if self._memory is None:
+            capture.refilter()
+        else:
+            self._memory.know(self._known)
+            self._memory.narrow(capture.index, bool(self._busy_until))
+
+    def _filter(self, link: Link, loopback: bool) -> tuple[Instruction, ...] | int:
+        if self._memory is not None:
+            return self._memory.program(link, loopback)
         known = self._known if self._busy_until else None
         return packet_filter(filter_spec(self._config, known, link, loopback))
 

@@ -6,7 +6,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import UTC, datetime
 from types import FrameType
 from typing import NoReturn
@@ -18,12 +18,13 @@ from exporter.vocabulary import ConnectionOutcome, Protocol
 from exporter.wire import messages
 from exporter.wire.inference.infer import infer
 from exporter.wire.interface_state import Interface
+from exporter.wire.kernel_memory import KernelMemory, kernel_memory
 from exporter.wire.live import Inspection
 from exporter.wire.outbox import MAX_CONNECTIONS, MAX_FOR_COMMAND, Outbox
 from exporter.wire.privacy import Privacy
 from exporter.wire.sandbox import call_process, enter, keep_only_raw
 from exporter.wire.trace import Record, Trace, TraceEnd
-from exporter.wire.watched import InspectorConfig
+from exporter.wire.watched import InspectorConfig, filter_spec
 
 #: Counts and everything that rests on time are looked after so often, seconds.
 TICK = 1.0
@@ -46,14 +47,16 @@ class Worker:
         self._outbox = Outbox(channel, limit=MAX_FOR_COMMAND if all_told else MAX_CONNECTIONS)
         self._left = TOLD_EACH_SECOND
         self._all_told = all_told
-        self._sandbox = ""
+        self._sandbox = self._filter = ""
         self._told: dict[tuple[str, str, Labels], float] = {}
         self._version: object = None
         self._waiting = self._stopped = False
 
-    def begin(self, sandbox: str, interfaces: Iterable[Interface]) -> None:
-        """Says hello, and opens the interfaces."""
+    def begin(self, sandbox: str, interfaces: Iterable[Interface], memory: KernelMemory | None = None) -> None:
+        """Says hello, and opens the interfaces. `memory`: of the kernel's filter, where it may have one."""
         self._sandbox = sandbox
+        self.inspection.memory = memory
+        self._filter = "classic BPF" if memory is None else "eBPF"
         self.inspection.watch(interfaces)
         self._tell_all()
 
@@ -137,7 +140,7 @@ class Worker:
 
     def _tell_all(self) -> None:
         self.inspection.tick(time.monotonic(), time.time_ns())
-        self._outbox.put_state([messages.hello(self._number, self._run, self._sandbox)])
+        self._outbox.put_state([messages.hello(self._number, self._run, self._sandbox, self._filter)])
         self._tell_interfaces()
         self._tell_counts()
 
@@ -167,25 +170,31 @@ def fork_worker(config: InspectorConfig, interfaces: Iterable[Interface]) -> tup
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
-        live(config, theirs, interfaces, parent, all_told=True)
+        live(config, theirs, interfaces, parent, kernel_memory_for(config), all_told=True)
     theirs.close()
     return ours, pid
 
 
+def kernel_memory_for(config: InspectorConfig) -> KernelMemory | None:
+    """For `live`: loaded by who still may, else None. It is for one worker, and then for the next in its place."""
+    return kernel_memory(filter_spec(config, ()))
+
+
 def live(
-    config: InspectorConfig, channel: socket.socket, interfaces: Iterable[Interface], parent: int, *, all_told: bool
-) -> NoReturn:
+    config: InspectorConfig, channel: socket.socket, interfaces: Iterable[Interface], parent: int,
+    memory: KernelMemory | None, *, all_told: bool,
+) -> NoReturn:  # fmt: skip
     """The forked child's whole life. It ends with its parent, or when the other end closes."""
     status = 1
     worker = Worker(config, channel, f"{os.getpid()}.{time.time_ns()}", all_told=all_told)
     try:
-        _begin(config, channel)
+        _begin(config, {channel.fileno(), *(memory.descriptors if memory is not None else ())})
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
         signal.signal(signal.SIGTERM, worker.stop)
         keep_only_raw()
         die_with_parent(signal.SIGKILL, parent)  # behind the change of identity, which clears it
         sandbox = enter(keep_raw=True)
-        worker.begin(sandbox.value, interfaces)
+        worker.begin(sandbox.value, interfaces, memory)
         try:
             worker.serve()
         except (BrokenPipeError, ConnectionResetError):
@@ -199,13 +208,13 @@ def live(
     os._exit(status)
 
 
-def _begin(config: InspectorConfig, channel: socket.socket) -> None:
-    """Everything that needs a file is done before none can be opened; what isn't ours is closed."""
+def _begin(config: InspectorConfig, kept: Container[int]) -> None:
+    """Everything that needs a file is done before none can be opened; what isn't `kept` is closed."""
     null = os.open("/dev/null", os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
     for descriptor in [int(name) for name in os.listdir("/proc/self/fd")]:
-        if descriptor > 2 and descriptor != channel.fileno():
+        if descriptor > 2 and descriptor not in kept:
             try:
                 os.close(descriptor)
             except OSError:  # the listing's own

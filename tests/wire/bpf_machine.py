@@ -29,11 +29,17 @@ EXTENSIONS = 0xFFFF_F000
 
 
 def run(
-    program: Sequence[tuple[int, int, int, int]], packet: bytes, extensions: Mapping[int, int] | None = None
+    program: Sequence[tuple[int, int, int, int]],
+    packet: bytes,
+    extensions: Mapping[int, int] | None = None,
+    memory: list[int] | None = None,
 ) -> int:
-    """Bytes of the packet that pass, 0 for none. `extensions`: by SKF_AD_ number, as pkttype is 4."""
+    """Bytes of the packet that pass, 0 for none. `extensions`: by SKF_AD_ number, as pkttype is 4.
+
+    `memory`: M[], 16 words, to be read afterwards.
+    """
     a = x = at = 0
-    memory = [0] * 16
+    memory = [0] * 16 if memory is None else memory
     while True:
         code, jt, jf, k = program[at]
         at += 1

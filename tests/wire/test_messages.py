@@ -46,7 +46,8 @@ class TestThereAndBack:
         assert read_order(messages.order(interfaces)) == interfaces
 
     def test_hello(self):
-        assert read_message(messages.hello(3, "17.4", "in force")) == Message(3, Kind.HELLO, ("17.4", "in force"))
+        said = ("17.4", "in force", "eBPF")
+        assert read_message(messages.hello(3, *said)) == Message(3, Kind.HELLO, said)
 
     def test_interfaces(self):
         states = (
