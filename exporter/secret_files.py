@@ -86,9 +86,7 @@ def read_secret(path: Path, *, multiline: bool = False) -> Secret:
     Only keys are `multiline`: a line break inside a password would end a command of IMAP or SMTP.
     Raises SecretFileError.
     """
-    content = _read(path).rstrip(b"\r\n")
-    if not content:
-        raise SecretFileError("the file is empty; write the secret into it")
+    content = read_key(path).reveal_bytes()
     try:
         text = content.decode()
     except UnicodeDecodeError:
@@ -96,6 +94,14 @@ def read_secret(path: Path, *, multiline: bool = False) -> Secret:
         raise SecretFileError("the file is not UTF-8 text; write the secret as text, a key as PEM") from None
     if not multiline and any(ord(character) < 32 or ord(character) == 127 for character in text):
         raise SecretFileError("the file holds more than one line; write only the secret into it")
+    return Secret(content)
+
+
+def read_key(path: Path) -> Secret:
+    """The same of any bytes, for random ones. Raises SecretFileError."""
+    content = _read(path).rstrip(b"\r\n")
+    if not content:
+        raise SecretFileError("the file is empty; write the secret into it")
     return Secret(content)
 
 

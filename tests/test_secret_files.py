@@ -17,6 +17,7 @@ from exporter.secret_files import (
     access_problem,
     acl_lets_others_read,
     locate,
+    read_key,
     read_secret,
     reference_problem,
 )
@@ -101,6 +102,16 @@ class TestRead:
     def test_line_ends_behind_it_are_no_part_of_it(self, secret_file, end):
         secret_file.write_bytes(PLANTED.encode() + end.encode())
         assert read_secret(secret_file).reveal() == PLANTED
+
+    def test_a_key_may_be_any_bytes(self, secret_file):
+        key = bytes(range(128, 160))
+        secret_file.write_bytes(key + b"\n")
+        assert read_key(secret_file).reveal_bytes() == key
+        with pytest.raises(SecretFileError, match="not UTF-8"):
+            read_secret(secret_file)
+        secret_file.write_bytes(b"\n")
+        with pytest.raises(SecretFileError, match="empty"):
+            read_key(secret_file)
 
     def test_blanks_are(self, secret_file):
         secret_file.write_text(" a b \n")

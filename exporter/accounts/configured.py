@@ -20,7 +20,7 @@ from exporter.accounts.tokens import TokenSource
 from exporter.catalogue import Target
 from exporter.metrics.account_tally import AccountPlan
 from exporter.probe.walk import Tools
-from exporter.secret_files import Secret, SecretFileError, locate, read_secret
+from exporter.secret_files import Secret, SecretFileError, locate, read_key, read_secret
 from exporter.settings import AccountSettings, Settings
 from exporter.settings_errors import ConfigurationError
 from exporter.vocabulary import AccountKind
@@ -91,7 +91,10 @@ def token_file(own: AccountSettings, env: Mapping[str, str]) -> TokenFile:
     """Where an account's tokens are kept. Raises ConfigurationError where the key that encrypts them is unusable."""
     key = None
     if env.get("CREDENTIALS_DIRECTORY") and (Path(env["CREDENTIALS_DIRECTORY"]) / KEY_CREDENTIAL).exists():
-        key = _secret(KEY_CREDENTIAL, KEY_CREDENTIAL, env)
+        try:
+            key = read_key(locate(KEY_CREDENTIAL, env))
+        except SecretFileError as error:
+            raise ConfigurationError([f"the credential {KEY_CREDENTIAL}: {error}"]) from None
     try:
         return TokenFile(own.token_cache or default_path(own.name, env), own.name, key)
     except TokenFileError as error:
