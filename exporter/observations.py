@@ -172,6 +172,13 @@ class Probe:
         """The result of that phase, or None where the walk has no such phase."""
         return next((result for result in self.phases if result.phase is phase), None)
 
+    @property
+    def measured(self) -> bool:
+        """False where this walk never began: its vantage isn't there, or there was no time."""
+        return self.outcome is not Outcome.SKIPPED or any(
+            result.outcome is not Outcome.SKIPPED and result.measured_at is None for result in self.phases
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireAlert:

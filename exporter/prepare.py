@@ -5,7 +5,7 @@ Vantage processes are forked here, before any thread or event loop; what needs a
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ from exporter.probe.round import Policy, Prober
 from exporter.probe.tls import TlsClient
 from exporter.probe.vantage import LocalSockets, hosts_of, resolvers_of
 from exporter.probe.vantage_process import (
+    VantageError,
     VantageProcess,
+    awaited_vantage_process,
     connect_vantage_process,
     fork_vantage_process,
 )
@@ -36,8 +38,13 @@ _PROXY_PORTS = {"http": 3128, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 @dataclass(slots=True)
 class VantageProcesses:
-    """The vantage processes under way, by namespace."""
+    """The vantage processes under way, by namespace.
 
+    `missing`: of a service, told of one that systemd hasn't started and why; the others' walks go on, and it is asked
+    again for each of its own. None: a command's, which ends with the reason.
+    """
+
+    missing: Callable[[VantageError], None] | None = None
     by_namespace: dict[str, VantageProcess] = field(default_factory=dict)
     by_socket: dict[Path, VantageProcess] = field(default_factory=dict)
 
@@ -45,7 +52,7 @@ class VantageProcesses:
         """The process whose sockets this vantage uses, started where needed. Raises VantageError."""
         if (path := settings.vantage_socket) is not None:
             if path not in self.by_socket:
-                self.by_socket[path] = connect_vantage_process(path)
+                self.by_socket[path] = self._at(path)
             return self.by_socket[path]
         name = settings.network_namespace
         if name is None:
@@ -53,6 +60,15 @@ class VantageProcesses:
         if name not in self.by_namespace:
             self.by_namespace[name] = fork_vantage_process(name)
         return self.by_namespace[name]
+
+    def _at(self, path: Path) -> VantageProcess:
+        try:
+            return connect_vantage_process(path)
+        except VantageError as error:
+            if self.missing is None:
+                raise
+            self.missing(error)
+            return awaited_vantage_process(path)
 
     def close(self) -> None:
         """Ends them all."""
@@ -93,7 +109,8 @@ def _vantage(settings: Settings, own: VantageSettings, env: Mapping[str, str], p
         private_networks=tuple(settings.probe.private_networks),
     )
     proxy = _proxy(own, env) if own.proxy else None
-    return Vantage(name=own.name, names=names, ip_version=own.ip_version, proxy=proxy)
+    problem = made_by.problem if made_by is not None else None
+    return Vantage(name=own.name, names=names, ip_version=own.ip_version, proxy=proxy, problem=problem)
 
 
 def _proxy(own: VantageSettings, env: Mapping[str, str]) -> Proxy:

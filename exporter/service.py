@@ -39,6 +39,7 @@ from exporter.observations import AccountResult, Connection, Probe
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe.canary_policy import CanaryPolicy
 from exporter.probe.round import ROUND_SECONDS, Prober, Walked
+from exporter.probe.vantage_process import VantageError
 from exporter.probe.walk import Vantage
 from exporter.probe.way import Deadline
 from exporter.schedule import Schedule, watch_loop_delay
@@ -83,7 +84,7 @@ class Service:
         on_round: Callable[[list[Walked]], None] | None = None,
     ) -> None:
         self._config, self._env = config, env
-        self._processes = VantageProcesses()
+        self._processes = VantageProcesses(missing=_vantage_missing)
         self._on_round = on_round
         self._log = structlog.get_logger()
         self._account_outcomes: dict[tuple[str, str, str], AuthOutcome] = {}
@@ -505,6 +506,10 @@ def serve(service: Service, *, rounds: int | None = None, announce: Callable[[st
         web.stop()
         service.close()
     return 0
+
+
+def _vantage_missing(error: VantageError) -> None:
+    structlog.get_logger().warning("vantage not there yet", reason=str(error))
 
 
 def _log_address(url: str) -> None:

@@ -44,6 +44,8 @@ def judge(seen: Seen) -> list[Judged]:
 
 def judge_probe(seen: Seen, probe: Probe) -> list[Judged]:
     """The verdicts about one target from one vantage, at least one, nearest to the wire first."""
+    if not probe.measured:
+        return [_unmeasured(probe)]
     claims = [claim for rule in RULES for claim in rule(seen, probe)]
     believed = named(claims)
     faults = faults_among(believed)
@@ -111,6 +113,17 @@ def _hint_for(seen: Seen, probe: Probe) -> str:
     if len({other.vantage for other in seen.probes}) == 1:
         return "look from elsewhere too: add a vantage beyond the gateway, and `diagnose` again"
     return "run `diagnose`: it tries again with one thing changed at a time"
+
+
+def _unmeasured(probe: Probe) -> Judged:
+    """The vantage itself is missing, or there was no time: that says nothing of the way."""
+    scales = Scales(Cause.UNKNOWN)
+    reason = next((quoted(result.detail) for result in probe.phases if result.detail), "")
+    scales.add(UNNAMED, f"nothing was measured from {probe.vantage}: {reason}" if reason else "nothing was measured")
+    claim = scales.claim(str(Phase.SESSION), Phase.SESSION)
+    hint = f"mend the vantage {probe.vantage}, or measure again"
+    verdict = verdict_of(probe.target, probe.vantage, claim, Placed(Responsible.UNKNOWN), UNNAMED, hint)
+    return Judged(verdict, confirmed=False)
 
 
 def _healthy(seen: Seen, probe: Probe, claims: list[Claim]) -> Judged:

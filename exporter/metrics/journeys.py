@@ -23,7 +23,7 @@ def usable_methods(probe: Probe) -> dict[Mechanism, bool]:
 
     Targets without a phase in which something is presented have none.
     """
-    if probe.protocol not in MAILBOXES | {Protocol.SIGN_IN}:
+    if probe.protocol not in MAILBOXES | {Protocol.SIGN_IN} or not probe.measured:
         return {}
     usable: dict[Mechanism, bool] = {}
     token = _token_usable(probe)

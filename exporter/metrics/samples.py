@@ -62,7 +62,8 @@ def of_tally(tally: Tally) -> Iterator[Sample]:
     for mechanism, usable in usable_methods(probe).items():
         yield Sample("outlook_auth_method_usable", (*way, ("mechanism", mechanism)), float(usable))
     yield Sample("outlook_probe_success", way, float(probe.outcome == "ok"))
-    yield Sample("outlook_probe_last_run_timestamp_seconds", way, probe.time.timestamp())
+    if tally.last_run is not None:
+        yield Sample("outlook_probe_last_run_timestamp_seconds", way, tally.last_run.timestamp())
     if tally.last_success is not None:
         yield Sample("outlook_probe_last_success_timestamp_seconds", way, tally.last_success.timestamp())
     for result in probe.phases:

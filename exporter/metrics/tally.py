@@ -76,6 +76,7 @@ class Tally:
     results: Mapping[tuple[Phase, Outcome], int] = field(default_factory=dict)
     seconds: Mapping[Phase, Histogram] = field(default_factory=dict)
     auth_results: Mapping[tuple[Mechanism, AuthOutcome], int] = field(default_factory=dict)
+    last_run: datetime | None = None
     last_success: datetime | None = None
     last_change: datetime | None = None
     history: tuple[Round, ...] = ()
@@ -120,6 +121,7 @@ def counted(tally: Tally, probe: Probe, labels: NetworkLabels) -> Tally:
         results=results,
         seconds=seconds,
         auth_results=auth_results,
+        last_run=probe.time if probe.measured else tally.last_run or probe.time,  # so that it is seen to grow old
         last_success=probe.time if probe.outcome is Outcome.OK else tally.last_success,
         probe=probe,
         labels=labels,

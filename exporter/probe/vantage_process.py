@@ -54,9 +54,9 @@ class NamespaceForbidden(VantageError):
 class VantageProcess:
     """Makes sockets of another network namespace. Safe to share between threads."""
 
-    def __init__(self, channel: Socket, name: str, *, pid: int | None = None, path: Path | None = None) -> None:
-        """`channel`: greeted already. `pid`: our child. `path`: where to connect again after a restart."""
-        self._channel: Socket | None = channel
+    def __init__(self, channel: Socket | None, name: str, *, pid: int | None = None, path: Path | None = None) -> None:
+        """`channel`: greeted already. `pid`: our child. `path`: where to connect again after a restart, or first."""
+        self._channel = channel
         self._name = name
         self._pid = pid
         self._path = path
@@ -80,6 +80,16 @@ class VantageProcess:
         finally:
             self._lock.release()
         return self._socket_of(reply, descriptors, family, kind)
+
+    def problem(self) -> str | None:
+        """Why it makes no sockets, or None: an end of ours, of which nothing on the way is the cause."""
+        try:
+            self.socket(socket.AF_INET, socket.SOCK_DGRAM).close()
+        except VantageError as error:
+            return str(error)
+        except OSError:  # the namespace has no IPv4
+            pass
+        return None
 
     def close(self) -> None:
         """Ends the vantage process, where it is our child. It has nothing to save. Idempotent."""
@@ -214,6 +224,11 @@ def connect_vantage_process(path: Path) -> VantageProcess:
     Raises VantageError: nobody listens there, or it is neither root's nor ours.
     """
     return VantageProcess(_connected(path), f"the vantage process at {path}", path=path)
+
+
+def awaited_vantage_process(path: Path) -> VantageProcess:
+    """One that may come later: each socket that is asked of it until then is a VantageError with the reason."""
+    return VantageProcess(None, f"the vantage process at {path}", path=path)
 
 
 def _connected(path: Path) -> socket.socket:

@@ -58,12 +58,16 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vantage:
-    """A point from which targets are walked to: its sockets, its name service, perhaps its proxy."""
+    """A point from which targets are walked to: its sockets, its name service, perhaps its proxy.
+
+    `problem`: asked before each walk why the vantage itself isn't there; None: there is nothing that could be missing.
+    """
 
     name: str
     names: NameService
     ip_version: str = "any"
     proxy: Proxy | None = None
+    problem: Callable[[], str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +194,8 @@ class _Step:
 
     async def resolve(self, name: str) -> Sequence[str]:
         async with self.way.phase(Phase.DNS) as phase:
+            if self.vantage.problem is not None and (reason := self.vantage.problem()) is not None:
+                raise PhaseFailure(Outcome.SKIPPED, reason)
             self.way.keep_addresses.extend(resolver for resolver, _ in self.vantage.names.resolvers)
             phase.detail = f"no answer from {', '.join(where(each) for each in self.vantage.names.resolvers)}"
             public = self.vantage.proxy is None and is_microsoft_host(name)

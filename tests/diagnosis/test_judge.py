@@ -15,7 +15,7 @@ from exporter.diagnosis.keep import VerdictKeeper
 from exporter.observations import PhaseResult, Probe
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible, phases_of
 from tests.diagnosis.made import CLIENTS, NOON, WAN, broken, others, seen, walk
-from tests.metrics.made import healthy
+from tests.metrics.made import healthy, unmeasured
 
 
 def test_one_line_for_each_target_and_vantage():
@@ -33,6 +33,24 @@ def test_a_required_only_gateway_forgets_rows_and_the_remedy_names_them():
     assert "row id 2" in found["smtp_office365"].remedy
     assert "row id 97" in found["sign_in_personal"].remedy
     assert "in no row" in found["imap"].remedy
+
+
+def test_a_vantage_that_is_missing_says_nothing_of_the_way():
+    """Least of all that the gateway is at fault because another vantage's walks go well."""
+    gone = [unmeasured(probe) for probe in others("clients")]
+    judged = judge(seen(*gone, *others("wan"), facts=[CLIENTS, WAN]))
+    mine = [each for each in judged if each.verdict.vantage == "clients"]
+    assert {(each.verdict.cause, each.verdict.responsible) for each in mine} == {(Cause.UNKNOWN, Responsible.UNKNOWN)}
+    assert "No such file" in mine[0].verdict.evidence[0].observation
+    assert "clients" in (mine[0].verdict.next_experiment or "")
+    assert {each.verdict.cause for each in judged if each.verdict.vantage == "wan"} == {Cause.HEALTHY}
+    keeper = VerdictKeeper()  # a single round cut short changes nothing
+    keeper.take(judge(seen(*others("clients"), facts=[CLIENTS, WAN])), 0)
+    keeper.take(mine, 1)
+    assert {each.cause for each in keeper.current()} == {Cause.HEALTHY}
+    for number in (2, 3):
+        keeper.take(mine, number)
+    assert {each.cause for each in keeper.current()} == {Cause.UNKNOWN}
 
 
 def test_journeys_hit_are_those_that_need_the_target():
@@ -58,8 +76,8 @@ def test_whatever_fails_has_a_verdict_that_is_not_healthy(name, outcome):
 
 def test_what_was_cut_by_a_callers_deadline_is_no_fault():
     (only,) = judge(seen(walk(outcome=Outcome.SKIPPED, failed_phase=Phase.TLS, phases=())))
-    assert only.verdict.cause is Cause.HEALTHY
-    assert only.verdict.confidence < 0.5
+    assert (only.verdict.cause, only.verdict.responsible) == (Cause.UNKNOWN, Responsible.UNKNOWN)
+    assert not only.confirmed
 
 
 outcomes = st.sampled_from(list(Outcome))

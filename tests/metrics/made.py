@@ -171,3 +171,12 @@ def blamed(cause: Cause, responsible: Responsible = Responsible.GATEWAY, target:
         remedy=remedy_of(cause, responsible, where_of_target(target)), runbook=runbook_of(cause),
     )  # fmt: skip
     return replace(made, **more)
+
+
+def unmeasured(probe: Probe, reason: str = "the vantage process at /run/x: No such file or directory") -> Probe:
+    """The same walk where its vantage isn't there: nothing was begun."""
+    phases = tuple(replace(r, outcome=Outcome.SKIPPED, seconds=None, detail=None) for r in probe.phases)
+    phases = (replace(phases[0], detail=reason), *phases[1:])
+    return replace(
+        probe, phases=phases, outcome=Outcome.SKIPPED, failed_phase=phases[0].phase, address=None, addresses=()
+    )

@@ -9,7 +9,7 @@ from exporter.catalogue import JOURNEYS, TARGETS
 from exporter.metrics.journeys import clock_skews, journey_states, usable_methods
 from exporter.observations import AccountResult, AuthResult, PhaseResult, Probe
 from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase
-from tests.metrics.made import NOON, failed, healthy, kept
+from tests.metrics.made import NOON, failed, healthy, kept, unmeasured
 
 TOKEN, PASSWORD = Mechanism.TOKEN, Mechanism.PASSWORD
 
@@ -66,6 +66,12 @@ def test_a_canary_skipped_for_want_of_time_tells_nothing() -> None:
     skipped = (*probe.phases, PhaseResult(phase=Phase.AUTH, outcome=Outcome.SKIPPED))
     probe = replace(probe, phases=skipped, outcome=Outcome.SKIPPED, failed_phase=Phase.AUTH)
     assert usable_methods(probe) == {PASSWORD: False}
+
+
+def test_where_the_vantage_is_missing_nothing_is_known_whatever_a_canary_said_before() -> None:
+    before = healthy("imap")
+    assert usable_methods(before)[Mechanism.TOKEN] is True
+    assert usable_methods(unmeasured(before)) == {}
 
 
 def test_words_that_are_not_microsofts_do_not_count() -> None:

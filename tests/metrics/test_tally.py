@@ -1,5 +1,6 @@
 """Counting: each phase once, at the round that measured it."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -10,7 +11,7 @@ from exporter.metrics.catalogue import REACH_BUCKETS
 from exporter.metrics.tally import HISTORY, Histogram, NetworkLabels, Tally, counted, fresh
 from exporter.observations import Probe
 from exporter.vocabulary import AuthOutcome, Mechanism, Outcome, Phase
-from tests.metrics.made import NOON, failed, healthy, kept
+from tests.metrics.made import NOON, failed, healthy, kept, unmeasured
 
 
 def after(*probes: Probe) -> Tally:
@@ -60,6 +61,14 @@ def test_skipped_phases_are_counted_without_seconds() -> None:
     assert sum(tally.seconds[Phase.TLS].counts) == 1  # how long the failure took
     assert sum(tally.seconds[Phase.AUTH].counts) == 0
     assert tally.auth_results == {CANARY: 0}
+
+
+def test_a_way_whose_vantage_is_missing_is_seen_to_grow_old() -> None:
+    """So that the alert on late probes tells it; also where there never was a run."""
+    first, later = healthy("imap"), replace(healthy("imap"), time=NOON + timedelta(minutes=5))
+    assert after(first, unmeasured(later)).last_run == first.time
+    assert after(unmeasured(first), unmeasured(later)).last_run == first.time
+    assert after(unmeasured(first), later).last_run == later.time
 
 
 def test_history_is_bounded_and_newest_last() -> None:

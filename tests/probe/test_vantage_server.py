@@ -14,9 +14,12 @@ from pathlib import Path
 import pytest
 
 from exporter.capabilities import held_capabilities
+from exporter.prepare import VantageProcesses, make_vantages
 from exporter.probe import vantage_server
-from exporter.probe.vantage_process import VantageError, connect_vantage_process
+from exporter.probe.vantage_process import VantageError, awaited_vantage_process, connect_vantage_process
 from exporter.probe.vantage_protocol import Step, greeting, request
+from exporter.settings import Settings
+from exporter.settings_errors import ConfigurationError
 from tests.probe.namespaces import linked, namespace, root
 from tests.probe.test_vantage_process import peer_seen_in
 
@@ -179,6 +182,29 @@ def test_paths_that_cannot_be_used(directory: Path) -> None:
 def test_nobody_listens(directory: Path) -> None:
     with pytest.raises(VantageError, match="No such file or directory; is its unit started"):
         connect_vantage_process(directory / "none")
+
+
+def test_one_that_comes_later_is_used_from_then_on(directory: Path) -> None:
+    path = directory / "clients.sock"
+    with awaited_vantage_process(path) as process:
+        assert "No such file or directory; is its unit started" in (process.problem() or "")
+        with serving(path):
+            assert process.problem() is None
+            process.socket(socket.AF_INET, TCP).close()
+        assert "is its unit started" in (process.problem() or "")
+
+
+def test_a_service_goes_on_without_it_and_a_command_does_not(directory: Path) -> None:
+    settings = Settings.model_validate(
+        {"vantages": [{"name": "a"}, {"name": "b", "vantage_socket": directory / "none"}]}
+    )
+    told: list[VantageError] = []
+    first, second = make_vantages(settings, {}, VantageProcesses(missing=told.append))
+    assert (first.problem, len(told)) == (None, 1)
+    assert second.problem is not None
+    assert "is its unit started" in (second.problem() or "")
+    with pytest.raises(ConfigurationError, match=r"vantages\[1\] \(b\): .* is its unit started"):
+        make_vantages(settings, {}, VantageProcesses())
 
 
 @pytest.mark.parametrize("first", [b"HTTP/1.1 400 Bad Request\r\n", b"\x02\x00\x00\x00", greeting(Step.ENTER, 1)])
