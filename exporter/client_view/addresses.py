@@ -91,7 +91,12 @@ def _owned(inside: Inside, addresses: Iterable[ipaddress.IPv4Address]) -> set[ip
     wanted = set(addresses)
     if not inside.ethernet:
         return set()
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ARP)) as packets:
+    try:
+        packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ARP))
+    except PermissionError:
+        needs = "asking who has an address needs CAP_NET_RAW; start as root, or give one with --address"
+        raise ClientViewError(f"{inside.device}: {needs}") from None
+    with packets:
         packets.bind((inside.device, _ETH_P_ARP))
         mac = bytes.fromhex(inside.mac.replace(":", ""))
         for address in wanted:

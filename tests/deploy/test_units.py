@@ -4,6 +4,7 @@ import re
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from exporter.cli import main
@@ -15,8 +16,10 @@ UNITS = ROOT / "deploy" / "systemd"
 SERVICE = "outlook-auth-exporter.service"
 INSPECTOR = "outlook-auth-exporter-inspector.service"
 VANTAGE = "outlook-auth-exporter-vantage@.service"
+#: Root's, once at the start of the machine.
+NAMESPACE = "outlook-auth-exporter-namespace@.service"
 #: systemd-analyze's exposure, 0 to 10, at most; what is left is what the network needs.
-EXPOSURE = {SERVICE: 2.0, INSPECTOR: 2.2, VANTAGE: 1.6}
+EXPOSURE = {SERVICE: 2.0, INSPECTOR: 2.2, VANTAGE: 1.6, NAMESPACE: 7.0}
 
 every = pytest.mark.parametrize("name", EXPOSURE)
 
@@ -38,7 +41,7 @@ def here(name: str, directory: Path) -> Path:
     return path
 
 
-def test_there_are_three():
+def test_there_are_no_others():
     assert {path.name for path in UNITS.iterdir()} == set(EXPOSURE)
 
 
@@ -94,7 +97,9 @@ def test_what_it_starts_is_a_command_of_ours(name: str):
     if words[0] == "-m":
         assert words[1] == "exporter.probe.vantage_server"
         return
-    command = main.commands[words[0]]
+    command: click.Command = main
+    while isinstance(command, click.Group):
+        command = command.commands[words.pop(0)]
     options = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options
 
