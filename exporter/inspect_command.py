@@ -135,7 +135,7 @@ class Inspection:
         self.reading.clear()
         if self.summary.connections == 0 and not self._as_json:
             click.echo(header())
-        self.summary.add(connection)
+        self.summary.add(connection.target, connection.outcome)
         if self._as_json:
             self._lines.append(connection_json(connection))
             if self._at_once or len(self._lines) == LINES:

@@ -91,11 +91,11 @@ class _Listener:
 
     def listen(self) -> int:
         """Until the worker ends, or an interface can't be opened at the start."""
-        while True:
-            ready, _, _ = select.select([self._channel], [], [], STOP_SECONDS if self._stopped else None)
-            data = self._channel.recv(messages.MAX_MESSAGE) if ready else b""
-            if not data:
-                break
+        while data := self._next():
+            if self._as_json and (seen := messages.read_connection_line(data)) is not None:
+                self.summary.add(seen.target, seen.outcome)
+                sys.stdout.write(seen.line + "\n")
+                continue
             message = messages.read_message(data)
             if message is not None and not self._take(message):
                 return _FAILED
@@ -137,12 +137,20 @@ class _Listener:
     def _found(self, connection: Connection) -> None:
         if self.summary.connections == 0 and not self._as_json:
             click.echo(header())
-        self.summary.add(connection)
+        self.summary.add(connection.target, connection.outcome)
         if self._as_json:
             sys.stdout.write(connection_json(connection) + "\n")
         else:
             click.echo(lines(connection))
-        sys.stdout.flush()
+
+    def _next(self) -> bytes:
+        """A message; empty at the end. What was printed is seen before anybody waits."""
+        try:
+            return self._channel.recv(messages.MAX_MESSAGE, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sys.stdout.flush()
+        ready, _, _ = select.select([self._channel], [], [], STOP_SECONDS if self._stopped else None)
+        return self._channel.recv(messages.MAX_MESSAGE) if ready else b""
 
     def _sum_up(self) -> None:
         self.summary.add_counts(

@@ -62,7 +62,7 @@ def _of_files(
     if connections and not as_json:
         click.echo(header())
     for connection in connections:
-        counted.add(connection)
+        counted.add(connection.target, connection.outcome)
         click.echo(to_json(connection) if as_json else lines(connection))
     for warning in warnings:
         counted.damaged += 1

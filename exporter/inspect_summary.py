@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from dataclasses import asdict
 
-from exporter.observations import Connection
 from exporter.wire.tracker_config import Counts
 
 #: Where an outcome is counted of connections that go to none of the targets.
@@ -21,13 +20,13 @@ class Summary:
         self._counts: Counter[str] = Counter()
         self._outcomes: dict[str, Counter[str]] = {}
 
-    def add(self, connection: Connection) -> None:
+    def add(self, target: str | None, outcome: str) -> None:
         """One more connection."""
         self.connections += 1
-        target = connection.target or OTHER
-        if target not in self._outcomes:
-            self._outcomes[target] = Counter()
-        self._outcomes[target][connection.outcome] += 1
+        named = target or OTHER
+        if named not in self._outcomes:
+            self._outcomes[named] = Counter()
+        self._outcomes[named][outcome] += 1
 
     def add_counts(self, counts: Counts) -> None:
         """What a tracker saw besides connections."""

@@ -28,6 +28,7 @@ from exporter.metrics.catalogue import Kind as MetricKind
 from exporter.metrics.labels import printable
 from exporter.metrics.samples import Sample
 from exporter.observations import Connection, from_json
+from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.connection_json import connection_json
 from exporter.wire.interface_state import Interface, InterfaceState
 
@@ -39,6 +40,9 @@ SAMPLES_EACH = 200
 MAX_INTERFACES, MAX_LINE = 64, 300
 MAX_WORKERS = 64
 _SIDES = ("inside", "outside", None)
+#: Between what a worker says of itself, in at most so many bytes, and the connection's line.
+_CONNECTION_FIELD, MAX_HEAD = b',"connection":', 96
+_OUTCOMES = frozenset(ConnectionOutcome)
 #: What a sample's name may end with: of a histogram, of anything else.
 _SUFFIXES = {True: ("_bucket", "_count", "_sum"), False: ("",)}
 
@@ -97,7 +101,7 @@ def connection(worker: int, seen: Connection) -> bytes:
 @cache
 def _connection_head(worker: int) -> bytes:
     """Of a message; a worker writes very many."""
-    return _from_worker(worker, Kind.CONNECTION)[:-1] + b',"connection":'
+    return _from_worker(worker, Kind.CONNECTION)[:-1] + _CONNECTION_FIELD
 
 
 def lost(worker: int, count: int) -> bytes:
@@ -148,6 +152,29 @@ def read_message(data: bytes) -> Message | None:
         return Message(worker, Kind(kind), _READERS[Kind(kind)](content))
     except (KeyError, TypeError, ValueError, ValidationError, OverflowError):
         return None
+
+
+class ConnectionLine(NamedTuple):
+    """A connection as its line of JSON, for who prints it and counts the outcomes of each target."""
+
+    line: str
+    target: str | None
+    outcome: str
+
+
+def read_connection_line(data: bytes) -> ConnectionLine | None:
+    """None for another message, and for one that has to be looked at closer: `read_message` does. Never raises."""
+    begin = data.find(_CONNECTION_FIELD, 0, MAX_HEAD)
+    if begin < 0 or not data.isascii():
+        return None
+    content = _object(data)
+    seen = content.get("connection") if content is not None and content.get("kind") == Kind.CONNECTION else None
+    if not isinstance(seen, dict):
+        return None
+    target, outcome = seen.get("target"), seen.get("outcome")
+    if outcome not in _OUTCOMES or not (target is None or isinstance(target, str)):
+        return None
+    return ConnectionLine(data[begin + len(_CONNECTION_FIELD) : -1].decode(), target, outcome)
 
 
 def _object(data: bytes) -> dict[str, Any] | None:

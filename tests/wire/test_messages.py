@@ -1,6 +1,7 @@
 """What inspector and service say: there and back again, and nothing but what is right is believed."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,9 @@ from exporter.metrics.wire import InterfaceCounts, WireState
 from exporter.observations import Connection, WireAlert, WireAuth
 from exporter.vocabulary import AuthOutcome, ConnectionOutcome, Mechanism
 from exporter.wire import messages
+from exporter.wire.connection_json import connection_json
 from exporter.wire.interface_state import Interface, InterfaceState
-from exporter.wire.messages import MAX_MESSAGE, Kind, Message, read_message, read_order
+from exporter.wire.messages import MAX_MESSAGE, Kind, Message, read_connection_line, read_message, read_order
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SEEN = Connection(
@@ -44,6 +46,21 @@ class TestThereAndBack:
     def test_orders(self):
         interfaces = [Interface("eth1", "inside"), Interface("eth0", "outside"), Interface("wg0")]
         assert read_order(messages.order(interfaces)) == interfaces
+
+    @pytest.mark.parametrize("sni", ["imap-mail.outlook.com", 'a"},"outcome":"x', None])
+    def test_a_connections_line_is_what_it_would_be_written_as(self, sni):
+        seen = replace(SEEN, sni=sni)
+        data = messages.connection(3, seen)
+        assert read_connection_line(data) == (connection_json(seen), seen.target, seen.outcome)
+        assert read_message(data) == Message(3, Kind.CONNECTION, seen)
+
+    def test_a_line_that_has_to_be_looked_at_closer(self):
+        """A letter that no terminal need know, an outcome of no contract, another message."""
+        assert read_connection_line(messages.connection(3, replace(SEEN, sni="\x9b2J"))) is None
+        data = messages.connection(3, SEEN)
+        assert read_connection_line(data.replace(b'"established"', b'"invented"')) is None
+        assert read_connection_line(data[:-1]) is None
+        assert read_connection_line(messages.hello(3, "1", "in force", ',"connection":{}')) is None
 
     def test_hello(self):
         said = ("17.4", "in force", "eBPF")
