@@ -87,16 +87,17 @@ def _of_tap(tap: Tap, probed: Sequence[Verdict]) -> list[Judged]:
 
 def _verdict(tap: Tap, claim: Claim, belief: float, probed: Sequence[Verdict]) -> Judged:
     placed = _placed(tap, claim)
-    if placed.responsible is Responsible.UNKNOWN:
-        placed = _as_probed(tap, claim, probed) or placed
-    next_experiment = placed.next_experiment
     confidence = UNNAMED if claim.cause is Cause.UNKNOWN else belief * placed.belief
+    if placed.responsible is Responsible.UNKNOWN and (known := _as_probed(tap, claim, probed)) is not None:
+        placed, confidence = known  # that others met it too makes nobody less sure
+    next_experiment = placed.next_experiment
     verdict = verdict_of(tap.target, tap.vantage, claim, placed, confidence, next_experiment, _where(tap))
     return Judged(verdict, claim.confirmed)
 
 
-def _as_probed(tap: Tap, claim: Claim, probed: Sequence[Verdict]) -> Placed | None:
-    """Where walks to this target met the same fault and placed it, all alike, packets of it are of no other."""
+def _as_probed(tap: Tap, claim: Claim, probed: Sequence[Verdict]) -> tuple[Placed, float] | None:
+    """Where walks to this target met the same fault and placed it, all alike, packets of it are of no other. With how
+    sure the walks were."""
     same = [each for each in probed if each.target == tap.target and each.cause is claim.cause and not each.account]
     placed = {each.responsible for each in same} - {Responsible.UNKNOWN}
     if len(placed) != 1 or (Responsible.GATEWAY in placed and tap.vantage == BEYOND):
@@ -104,7 +105,8 @@ def _as_probed(tap: Tap, claim: Claim, probed: Sequence[Verdict]) -> Placed | No
     (whom,) = placed
     surest = max((each for each in same if each.responsible is whom), key=lambda each: each.confidence)
     text = f"the walk from {surest.vantage} met the same fault, and placed it"
-    return Placed(whom, (Evidence(observation=text, points_to=whom, weight=surest.confidence),))
+    evidence = Evidence(observation=text, points_to=whom, weight=surest.confidence)
+    return Placed(whom, (evidence,)), surest.confidence
 
 
 def _where(tap: Tap) -> Where:

@@ -354,6 +354,9 @@ def test_what_walks_placed_is_placed_for_the_same_fault_in_packets_and_for_no_ot
 
     assert said(ConnectionOutcome.REFUSED).responsible is GATEWAY
     assert "clients" in said(ConnectionOutcome.REFUSED).evidence[-1].observation
+    walked = next(each.verdict for each in judge(made.seen(reset, walk("imap", "wan"), experiments=[again],
+                                                           facts=(CLIENTS, WAN))))  # fmt: skip
+    assert said(ConnectionOutcome.REFUSED).confidence == walked.confidence
     assert said(ConnectionOutcome.NO_ANSWER).responsible is UNKNOWN
     assert said(ConnectionOutcome.REFUSED, interface="outside").responsible is UNKNOWN
 
