@@ -139,15 +139,21 @@ def overview(
 
 
 def _headline(tallies: Sequence[Tally]) -> tuple[Mood, str]:
-    measured = [tally.probe for tally in tallies if tally.probe is not None]
+    walked = [tally.probe for tally in tallies if tally.probe is not None]
+    measured = [probe for probe in walked if probe.measured]
     failing = [probe for probe in measured if failed(probe)]
-    if not measured:
+    if not walked:
         return Mood.NEUTRAL, _("Nothing measured yet: the first round is under way")
     if failing:
         names = list(dict.fromkeys(probe.target for probe in failing))
         shown = ", ".join(names[:4]) + (_(" and {count} more", count=len(names) - 4) if len(names) > 4 else "")
         said = _("{failing} of {all} ways fail: {names}", failing=len(failing), all=len(measured), names=shown)
         return Mood.BAD, said + _only_from(failing, measured)
+    if not measured:
+        return Mood.NEUTRAL, _("Nothing could be measured")
+    if (missing := len(walked) - len(measured)) > 0:
+        text = _("{count} of {all} ways couldn't be measured, the others work", count=missing, all=len(walked))
+        return Mood.NEUTRAL, text
     if len(measured) < len(tallies):
         so_far = _("{measured} of {all} ways measured so far, all work", measured=len(measured), all=len(tallies))
         return Mood.GOOD, so_far

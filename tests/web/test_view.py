@@ -16,7 +16,7 @@ from exporter.vocabulary import AccountKind, AuthOutcome, Cause, Mechanism, Outc
 from exporter.web import words
 from exporter.web.page import StatusPage
 from exporter.web.view import AccountLine, Mood, Overview, overview
-from tests.metrics.made import NOON, failed, healthy, kept
+from tests.metrics.made import NOON, failed, healthy, kept, unmeasured
 from tests.web.client import ScriptedControl
 
 
@@ -52,6 +52,16 @@ def test_all_is_well() -> None:
     moods = {row.name: row.cells[0].mood for row in page.journeys}
     assert moods.pop("IMAP with a password") is Mood.NEUTRAL
     assert set(moods.values()) == {Mood.GOOD}
+
+
+def test_what_could_not_be_measured_is_not_said_to_work() -> None:
+    gone = [unmeasured(probe) for probe in everywhere() if probe.vantage == "clients"]
+    page = seen(*everywhere(), *gone)
+    assert (page.mood, page.headline) == (Mood.NEUTRAL, "15 of 30 ways couldn't be measured, the others work")
+    alone = seen(*gone, vantages=("clients",))
+    assert (alone.mood, alone.headline) == (Mood.NEUTRAL, "Nothing could be measured")
+    broken = failed(healthy("imap", "wan"), Phase.TLS, Outcome.RESET)
+    assert seen(*everywhere(), *gone, broken).headline.startswith("1 of 15 ways fail: imap")
 
 
 def test_the_headline_says_where_it_fails_only_from() -> None:
