@@ -37,7 +37,8 @@ class _Stop(BaseException):
 
 
 class Worker:
-    """Everything between a channel and an inspection. `all_told`: no limit to the connections that are told."""
+    """Everything between a channel and an inspection. `all_told`: a command's: no limit to the connections that are
+    told, and counts at the end."""
 
     def __init__(self, config: InspectorConfig, channel: socket.socket, run: str, *, all_told: bool) -> None:
         self.inspection = Inspection(config, self._tell)
@@ -128,7 +129,7 @@ class Worker:
         self._left = TOLD_EACH_SECOND
         if self.inspection.tick(time.monotonic(), time.time_ns()):
             self._tell_interfaces()
-        if not self._outbox.has_state:
+        if not self._all_told and not self._outbox.has_state:  # a command sums up at the end
             self._tell_counts()
 
     def _tell(self, connection: Connection) -> None:
