@@ -40,9 +40,12 @@ def faults_among(believed: Iterable[Believed]) -> list[Believed]:
 
 
 def _lasting(faults: list[Believed]) -> list[Believed]:
-    """Without a slow path seen once beside another fault: a busy moment here, or a packet lost."""
+    """Without a slow path beside lost packets, whose consequence it is, or seen once beside another fault: a busy
+    moment here, or a packet lost."""
     if len(faults) < 2:
         return faults
+    if any(claim.cause is Cause.PACKET_LOSS for claim, _ in faults):
+        return [(claim, belief) for claim, belief in faults if claim.cause is not Cause.SLOW_PATH]
     return [(claim, belief) for claim, belief in faults if claim.cause is not Cause.SLOW_PATH or claim.confirmed]
 
 

@@ -1,6 +1,5 @@
 """Verdicts from packets alone: the passive rules over each tap, placed by the contract's table."""
 
-import ipaddress
 from collections.abc import Sequence
 
 from exporter.catalogue import TARGETS
@@ -11,6 +10,7 @@ from exporter.diagnosis.rules.passive import (
     BEYOND,
     PassiveRule,
     Tap,
+    Walked,
     certificates,
     forged_resets,
     handshakes_failed,
@@ -32,11 +32,12 @@ from exporter.diagnosis.rules.passive_sign_in import (
     throttled,
     tokens,
 )
+from exporter.diagnosis.rules.refusal import NEXT_DOOR, is_private, next_door
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.weigh import NAMED, Claim, Scales
 from exporter.observations import Evidence, Verdict
-from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Responsible
+from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Responsible, Tampering
 from exporter.wire.distance import hops_of
 
 RULES: tuple[PassiveRule, ...] = (
@@ -48,6 +49,13 @@ RULES: tuple[PassiveRule, ...] = (
 _PATHS = frozenset({Cause.MTU_BLACKHOLE, Cause.IPV6_BROKEN, Cause.PACKET_LOSS, Cause.SLOW_PATH, Cause.PARTIAL_OUTAGE})
 #: What the servers themselves say or do: no side of the gateway is at fault.
 _SERVICE = frozenset({Cause.THROTTLED, Cause.SERVICE_OUTAGE, Cause.SLOW_SIGN_IN, Cause.SLOW_SERVICE})
+#: A certificate's own faults: nothing of it changes on the way.
+_CERTIFICATES = frozenset(
+    {
+        Cause.ROOT_NOT_TRUSTED, Cause.CERTIFICATE_EXPIRED, Cause.CERTIFICATE_NOT_YET_VALID,
+        Cause.CERTIFICATE_NAME_MISMATCH, Cause.CERTIFICATE_CHAIN_INCOMPLETE,
+    }
+)  # fmt: skip
 #: Who led clients there, or spoke in clear, packets of a way don't tell.
 _ANYBODYS = frozenset({Cause.DNS_REDIRECTED})
 _BOTH_SIDES = "compare both sides of the gateway: `diagnose --inside FILE --outside FILE`"
@@ -58,17 +66,25 @@ def judge_wire(seen: Seen, probed: Sequence[Verdict]) -> list[Judged]:
 
     `probed`: what the same round's walks say: by experiments, which packets alone don't have.
     """
-    return [each for tap in taps(seen, _false_servers(seen, probed)) for each in _of_tap(tap, probed)]
+    return [each for tap in taps(seen, _walked(seen, probed)) for each in _of_tap(tap, probed)]
 
 
-def _false_servers(seen: Seen, probed: Sequence[Verdict]) -> dict[str, frozenset[str]]:
-    """By target the addresses that a resolver gave and that were found not to be Microsoft's."""
+def _walked(seen: Seen, probed: Sequence[Verdict]) -> dict[str, Walked]:
+    """By target."""
     misled = {(each.target, each.vantage) for each in probed if each.cause is Cause.DNS_REDIRECTED}
-    found: dict[str, frozenset[str]] = {}
+    servers: dict[str, set[str]] = {}
     for probe in seen.probes:
         if (probe.target, probe.vantage) in misled:
-            addresses = frozenset(each.address for each in probe.addresses)
-            found[probe.target] = found.get(probe.target, frozenset()) | addresses
+            servers.setdefault(probe.target, set()).update(each.address for each in probe.addresses)
+    faults: dict[str, set[Cause]] = {}
+    for verdict in probed:
+        if verdict.cause in _CERTIFICATES or verdict.cause is Cause.TLS_INTERCEPTED:
+            faults.setdefault(verdict.target, set()).add(verdict.cause)
+    found = {}
+    for target in servers.keys() | faults.keys():
+        only = next(iter(faults[target])) if len(faults.get(target, ())) == 1 else None
+        fault = only if only is not Cause.TLS_INTERCEPTED else None
+        found[target] = Walked(frozenset(servers.get(target, ())), fault)
     return found
 
 
@@ -133,10 +149,12 @@ def _placed(tap: Tap, claim: Claim) -> Placed:
     if tampering:
         text = f"the gateway was seen to do it: {tampering[0].kind}"
         return Placed(Responsible.GATEWAY, (Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.97),))
-    if tap.two_sided and claim.cause not in _SERVICE:
+    if tap.two_sided and claim.cause not in _SERVICE | _CERTIFICATES and not _tampered(tap):
         text = "outside the gateway the same connections fare the same: it begins beyond"
         return Placed(Responsible.NETWORK, (Evidence(observation=text, points_to=Responsible.NETWORK, weight=0.85),))
     if claim.cause in _RESETS and (near := _next_door(tap)) is not None:
+        return Placed(Responsible.GATEWAY, (near,))
+    if claim.cause in _REFUSALS and (near := _refused_next_door(tap)) is not None:
         return Placed(Responsible.GATEWAY, (near,))
     if claim.cause is Cause.TLS_INTERCEPTED and (product := product_of(tap.connections)) is not None:
         text = f"the issuer is {product}, which gateways use to inspect TLS"
@@ -146,12 +164,14 @@ def _placed(tap: Tap, claim: Claim) -> Placed:
     return Placed(Responsible.UNKNOWN, next_experiment=_BOTH_SIDES)
 
 
+def _tampered(tap: Tap) -> bool:
+    """Whether the gateway did anything to connections that failed, though it be none of what the cause comes by."""
+    failed = (each for each in tap.connections if each.outcome is not ConnectionOutcome.ESTABLISHED)
+    return any(found.kind is not Tampering.MSS_CLAMPED for each in failed for found in each.tampering)
+
+
 #: Causes that a forged reset is the means of.
 _RESETS = frozenset({Cause.SNI_RESET, Cause.TLS_RESET, Cause.LARGE_HELLO_DROPPED, Cause.AUTH_DROPPED})
-
-
-#: RFC 1918, RFC 4193.
-_PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 
 
 def _next_door(tap: Tap) -> Evidence | None:
@@ -161,21 +181,25 @@ def _next_door(tap: Tap) -> Evidence | None:
         each for each in tap.connections if each.closed_by == "reset_server" and each.server_ttl and each.reset_ttl
     ]
     forged = forged_resets(resets)
-    if not forged or len(forged) != len(resets) or not all(_is_private(each.client) for each in forged):
+    if not forged or len(forged) != len(resets) or not all(is_private(each.client) for each in forged):
         return None
-    if any(hops_of(each.reset_ttl or 0) > 1 for each in forged):
+    if any(hops_of(each.reset_ttl or 0) > NEXT_DOOR for each in forged):
         return None
     server = hops_of(forged[0].server_ttl or 0)
     text = f"every reset comes from the first hop (TTL {forged[0].reset_ttl}), while the server is {server} hops away"
     return Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.85)
 
 
-def _is_private(client: str | None) -> bool:
-    try:
-        address = ipaddress.ip_address(client or "")
-    except ValueError:  # a pseudonym, or none
-        return False
-    return any(address in network for network in _PRIVATE if network.version == address.version)
+#: Causes that a RST to a SYN is the means of.
+_REFUSALS = frozenset({Cause.TCP_RESET, Cause.PARTIAL_OUTAGE, Cause.IPV6_BROKEN})
+
+
+def _refused_next_door(tap: Tap) -> Evidence | None:
+    """Where nothing but refusals is behind it."""
+    unborn = tap.ended(ConnectionOutcome.REFUSED, ConnectionOutcome.NO_ANSWER, ConnectionOutcome.UNREACHABLE)
+    if any(each.outcome is not ConnectionOutcome.REFUSED for each in unborn):
+        return None
+    return next_door(unborn, (*tap.connections, *tap.peers))
 
 
 def _healthy(tap: Tap) -> Judged:

@@ -5,6 +5,7 @@ from exporter.diagnosis.ladder_steps import Step
 from exporter.observations import Connection
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Tampering
 from exporter.wire.outcome import SECOND
+from exporter.wire.sides import TO_CLIENT
 
 _UNBORN = frozenset({ConnectionOutcome.NO_ANSWER, ConnectionOutcome.REFUSED, ConnectionOutcome.UNREACHABLE})
 _UNHEARD = frozenset({ConnectionOutcome.HELLO_RESET, ConnectionOutcome.HELLO_UNANSWERED})
@@ -22,6 +23,9 @@ def known_ladder(connection: Connection) -> Ladder:
     done = {each.kind for each in connection.tampering}
     if not done or Tampering.TERMINATED in done:
         return ladder(inside, None, of_packets=False)
+    if any(each.kind is Tampering.SYN_NOT_FORWARDED and each.direction == TO_CLIENT for each in connection.tampering):
+        now = round(connection.start.timestamp() * SECOND)
+        return ladder(inside, [*inside, _step(now, False, "syn-ack", "SYN-ACK")], of_packets=False)
     outside = [each for each in inside if not _missing_outside(each, done)]
     return ladder(inside, outside, of_packets=False)
 

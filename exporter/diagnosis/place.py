@@ -5,13 +5,14 @@ a hop, an address, a signature, packets of both sides.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from exporter.diagnosis.experiment import Kind
 from exporter.diagnosis.hops import Begins, where_it_begins
 from exporter.diagnosis.rules.common import listed
 from exporter.diagnosis.rules.reach import some_addresses
-from exporter.diagnosis.rules.speed import TIMES_SLOWER, is_path_slow
+from exporter.diagnosis.rules.refusal import next_door_among
+from exporter.diagnosis.rules.speed import TIMES_SLOWER, is_path_slow, loses_nothing
 from exporter.diagnosis.rules.wire import tampering_of
 from exporter.diagnosis.seen import (
     INSIDE,
@@ -115,13 +116,26 @@ def _by_filter(claim: Claim, seen: Seen, probe: Probe) -> Placed:
         return Placed(GATEWAY, (_towards(0.95, text, GATEWAY),))
     begins = where_it_begins(claim.cause, seen, probe)
     if begins.evidence is not None and (begins.where is Begins.BEYOND or not same_outside or begins.is_certain):
+        if begins.where is Begins.BEYOND and claim.cause in _SILENT and not same_outside:
+            evidence = replace(begins.evidence, weight=ONE_WAY)
+            return Placed(NETWORK, (evidence,), next_experiment=_how_to_place(seen, probe))
         return Placed(GATEWAY if begins.where is Begins.FIRST_HOP else NETWORK, (begins.evidence,))
+    if claim.cause is Cause.TCP_RESET and not same_outside and not seen.facts(probe.vantage).proxied:
+        near = next_door_among(seen.connections, probe.target)
+        if near is not None:
+            return Placed(GATEWAY, (near,))
     for other in same_outside:
         theirs = where_it_begins(claim.cause, seen, other)
         if theirs.evidence is not None and theirs.where is Begins.BEYOND:
             text = f"the same is met from {other.vantage}, where {theirs.evidence.observation}"
             return Placed(NETWORK, (_towards(0.8, text, NETWORK),))
     return Placed(Responsible.UNKNOWN, next_experiment=_how_to_place(seen, probe))
+
+
+#: Faults that are silence: what came through the gateway may have been answered, and the answer swallowed there.
+_SILENT = frozenset({Cause.TCP_DROPPED, Cause.SNI_DROPPED})
+#: How much the way out alone tells of them.
+ONE_WAY = 0.7
 
 
 def _passes(claim: Claim, other: Probe) -> bool:
@@ -245,7 +259,9 @@ def _is_better(cause: Cause, seen: Seen, probe: Probe, other: Probe) -> bool:
             losses = [
                 each for each in seen.experiments if each.experiment is Kind.LOSS and each.vantage == other.vantage
             ]
-            return bool(losses) and not any(each.is_lossy for each in losses)
+            if not losses:  # there was no budget for it, and walks tell as much
+                return loses_nothing(seen.at(other.vantage))
+            return not any(each.is_lossy for each in losses)
         case _:
             return passed(other, claim_phase(cause)) and signatures(other) is not False
 

@@ -212,6 +212,8 @@ _WAYS = {
                     shows="All goes well until the long token goes by: then nothing passes any more."),
     "reset": Fault(cause=Cause.IDLE_CUT, targets=MAIL, treatment=lambda: Forgetful(IDLE, Step.RESET),
                    shows="A connection that was silent for ten seconds is reset."),
+    "greeting": Fault(cause=Cause.SLOW_SERVICE, targets=MAIL, outlook={"greeting_delay": 3.0},
+                      shows="Mail servers greet after three seconds, over a quick path."),
     "dropped": Fault(cause=Cause.PARTIAL_OUTAGE, targets=MAIL, reach=Reach.DROPS, address=1, sides=BOTH_SIDES,
                      shows="One of each mail host's addresses doesn't answer; the others work."),
     "required_only": Fault(cause=Cause.TCP_DROPPED, targets=(*MAIL, "sign_in_personal"), reach=Reach.DROPS,

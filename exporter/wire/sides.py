@@ -129,8 +129,14 @@ def _by_proxy(own: Sighting, other: Sighting) -> bool:
 
 
 def _is_one_stream(own: Sighting, other: Sighting) -> bool:
-    """Whether the same segments are seen on both sides, as far as they come through."""
-    return own.random is not None and own.random == other.random and not _by_proxy(own, other)
+    """Whether the same segments are seen on both sides, as far as they come through: what each side said first is the
+    same, in TLS or in clear."""
+    if _by_proxy(own, other) or own.random != other.random:
+        return False
+    if own.random is not None:
+        return True
+    said = own.banner_length, own.ehlo_reply_length
+    return None not in said and said == (other.banner_length, other.ehlo_reply_length)
 
 
 def _nearest(own: Sighting, left: dict[int, Sighting], ahead: float) -> int | None:
@@ -191,6 +197,9 @@ def _has_server(sighting: Sighting) -> bool:
 
 def _handshake(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
     mine, its = own.connection, other.connection
+    if mine.outcome is ConnectionOutcome.NO_ANSWER and own.server_mss is None and other.server_mss is not None:
+        detail = "the server's answer to the SYN came, and went no further"
+        yield TamperingSeen(kind=Tampering.SYN_NOT_FORWARDED, direction=TO_CLIENT, detail=detail)
     if _is_one_stream(own, other) and own.server_mss and other.server_mss and own.server_mss < other.server_mss:
         detail = f"{other.server_mss} bytes became {own.server_mss}"
         yield TamperingSeen(kind=Tampering.MSS_CLAMPED, direction=TO_CLIENT, detail=detail)
@@ -294,8 +303,12 @@ def _after(sighting: Sighting) -> str:
 
 
 def _time(own: Sighting, other: Sighting) -> Iterator[TamperingSeen]:
+    """What took longer inside, but for waiting for a segment to be sent again."""
     mine, its = own.connection, other.connection
+    if mine.retransmissions:
+        return
     for what, inner, outer in (
+        ("the answer to the SYN", mine.tcp_handshake_seconds, its.tcp_handshake_seconds),
         ("the handshake", mine.tls_handshake_seconds, its.tls_handshake_seconds),
         ("the first reply", mine.first_reply_seconds, its.first_reply_seconds),
     ):

@@ -149,6 +149,13 @@ class TestWithoutPackets:
         assert made.two_sided
         assert [row.step.kind for row in made.rows if row.missing == "outside"] == missing
 
+    def test_an_answer_that_went_no_further_stands_outside_alone(self):
+        lost = (TamperingSeen(kind=Tampering.SYN_NOT_FORWARDED, direction="to_client"),)
+        made = known_ladder(replace(connection(outcome=ConnectionOutcome.NO_ANSWER), tampering=lost))
+        assert [(row.inside is None, row.outside is None, row.step.kind) for row in made.rows] == [
+            (False, False, "syn"), (True, False, "syn-ack"),
+        ]  # fmt: skip
+
 
 class TestPicture:
     def test_everything_is_inside_and_crosses_stand_at_the_gateway(self, tmp_path):

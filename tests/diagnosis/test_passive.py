@@ -24,7 +24,7 @@ from exporter.vocabulary import (
     Tampering,
 )
 from tests.diagnosis import made
-from tests.diagnosis.made import CLIENTS, NOON, WAN, addresses, broken, tried, walk
+from tests.diagnosis.made import CLIENTS, NOON, WAN, addresses, broken, marked, tried, walk
 
 GATEWAY, NETWORK, UNKNOWN = Responsible.GATEWAY, Responsible.NETWORK, Responsible.UNKNOWN
 ESTABLISHED, HELLO_RESET = ConnectionOutcome.ESTABLISHED, ConnectionOutcome.HELLO_RESET
@@ -194,6 +194,28 @@ def test_the_issuer_in_clear_tells_whose_it_is():
     assert (only.cause, only.responsible) == (Cause.ROOT_NOT_TRUSTED, Responsible.APPLIANCE)
 
 
+def test_who_refuses_what_is_seen_to_be_microsofts_lacks_a_root_and_sees_no_forgery_elsewhere():
+    own = client_alert(target="imap", tls_version="TLSv1.2", certificate_issuer="CN=DigiCert Cloud Services CA-1")
+    hidden = client_alert(target="sign_in_work")
+    assert verdict([own, hidden], "sign_in_work").cause is Cause.ROOT_NOT_TRUSTED
+    another = client_alert(target="sign_in_work", client="10.0.0.8")
+    assert verdict([own, another], "sign_in_work").cause is Cause.TLS_INTERCEPTED
+    dates = [replace(each, alert=replace(each.alert, name="bad_certificate")) for each in (own, hidden) if each.alert]
+    assert {verdict(dates, name).cause for name in ("imap", "sign_in_work")} == {Cause.UNKNOWN}
+
+
+def test_a_certificates_fault_that_walks_found_is_why_clients_refuse_it():
+    """Both sides of the gateway see it, and it isn't the network's."""
+    wrong = marked(walk("imap"), Phase.TLS, Outcome.CERTIFICATE_NOT_YET_VALID)
+    refused = client_alert("bad_certificate", interface="inside")
+    round_ = made.seen(
+        wrong, replace(wrong, vantage="wan"), facts=(CLIENTS, WAN), connections=(refused,), two_sided=True
+    )
+    said = {each.verdict.vantage: each.verdict for each in judge(round_)}
+    assert {each.cause for each in said.values()} == {Cause.CERTIFICATE_NOT_YET_VALID}
+    assert said["wire:inside"].responsible is said["clients"].responsible is Responsible.MICROSOFT
+
+
 def test_intercepted_though_clients_accept_it():
     assert verdict([seen(certificate_issuer="CN=Contoso Inspection CA,O=Contoso Ltd")]).cause is Cause.TLS_INTERCEPTED
 
@@ -281,6 +303,8 @@ def test_segments_sent_again():
         (Tampering.CERTIFICATE_REPLACED, seen(), Cause.TLS_INTERCEPTED),
         (Tampering.TERMINATED, seen(), Cause.TLS_INTERCEPTED),
         (Tampering.STARTTLS_REMOVED, seen(outcome=ConnectionOutcome.NOT_TLS), Cause.STARTTLS_STRIPPED),
+        (Tampering.RESET_FORGED, seen(outcome=ConnectionOutcome.NOT_TLS), Cause.STARTTLS_STRIPPED),
+        (Tampering.PAYLOAD_DROPPED, seen(outcome=ConnectionOutcome.NOT_TLS), Cause.STARTTLS_STRIPPED),
         (Tampering.GREETING_REWRITTEN, seen(), Cause.PROTOCOL_REWRITTEN),
         (Tampering.DELAY_ADDED, seen(), Cause.SLOW_PATH),
         (Tampering.IDLE_CUT, seen(), Cause.IDLE_CUT),
@@ -319,6 +343,15 @@ def test_what_fares_the_same_outside_begins_beyond():
     fine = seen("outlook_web", interface="inside")
     only = verdict([reset, reset, fine], "sign_in_work", "wire:inside", two_sided=True)
     assert (only.cause, only.responsible) == (Cause.SNI_RESET, NETWORK)
+
+
+def test_what_was_touched_otherwise_is_not_laid_beyond():
+    """What the gateway did isn't how the cause comes about, and still the two sides aren't alike."""
+    late = done(Tampering.DELAY_ADDED, seen("sign_in_work", HELLO_RESET, interface="inside"))
+    fine = seen("outlook_web", interface="inside")
+    judged = judge(Seen(connections=(late, late, fine), two_sided=True))
+    (reset,) = [each.verdict for each in judged if each.verdict.cause is Cause.SNI_RESET]
+    assert reset.responsible is UNKNOWN
 
 
 def led_to(server: str, *clients: Connection) -> dict[str, Verdict]:

@@ -16,6 +16,7 @@ from tests.diagnosis.made import (
     WAN,
     broken,
     marked,
+    others,
     seen,
     took,
     tried,
@@ -324,3 +325,29 @@ def test_tampering_seen_on_both_sides_is_the_strongest_evidence():
     only = verdict(seen(probe, experiments=kinds, facts=[CLIENTS], connections=(connection,)))
     assert (only.cause, only.responsible) == (Cause.SNI_RESET, GATEWAY)
     assert any("reset_forged" in each.observation for each in only.evidence)
+
+
+def test_lost_packets_are_placed_by_the_other_vantages_handshakes_or_its_many_walks():
+    """Where no handshakes were counted there, walks that waited for no segment tell as much."""
+    probe = broken("imap", Phase.CONNECT, Outcome.TIMEOUT)
+    lossy = [tried(probe, Kind.AGAIN, Outcome.OK), tried(probe, Kind.LOSS, Outcome.OK, tried=20, hit=7)]
+
+    def placed(*more, elsewhere=None):
+        there = others("wan") if elsewhere is None else elsewhere
+        return verdict(seen(probe, *there, experiments=[*lossy, *more], facts=BOTH), "imap").responsible
+
+    clean = tried(walk("imap", "wan"), Kind.LOSS, Outcome.OK, Phase.CONNECT, tried=20, hit=0)
+    assert placed(clean) is GATEWAY
+    assert placed(replace(clean, hit=7)) is NETWORK
+    assert placed() is GATEWAY
+    assert placed(elsewhere=others("wan")[:5]) is NETWORK
+    waited = [took(each, connect=0.25) if each.target == "imap" else each for each in others("wan")]
+    assert placed(elsewhere=waited) is NETWORK
+
+
+def test_a_lossy_path_is_not_slow_besides():
+    slow = took(walk("imap"), connect=1.05, tls=1.2)
+    loss = tried(slow, Kind.LOSS, Outcome.OK, Phase.CONNECT, tried=20, hit=7)
+    again = [tried(slow, Kind.AGAIN, Outcome.OK, Phase.TLS, seconds=1.4) for _ in range(2)]
+    assert verdict(seen(slow, experiments=again), "imap").cause is Cause.SLOW_PATH
+    assert verdict(seen(slow, experiments=[*again, loss]), "imap").cause is Cause.PACKET_LOSS

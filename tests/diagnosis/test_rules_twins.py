@@ -196,6 +196,15 @@ def test_reset_by_name_or_whatever_the_name():
     ]
 
 
+@pytest.mark.parametrize(("outcome", "cause"), [(TIMEOUT, Cause.SNI_DROPPED), (RESET, Cause.SNI_RESET)])
+def test_names_that_have_in_common_what_the_filter_minds_all_fail_and_another_passes(outcome, cause):
+    """Every name on the port fails: that there is no other among the targets' speaks for no other filter."""
+    mail = [broken(name, Phase.TLS, outcome) for name in ("imap", "imap_office365", "pop", "pop_office365")]
+    rest = others("clients", "imap", "imap_office365", "pop", "pop_office365")
+    tries = hello(mail[0], again=outcome, no_name=OK, other_name=OK, small_hello=outcome, small_answer=outcome)
+    assert causes(seen(*mail, *rest, experiments=tries)) == [cause]
+
+
 def test_an_alert_without_the_name_is_an_answer_too():
     assert by_kind(RESET, no_name=Outcome.ALERT, other_name=RESET, small_hello=RESET) == [Cause.SNI_RESET]
 

@@ -118,6 +118,17 @@ def test_a_clamped_segment_size():
     assert kinds(clamped, sighting(side="outside")) == set()
 
 
+def test_the_servers_answer_to_a_syn_that_goes_no_further():
+    inside, outside = (
+        sighting(side=side, random=None, outcome=ConnectionOutcome.NO_ANSWER, closed_by=ClosedBy.TIMEOUT)
+        for side in ("inside", "outside")
+    )
+    assert kinds(inside, outside) == set()
+    first, *_ = compared([inside], [outside._replace(server_mss=1_460)])
+    (found,) = first.tampering
+    assert (found.kind, found.direction) == (Tampering.SYN_NOT_FORWARDED, "to_client")
+
+
 def test_mail_in_clear():
     inside = sighting(random=None, spoken=True, starttls=StartTls.ABSENT, banner_length=120)
     outside = sighting(side="outside", random=None, spoken=True, starttls=StartTls.OFFERED, banner_length=90)
@@ -127,10 +138,26 @@ def test_mail_in_clear():
     assert kinds(inside._replace(banner_length=90), outside._replace(starttls=StartTls.ABSENT)) == set()
 
 
+def test_a_command_in_clear_that_goes_no_further():
+    """What the server said is the same on both sides: one stream, of which a part is missing."""
+
+    def spoken(side: str, sent: int, banner: int = 90) -> Sighting:
+        return sighting(
+            side=side, sent=sent, received=240, random=None, spoken=True, starttls=StartTls.ASKED,
+            banner_length=banner, ehlo_reply_length=150,
+        )  # fmt: skip
+
+    assert kinds(spoken("inside", 40), spoken("outside", 30)) == {Tampering.PAYLOAD_DROPPED}
+    assert Tampering.PAYLOAD_DROPPED not in kinds(spoken("inside", 40), spoken("outside", 20, banner=120))
+
+
 def test_a_delay_is_told_only_where_it_is_the_gateways():
     slow = sighting(tls_handshake_seconds=1.4)
     assert kinds(slow, sighting(side="outside")) == {Tampering.DELAY_ADDED}
     assert kinds(slow, sighting(side="outside", tls_handshake_seconds=1.3)) == set()
+    assert kinds(sighting(tls_handshake_seconds=1.4, retransmissions=1), sighting(side="outside")) == set()
+    held = sighting(tcp_handshake_seconds=0.8)
+    assert kinds(held, sighting(side="outside")) == {Tampering.DELAY_ADDED}
 
 
 def test_a_gateway_that_answers_itself_is_told_by_what_it_kept_or_said():

@@ -6,11 +6,12 @@ A single connection may have any reason; what all share, or many, has one.
 
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.rules.common import how_often, listed, quoted
+from exporter.diagnosis.rules.refusal import weigh_refusals
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.signatures import INSPECTION_PRODUCTS
@@ -35,15 +36,27 @@ NOT_ACTIVE = 421
 _MICROSOFTS = ("digicert", "microsoft corporation", "globalsign", "baltimore")
 #: Alerts by which a client refuses a certificate (RFC 8446 6.2).
 _REFUSALS = frozenset({"unknown_ca", "bad_certificate", "certificate_unknown", "unsupported_certificate"})
+#: Of those, what says that the chain leads to nothing known: another may be about its dates, or its name.
+_UNKNOWN_ISSUER = frozenset({"unknown_ca", "certificate_unknown"})
 _VERSION = frozenset({"protocol_version", "insufficient_security"})
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """About one target. `false_servers`: addresses that a resolver leads to and where nothing of Microsoft's is.
+    `certificate_fault`: what is wrong with the certificate, which isn't a forged one.
+    """
+
+    false_servers: frozenset[str] = frozenset()
+    certificate_fault: Cause | None = None
 
 
 @dataclass(frozen=True)
 class Tap:
     """The connections to one target at one tap. `peers`: those to other targets there.
 
-    `expected`: networks in which the administrator has relays of his own. `false_servers`: where walks found that
-    a resolver leads and nothing of Microsoft's is.
+    `expected`: networks in which the administrator has relays of his own. `walked`: what walks of the same round
+    found out by experiments, which packets alone don't have.
     """
 
     target: str
@@ -53,7 +66,7 @@ class Tap:
     two_sided: bool = False
     expected: tuple[IpNetwork, ...] = ()
     own_stack: str | None = None
-    false_servers: frozenset[str] = frozenset()
+    walked: Walked = field(default_factory=Walked)
 
     def ended(self, *outcomes: ConnectionOutcome) -> list[Connection]:
         """Those that got so far and no further."""
@@ -77,8 +90,8 @@ class Tap:
 PassiveRule = Callable[[Tap], Iterator[Claim]]
 
 
-def taps(seen: Seen, false_servers: Mapping[str, frozenset[str]]) -> list[Tap]:
-    """Connections of known targets, by target and tap. `false_servers` by target."""
+def taps(seen: Seen, walked: Mapping[str, Walked]) -> list[Tap]:
+    """Connections of known targets, by target and tap. `walked` by target."""
     by_tap: dict[str, list[Connection]] = {}
     for connection in seen.connections:
         by_tap.setdefault(WIRE + (f":{connection.interface}" if connection.interface else ""), []).append(connection)
@@ -91,8 +104,8 @@ def taps(seen: Seen, false_servers: Mapping[str, frozenset[str]]) -> list[Tap]:
             own = tuple(each for each in connections if each.target == target)
             others = tuple(each for each in connections if each.target != target)
             two_sided = seen.two_sided and vantage == f"{WIRE}:inside"
-            false = false_servers.get(target, frozenset())
-            found.append(Tap(target, vantage, own, others, two_sided, expected, seen.own_stack, false))
+            known = walked.get(target, Walked())
+            found.append(Tap(target, vantage, own, others, two_sided, expected, seen.own_stack, known))
     return found
 
 
@@ -157,7 +170,7 @@ def led_elsewhere(tap: Tap) -> Iterator[Claim]:
 
 def _strange(server: str, tap: Tap) -> str | None:
     """What is wrong with an address; None where nothing is known to be."""
-    if server in tap.false_servers:
+    if server in tap.walked.false_servers:
         return "where walks found nothing of Microsoft's"
     return suspicion(server, tap.expected)
 
@@ -181,6 +194,7 @@ def not_connected(tap: Tap) -> Iterator[Claim]:
                 scales.add(0.3, "clients try again and again")
             if any(each.server_port != failed[0].server_port for each in tap.peers if each not in tap.ended(outcome)):
                 scales.add(0.2, "other ports are reached from here")
+            weigh_refusals(scales, failed, (*tap.connections, *tap.peers))
             _tampering(scales, failed)
             yield _claim(scales, Phase.CONNECT, failed)
 
@@ -190,6 +204,7 @@ def _some_servers(tap: Tap, failed: list[Connection], alive: list[Connection], w
     scales = Scales(Cause.IPV6_BROKEN if six else Cause.PARTIAL_OUTAGE)
     scales.add(0.6 if len(failed) < ENOUGH else 0.8, f"{words} at {listed(each.server for each in failed)}")
     scales.add(0.3, f"{listed(each.server for each in alive)} answers")
+    weigh_refusals(scales, failed, (*tap.connections, *tap.peers))
     _tampering(scales, failed)
     yield _claim(scales, Phase.CONNECT, failed)
 
@@ -295,11 +310,20 @@ def certificates(tap: Tap) -> Iterator[Claim]:
         scales.add(0.9, f"certificates issued by {quoted(listed(each.certificate_issuer or '' for each in foreign))}")
         if (product := product_of(foreign)) is not None:
             scales.add(0.5, f"that is {product}, an inspecting product")
+    if (refusing or hidden) and not foreign and tap.walked.certificate_fault is not None:
+        known = Scales(tap.walked.certificate_fault)
+        _refused(
+            known, tap, refusing or hidden, "clients refuse the certificate, in which walks found that fault", 0.8, 0.7
+        )
+        yield _claim(known, Phase.TLS, refusing or hidden)
+        return
     if refusing:
-        alerts = listed(each.alert.name or "" for each in refusing if each.alert is not None)
-        text = f"handshakes end by the client's alert {alerts}: {how_often(len(refusing))}"
-        if issued and not foreign:
-            yield from _root_missing(tap, refusing, issued, text)
+        names = {each.alert.name or "" for each in refusing if each.alert is not None}
+        text = f"handshakes end by the client's alert {listed(sorted(names))}: {how_often(len(refusing))}"
+        genuine = [] if foreign else issued or _genuine_refused(tap, refusing)
+        if genuine:
+            if names <= _UNKNOWN_ISSUER:
+                yield from _root_missing(tap, refusing, genuine, text)
             return
         _refused(scales, tap, refusing, text, 0.85, 0.7)
     elif hidden:
@@ -308,6 +332,16 @@ def certificates(tap: Tap) -> Iterator[Claim]:
     _tampering(scales, [each for each in tap.connections if not _without_tls(each)])
     if scales.pro:
         yield _claim(scales, Phase.TLS, foreign or refusing or hidden or tap.connections)
+
+
+def _genuine_refused(tap: Tap, refusing: Sequence[Connection]) -> list[Connection]:
+    """Others that the same clients refuse alike, though their issuer is seen to be Microsoft's: nobody forged those."""
+    clients = {each.client or each.ja4 for each in refusing}
+    return [
+        each for each in tap.peers
+        if refuses_certificate(each) and each.certificate_issuer and not foreign_issuer(each)
+        and (each.client or each.ja4) in clients
+    ]  # fmt: skip
 
 
 def _without_tls(connection: Connection) -> bool:

@@ -130,8 +130,9 @@ def slow(tap: Tap) -> Iterator[Claim]:
 
     Overturned by: each is the other's rival: late answers over quick handshakes are the service's.
     """
-    connect = _median(each.tcp_handshake_seconds for each in tap.established)
-    handshake = _median(each.tls_handshake_seconds for each in tap.established)
+    whole = [each for each in tap.established if not each.retransmissions]  # a lost segment is waited for, too
+    connect = _median(each.tcp_handshake_seconds for each in whole)
+    handshake = _median(each.tls_handshake_seconds for each in whole)
     if connect is None:
         return
     handshake = handshake or 0.0

@@ -3,7 +3,7 @@
 The TCP and TLS handshakes show the path's own round trips; what is late beyond them is the server's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from exporter.diagnosis.experiment import Experiment, Kind
 from exporter.diagnosis.rules.common import LATE, listed, told, worth
@@ -19,6 +19,8 @@ PATH_SHARE = 0.25
 SLOW_CONNECT, SLOW_TLS, LONG_TLS, MANY_TIMES = 0.5, 1.0, 0.4, 10.0
 #: A vantage is quick beside one that takes this many times as long.
 TIMES_SLOWER = 4.0
+#: Of walks on a path that loses LOSSY_SHARE of its handshakes one in two shows it: so many show none by no chance.
+MANY_WALKS = 8
 #: A phase as long as a segment's first repetition takes, seconds, where a round trip takes far less.
 REPEATED, FAR_LESS = 0.18, 0.05
 
@@ -89,6 +91,8 @@ def slow_path(seen: Seen, probe: Probe) -> Iterator[Claim]:
     slow = [other.target for other in seen.at(probe.vantage) if other is not probe and is_path_slow(other)]
     if slow:
         scales.add(0.4, f"it is the same to {listed(slow)}")
+    if (loss := _losing(seen, probe)) is not None:
+        scales.against(0.9, _told_loss(loss), Cause.PACKET_LOSS)
     yield scales.claim(SPEED, Phase.CONNECT, confirmed=confirmed)
 
 
@@ -110,19 +114,28 @@ def _slow_again(scales: Scales, tried: Tried) -> bool:
 
 def lossy(seen: Seen, probe: Probe) -> Iterator[Claim]:
     """packet_loss: handshakes that lose segments, where a walk shows it too. Overturned by: few of many do."""
-    losses = [each for each in seen.experiments if each.experiment is Kind.LOSS]
-    loss = next((each for each in losses if each.vantage == probe.vantage and each.is_lossy), None)
+    loss = _losing(seen, probe)
     sign = _sign_of_loss(seen.tried(probe), probe)
     if loss is None or sign is None:
         return
     scales = Scales(Cause.PACKET_LOSS)
-    scales.add(0.85, f"of {loss.tried} TCP handshakes with {loss.host} {loss.hit} needed a segment sent again")
+    scales.add(0.85, _told_loss(loss))
     scales.add(0.3, sign)
-    for other in losses:
-        if seen.independent(other.vantage, probe.vantage) and not other.is_lossy:
+    for other in seen.experiments:
+        if other.experiment is Kind.LOSS and seen.independent(other.vantage, probe.vantage) and not other.is_lossy:
             scales.add(0.3, f"from {other.vantage} {other.hit} of {other.tried} did")
     subject = str(probe.failed_phase) if probe.failed_phase is not None else SPEED
     yield scales.claim(subject, probe.failed_phase or Phase.CONNECT, confirmed=True)
+
+
+def _losing(seen: Seen, probe: Probe) -> Experiment | None:
+    """Handshakes from the probe's vantage of which too many lost a segment."""
+    made = (each for each in seen.experiments if each.experiment is Kind.LOSS and each.vantage == probe.vantage)
+    return next((each for each in made if each.is_lossy), None)
+
+
+def _told_loss(loss: Experiment) -> str:
+    return f"of {loss.tried} TCP handshakes with {loss.host} {loss.hit} needed a segment sent again"
 
 
 def _sign_of_loss(tried: Tried, probe: Probe) -> str | None:
@@ -135,6 +148,13 @@ def _sign_of_loss(tried: Tried, probe: Probe) -> str | None:
     if not waited or (connect >= max(FAR_LESS, REPEATED / 2) and waited[0].phase is not Phase.CONNECT):
         return None
     return f"{waited[0].phase} took {waited[0].seconds:.2f} s, as long as a lost segment is waited for"
+
+
+def loses_nothing(probes: Sequence[Probe]) -> bool:
+    """Whether so many walks went well without waiting for a single segment: none of them on a path that is lossy."""
+    return len(probes) >= MANY_WALKS and all(
+        each.outcome is Outcome.OK and _sign_of_loss(Tried(()), each) is None for each in probes
+    )
 
 
 #: Phases that take a round trip or two of a path, where nothing is computed for long.

@@ -62,7 +62,7 @@ def not_answered(seen: Seen, probe: Probe) -> Iterator[Claim]:
     tried = seen.tried(probe)
     kinds = _Hypotheses.of(result.outcome)
     _first_sight(kinds, probe, result.outcome, quoted(result.detail))
-    _peers(kinds, seen, probe)
+    _peers(kinds, seen, probe, name_matters=_name_matters(tried))
     _names(kinds, tried, result.outcome)
     _sizes(kinds, tried, result.outcome)
     _versions(kinds, tried, result.outcome)
@@ -100,8 +100,16 @@ def _first_sight(kinds: _Hypotheses, probe: Probe, outcome: Outcome, detail: str
     kinds.by_name.add(0.05 if version else 0.3, text)
 
 
-def _peers(kinds: _Hypotheses, seen: Seen, probe: Probe) -> None:
-    """Controls that the round holds anyway: other names on the same port, and other ports."""
+def _name_matters(tried: Tried) -> bool:
+    """Whether the same address was seen to answer another name, or none."""
+    return bool(tried.answered(Kind.NO_NAME) or tried.answered(Kind.OTHER_NAME))
+
+
+def _peers(kinds: _Hypotheses, seen: Seen, probe: Probe, *, name_matters: bool) -> None:
+    """Controls that the round holds anyway: other names on the same port, and other ports.
+
+    `name_matters`: then names that fail alike are several that the filter knows, by what they have in common perhaps.
+    """
     answered = [other for other in seen.at(probe.vantage) if other is not probe and came_through(other, Phase.TLS)]
     same_port = [other for other in answered if other.port == probe.port and other.host != probe.host]
     same = [other for other in alike(seen, probe, Phase.TLS) if other.host != probe.host]
@@ -113,12 +121,14 @@ def _peers(kinds: _Hypotheses, seen: Seen, probe: Probe) -> None:
     elif same and answered and not any(other.port in same_ports for other in answered):
         ports = listed(map(str, sorted(same_ports)))
         text = f"every name fails on port {ports} ({listed(other.host for other in same)}), none on other ports"
-        kinds.by_name.against(0.5, text)
+        if not name_matters:
+            kinds.by_name.against(0.5, text)
         if kinds.any_hello is not None:
             kinds.any_hello.add(0.5, text)
     elif same and not answered:
         text = f"every name fails alike: {listed(other.host for other in same)}"
-        kinds.by_name.against(0.5, text)
+        if not name_matters:
+            kinds.by_name.against(0.5, text)
         for scales in (kinds.large, kinds.mtu):
             scales.add(0.15, text)
 
@@ -152,7 +162,7 @@ def _sizes(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
     """Small and large: our side's flight, and the server's."""
     small, segments = tried.answered(Kind.SMALL_HELLO), tried.answered(Kind.SMALL_SEGMENTS)
     small_answer = tried.answered(Kind.SMALL_ANSWER)
-    named = tried.answered(Kind.NO_NAME) or tried.answered(Kind.OTHER_NAME)
+    named = _name_matters(tried)
     if small:
         text = told(tried, "a small ClientHello with the same name and versions is answered, the large one isn't")
         kinds.large.add(worth(tried, 0.9), text)

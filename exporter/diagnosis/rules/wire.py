@@ -16,12 +16,14 @@ _AT_HELLO = frozenset(
     {Cause.SNI_RESET, Cause.SNI_DROPPED, Cause.TLS_RESET, Cause.LARGE_HELLO_DROPPED, Cause.TLS_VERSION_BLOCKED}
 )
 _REACH = frozenset({Cause.TCP_DROPPED, Cause.TCP_RESET, Cause.TCP_UNREACHABLE, Cause.PARTIAL_OUTAGE, Cause.IPV6_BROKEN})
+#: What is said may be what a filter minds: the command, or the token.
+_TALK = frozenset({Cause.STARTTLS_STRIPPED, Cause.AUTH_DROPPED})
 
 #: The causes that each kind of tampering is the mechanism of.
 CAUSES_OF: dict[Tampering, frozenset[Cause]] = {
     Tampering.SYN_NOT_FORWARDED: _REACH,
     Tampering.HELLO_NOT_FORWARDED: _AT_HELLO | {Cause.MTU_BLACKHOLE},
-    Tampering.RESET_FORGED: _AT_HELLO | {Cause.TCP_RESET, Cause.AUTH_DROPPED, Cause.IDLE_CUT},
+    Tampering.RESET_FORGED: _AT_HELLO | _TALK | {Cause.TCP_RESET, Cause.IDLE_CUT},
     Tampering.RESET_NOT_FORWARDED: frozenset({Cause.TCP_DROPPED, Cause.IDLE_CUT}),
     Tampering.HELLO_REWRITTEN: _TERMINATED,
     Tampering.CERTIFICATE_REPLACED: _TERMINATED,
@@ -29,7 +31,7 @@ CAUSES_OF: dict[Tampering, frozenset[Cause]] = {
     Tampering.STARTTLS_REMOVED: frozenset({Cause.STARTTLS_STRIPPED}),
     Tampering.GREETING_REWRITTEN: frozenset({Cause.PROTOCOL_REWRITTEN, Cause.STARTTLS_STRIPPED}),
     Tampering.BANNER_INJECTED: frozenset({Cause.PROTOCOL_REWRITTEN, Cause.STARTTLS_STRIPPED}) | _PAGES,
-    Tampering.PAYLOAD_DROPPED: frozenset({Cause.MTU_BLACKHOLE, Cause.AUTH_DROPPED, Cause.PACKET_LOSS}) | _AT_HELLO,
+    Tampering.PAYLOAD_DROPPED: _AT_HELLO | _TALK | {Cause.MTU_BLACKHOLE, Cause.PACKET_LOSS},
     Tampering.DELAY_ADDED: frozenset({Cause.SLOW_PATH}),
     Tampering.IDLE_CUT: frozenset({Cause.IDLE_CUT}),
 }
