@@ -6,39 +6,19 @@ verdicts, without the waiting between rounds, several sites at once.
 
 import asyncio
 import os
-import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from exporter.logs import configure_logs
 from exporter.service import Service
 from exporter.vocabulary import Cause
 from tests.netlab.lab import NetLab, net_lab
-from tests.netlab.weather import READY
+from tests.netlab.weather import bad_line
 
 LOSS, JITTER = 0.01, 0.05
 #: Services that probe side by side, each with verdicts of its own.
 SITES = 8
-
-
-@contextmanager
-def bad_line(lab: NetLab, loss: float = LOSS, jitter: float = JITTER) -> Iterator[None]:
-    """While the block runs, everything that the provider forwards."""
-    command = [sys.executable, "-m", "tests.netlab.weather", str(loss), str(jitter)]
-    child = subprocess.Popen(
-        lab.network.command("provider", *command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    assert child.stdout.readline().strip() == READY
-    lab.network.rules("provider", "-A FORWARD -j NFQUEUE --queue-num 0 --queue-bypass")
-    try:
-        yield
-    finally:
-        lab.network.forget_rules()
-        child.communicate("")
 
 
 def false_alarms(lab: NetLab, rounds: int) -> Counter[str]:
@@ -81,7 +61,7 @@ def main() -> int:
         print("\n".join(asyncio.run(_sites(Path(sys.argv[2]), int(sys.argv[3])))))
         return 0
     rounds = int(sys.argv[1])
-    with net_lab() as lab, bad_line(lab):
+    with net_lab() as lab, bad_line(lab.network, "provider", LOSS, JITTER):
         alarms = false_alarms(lab, rounds)
     print(
         f"{rounds} rounds with {LOSS:.0%} loss and up to {JITTER * 1e3:g} ms jitter: {sum(alarms.values())} false alarms"

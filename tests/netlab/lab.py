@@ -16,6 +16,7 @@ import yaml
 from tests.netlab.programs import PROXY_PORT, started
 from tests.netlab.scenarios import Scenario
 from tests.netlab.topology import GATEWAYS_RESOLVER, RESOLVER, Network, network
+from tests.netlab.weather import bad_line
 from tests.netlab.world import READY, server_addresses
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,10 @@ class NetLab:
         self._scenario = scenario
         if scenario.program:
             self._programs.enter_context(started(scenario.program, self.network))
+        if scenario.weather is not None:
+            self._programs.enter_context(bad_line(self.network, "gateway", *scenario.weather))
+        if scenario.six:
+            self._programs.enter_context(self.network.with_six())
         if scenario.forgets:
             self.network.forgets("gateway", scenario.forgets)
         if scenario.relay:
@@ -52,7 +57,7 @@ class NetLab:
         if scenario.nft:
             self.network.filtered("gateway", *scenario.nft)
         if scenario.dnsmasq:
-            self._resolver(scenario.dnsmasq)
+            self._resolver(tuple(map(_with_addresses, scenario.dnsmasq)))
 
     def clear(self) -> None:
         """Health."""

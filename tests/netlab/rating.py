@@ -72,7 +72,8 @@ def rating_of(scenario: Scenario, evidence: str, verdict: Verdict) -> Rating:
     """One verdict's."""
     if not is_met(scenario, verdict):
         return Rating.RIGHT if verdict.cause is Cause.HEALTHY else Rating.WRONG
-    if verdict.cause is Cause.UNKNOWN or (verdict.cause is Cause.HEALTHY and is_passive(verdict)):
+    spared = verdict.cause is Cause.HEALTHY and (is_passive(verdict) or scenario.chance)
+    if verdict.cause is Cause.UNKNOWN or spared:
         return Rating.SILENT
     causes = {
         f: (f.cause, *f.also, *(f.packets if is_passive(verdict) else ())) for f in scenario.faults_at(verdict.target)

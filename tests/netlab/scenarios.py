@@ -3,8 +3,10 @@
 `gateway` and `provider`: iptables rules there; what comes from the client enters the gateway by in0. `dnsmasq`: lines
 of the clients' resolver. `outlook`, `relay`: switches of the world (exporter.lab.faults). `nft`: what stands in a
 chain of nftables there. `program`: one of tests.netlab.programs in the gateway's place; `proxied`: clients use it as
-their proxy, `forgets`: seconds after which the gateway forgets an idle connection. `also`: causes that are as right, `packets`: where
-packets are all there is: a proxy that changes what is said has to end TLS. `hidden`: not looked at while rules were written.
+their proxy, `forgets`: seconds after which the gateway forgets an idle connection. `weather`: what the gateway's line
+loses (a share), and how long it holds packets, at random and always (seconds). `six`: the client has IPv6, which ends
+at the provider. `chance`: not every target need show it. `also`: causes that are as right, `packets`: where packets are all there is: a proxy that changes what
+is said has to end TLS. `hidden`: not looked at while rules were written.
 """
 
 from dataclasses import dataclass, replace
@@ -62,6 +64,9 @@ class Scenario:
     program: str = ""
     proxied: bool = False
     forgets: int = 0
+    weather: tuple[float, float, float] | None = None
+    six: bool = False
+    chance: bool = False
     parts: tuple["Scenario", ...] = ()
 
     def faults_at(self, target: str) -> list["Scenario"]:
@@ -303,10 +308,127 @@ REAL: dict[str, Scenario] = {
     )
 }  # fmt: skip
 
+_PROVIDERS_NAME_FILTER = "-A FORWARD -p tcp --dport 443 -m string --string login.microsoftonline.com --algo bm"
+
+#: Twins of the first three: the other way of ending a connection, the other direction, the same beyond the gateway.
+#: Measured once before any rule was changed for it (25 November 2026, night).
+TWINS: dict[str, Scenario] = {
+    each.name: each
+    for each in (
+        Scenario(
+            name="answers_to_syns_dropped", cause=Cause.TCP_DROPPED, responsible=GATEWAY, targets=IMPLICIT, hidden=True,
+            gateway=("-A FORWARD -i out0 -p tcp -m multiport --sports 993,995 -m tcp --tcp-flags SYN,ACK SYN,ACK -j DROP",),
+        ),
+        Scenario(
+            name="name_reset_beyond", cause=Cause.SNI_RESET, responsible=NETWORK, targets=(SIGN_IN_WORK,), hidden=True,
+            everywhere=True, provider=(f"{_PROVIDERS_NAME_FILTER} -j REJECT --reject-with tcp-reset",),
+        ),
+        Scenario(
+            name="name_dropped_beyond", cause=Cause.SNI_DROPPED, responsible=NETWORK, targets=(SIGN_IN_WORK,),
+            hidden=True, everywhere=True, provider=(f"{_PROVIDERS_NAME_FILTER} -j DROP",),
+        ),
+        Scenario(
+            name="large_packets_lost_beyond", cause=Cause.MTU_BLACKHOLE, responsible=NETWORK, targets=IMPLICIT,
+            hidden=True, everywhere=True,
+            provider=("-A FORWARD -i out0 -p tcp -m multiport --sports 993,995 -m length --length 1300:65535 -j DROP",),
+        ),
+        Scenario(
+            name="mail_ports_reset_beyond", cause=Cause.TCP_RESET, responsible=NETWORK, targets=MAIL, hidden=True,
+            everywhere=True, provider=(f"-A FORWARD {_MAIL_PORTS} -j REJECT --reject-with tcp-reset",),
+        ),
+        Scenario(
+            name="long_tokens_reset", cause=Cause.AUTH_DROPPED, responsible=GATEWAY, targets=IMPLICIT, hidden=True,
+            gateway=(f"{_FROM_CLIENTS} -p tcp -m multiport --dports 993,995 -m connbytes --connbytes 2200: "
+                     "--connbytes-dir original --connbytes-mode bytes -j REJECT --reject-with tcp-reset",),
+        ),
+        Scenario(
+            name="starttls_command_reset", cause=Cause.STARTTLS_STRIPPED, responsible=GATEWAY, hidden=True,
+            targets=("smtp", "smtp_office365"),
+            gateway=(f"{_FROM_CLIENTS} -p tcp --dport 587 -m string --string STARTTLS --algo bm "
+                     "-j REJECT --reject-with tcp-reset",),
+        ),
+        Scenario(
+            name="starttls_command_dropped", cause=Cause.STARTTLS_STRIPPED, responsible=GATEWAY, hidden=True,
+            targets=("smtp", "smtp_office365"),
+            gateway=(f"{_FROM_CLIENTS} -p tcp --dport 587 -m string --string STARTTLS --algo bm -j DROP",),
+        ),
+        Scenario(
+            name="large_hello_reset", cause=Cause.LARGE_HELLO_DROPPED, responsible=GATEWAY, targets=IMPLICIT, hidden=True,
+            gateway=(f"{_FROM_CLIENTS} -p tcp -m multiport --dports 993,995 {_LARGE_HELLO} "
+                     "-j REJECT --reject-with tcp-reset",),
+        ),
+        Scenario(
+            name="every_outlook_name_dropped", cause=Cause.SNI_DROPPED, responsible=GATEWAY, targets=IMPLICIT, hidden=True,
+            gateway=(f"{_FROM_CLIENTS} -p tcp -m multiport --dports 993,995 -m string --string outlook --algo bm -j DROP",),
+        ),
+        Scenario(
+            name="dns_upstream_dead", cause=Cause.DNS_FAILURE, responsible=GATEWAY, targets=("imap",), hidden=True,
+            dnsmasq=("server=/imap-mail.outlook.com/127.0.0.1#9",),
+        ),
+        Scenario(
+            name="idle_connections_reset", cause=Cause.IDLE_CUT, responsible=GATEWAY, targets=("imap",), hidden=True,
+            forgets=15,
+            gateway=(f"{_FROM_CLIENTS} -p tcp -m conntrack --ctstate INVALID -j REJECT --reject-with tcp-reset",),
+        ),
+    )
+}  # fmt: skip
+
+_PAGES = (SIGN_IN_PERSONAL, SIGN_IN_WORK, "outlook_web", "outlook_office365", "activesync")
+_APPLIANCE = Responsible.APPLIANCE
+_WITH_IPV6 = "host-record=imap-mail.outlook.com,{imap-mail.outlook.com:all},2001:db8::77"
+
+#: Rows of faults.md that the sets before have not. Measured once before any rule was changed for it (25 November 2026,
+#: night).
+ROWS: dict[str, Scenario] = {
+    each.name: each
+    for each in (
+        Scenario(
+            name="line_that_loses", cause=Cause.PACKET_LOSS, responsible=GATEWAY, targets=tuple(TARGETS), hidden=True,
+            weather=(0.25, 0.0, 0.0), chance=True,
+        ),
+        Scenario(
+            name="line_that_is_slow", cause=Cause.SLOW_PATH, responsible=GATEWAY, targets=tuple(TARGETS), hidden=True,
+            weather=(0.0, 0.0, 0.4),
+        ),
+        Scenario(
+            name="ipv6_ends_beyond", cause=Cause.IPV6_BROKEN, responsible=NETWORK, targets=("imap",), hidden=True,
+            six=True, dnsmasq=(_WITH_IPV6,),
+        ),
+        Scenario(
+            name="captive_portal", cause=Cause.CAPTIVE_PORTAL, packets=_BY_ENDING_TLS, responsible=GATEWAY, hidden=True,
+            relay="captive_portal", targets=_PAGES, gateway=relayed(443),
+        ),
+        Scenario(
+            name="root_not_trusted", cause=Cause.ROOT_NOT_TRUSTED, responsible=_APPLIANCE, targets=MAIL, hidden=True,
+            everywhere=True, outlook="root_not_trusted",
+        ),
+        Scenario(
+            name="certificates_not_yet_valid", cause=Cause.CERTIFICATE_NOT_YET_VALID, responsible=MICROSOFT,
+            targets=MAIL, hidden=True, everywhere=True, outlook="certificate_not_yet_valid",
+        ),
+        Scenario(
+            name="certificates_of_another_host", cause=Cause.CERTIFICATE_NAME_MISMATCH, responsible=MICROSOFT,
+            targets=MAIL, hidden=True, everywhere=True, outlook="certificate_name_mismatch",
+        ),
+        Scenario(
+            name="chains_incomplete", cause=Cause.CERTIFICATE_CHAIN_INCOMPLETE, responsible=MICROSOFT, targets=MAIL,
+            hidden=True, everywhere=True, outlook="certificate_chain_incomplete",
+        ),
+        Scenario(
+            name="clock_wrong", cause=Cause.CLOCK_SKEW, responsible=_APPLIANCE, hidden=True, everywhere=True,
+            targets=tuple(name for name in TARGETS if name not in IMPLICIT), outlook="clock_skew",  # those tell no date
+        ),
+        Scenario(
+            name="mail_servers_slow", cause=Cause.SLOW_SERVICE, responsible=MICROSOFT, hidden=True, everywhere=True,
+            targets=MAIL, outlook="slow_service.greeting",
+        ),
+    )
+}  # fmt: skip
+
 _PAIRS = (
     together("mail_intercepted_and_name_unknown", FIRST["mail_intercepted"], FIRST["dns_nxdomain"]),
     together("starttls_stripped_and_name_reset", FIRST["starttls_stripped"], FIRST["name_reset"]),
     together("name_dropped_and_mail_reset", FIRST["name_dropped"], FIRST["mail_ports_reset"]),
 )
 
-SCENARIOS: dict[str, Scenario] = {**FIRST, **SECOND, **REAL, **{each.name: each for each in _PAIRS}}
+SCENARIOS: dict[str, Scenario] = {**FIRST, **SECOND, **REAL, **TWINS, **ROWS, **{each.name: each for each in _PAIRS}}

@@ -1,6 +1,7 @@
 """The lab does what it says: plain tools see each fault at the client, and nothing of it elsewhere or in health."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from exporter.vocabulary import Cause
 from tests.conftest import require_program
 from tests.netlab.lab import NetLab, net_lab
-from tests.netlab.scenarios import SCENARIOS, Scenario
+from tests.netlab.scenarios import ROWS, SCENARIOS, TWINS, Scenario
 from tests.probe.namespaces import root
 
 pytestmark = root
@@ -91,6 +92,78 @@ def test_starttls_is_taken_away(lab: NetLab):
     assert "Didn't find STARTTLS" in said
 
 
+def opened(host: str, port: int) -> str:
+    return f"timeout 2 bash -c '</dev/tcp/{host}/{port}' 2>&1; echo status $?"
+
+
+def shaken(host: str, port: int, more: str = "") -> str:
+    return f"timeout 3 openssl s_client -connect {host}:{port} -servername {host} -CAfile $TRUST {more} </dev/null 2>&1"
+
+
+def fetched(url: str, shown: str) -> str:
+    return f"curl -ks -o /dev/null --max-time 4 -w '%{{{shown}}}' {url}"
+
+
+IMAP, WORK, SMTP = "imap-mail.outlook.com", "login.microsoftonline.com", "smtp-mail.outlook.com"
+GOOD, ENDED = r"(?s)Server certificate.*Verify return code: 0", "errno=(104|32)"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "command", "client", "gateway"),
+    [
+        ("answers_to_syns_dropped", opened(IMAP, 993), "status 124", "status 0"),
+        ("name_reset_beyond", shaken(WORK, 443), RESET, RESET),
+        ("name_dropped_beyond", shaken(WORK, 443) + "; echo status $?", "status 124", "status 124"),
+        ("mail_ports_reset_beyond", opened(IMAP, 993), "refused", "refused"),
+        ("starttls_command_reset", shaken(SMTP, 587, "-starttls smtp"), ENDED, GOOD),
+        ("every_outlook_name_dropped", shaken(IMAP, 993) + "; echo status $?", "status 124", GOOD),
+        ("every_outlook_name_dropped", shaken("login.live.com", 443), GOOD, GOOD),
+        ("dns_upstream_dead", f"getent ahostsv4 {IMAP}; echo status $?", "status 2", r"203\.0\.113"),
+        ("line_that_is_slow", fetched("https://login.live.com/", "time_connect"), r"^0\.[89]", r"^0\.00"),
+        (
+            "ipv6_ends_beyond",
+            f"for _ in 1 2 3 4 5; do getent ahostsv6 {IMAP} && break; sleep 0.2; done",
+            "2001:db8::77",
+            "::ffff:203",
+        ),
+        ("ipv6_ends_beyond", opened("2001:db8::77", 993), "status 124", "status 124"),
+        ("captive_portal", fetched("https://login.live.com/", "redirect_url"), "http://10.0.0.1/login", "^$"),
+        (
+            "root_not_trusted",
+            shaken(IMAP, 993),
+            "unable to get|self-signed|self signed",
+            "unable to get|self-signed|self signed",
+        ),
+        ("certificates_not_yet_valid", shaken(IMAP, 993), "not yet valid", "not yet valid"),
+        (
+            "certificates_of_another_host",
+            shaken(IMAP, 993, f"-verify_hostname {IMAP}"),
+            "ostname mismatch",
+            "ostname mismatch",
+        ),
+        ("chains_incomplete", shaken(IMAP, 993), "unable to (get local|verify)", "unable to (get local|verify)"),
+        ("mail_servers_slow", f"timeout 2 {shaken(IMAP, 993, '-quiet')}; echo status $?", "status 124", "status 124"),
+    ],
+)
+def test_plain_tools_see_it(lab: NetLab, scenario: str, command: str, client: str, gateway: str):
+    """At the client, and at the gateway, which has its own way out."""
+    lab.apply(SCENARIOS[scenario])
+    trust = f"TRUST={lab.directory}/trust.pem; "
+    for place, expected in (("client", client), ("gateway", gateway)):
+        said = shell(lab, place, trust + command)
+        assert re.search(expected, (said.stdout + said.stderr).strip()), f"{place}: {said.stdout}{said.stderr}"
+
+
+def test_a_line_that_loses_makes_segments_be_sent_again(lab: NetLab):
+    lab.apply(SCENARIOS["line_that_loses"])
+    took = shell(
+        lab, "client", "for n in 1 2 3 4 5 6 7 8; do " + opened(IMAP, 993) + "; done; nstat -asz TcpRetransSegs"
+    )
+    again = re.search(r"TcpRetransSegs\s+(\d+)", took.stdout)
+    assert again, took.stdout
+    assert int(again[1]) > 0
+
+
 def test_it_is_taken_down_wholly(lab: NetLab):
     lab.apply(SCENARIOS["mail_ports_dropped"])
     lab.clear()
@@ -99,8 +172,9 @@ def test_it_is_taken_down_wholly(lab: NetLab):
 
 #: Not in a probe's outcome: a dead address beside a live one, interception by a CA that is trusted here, lateness, idle cuts.
 _NOT_IN_OUTCOMES = {Cause.PARTIAL_OUTAGE, Cause.SLOW_SIGN_IN, Cause.IDLE_CUT}
-#: Left to the report: a probe waits twice for what is swallowed there; another scenario intercepts with the same tool.
-_LEFT_TO_THE_REPORT = {"long_tokens_dropped", "mail_intercepted"}
+#: Left to the report: a probe waits twice for what is swallowed there; another scenario intercepts with the same tool;
+#: plain tools see the others above.
+_LEFT_TO_THE_REPORT = {"long_tokens_dropped", "mail_intercepted", *TWINS, *ROWS}
 SEEN_BY_PROBES = [
     each for each in SCENARIOS.values()
     if each.targets and not each.parts and each.name not in _LEFT_TO_THE_REPORT and each.cause not in _NOT_IN_OUTCOMES

@@ -60,6 +60,29 @@ class Network:
         for rule in rules:
             self.run(place, "nft", f"add rule ip {NFT_TABLE} forwarded {rule}")
 
+    @contextmanager
+    def with_six(self) -> Iterator[None]:
+        """While the block runs, IPv6 from the client through the gateway to the provider, and no further."""
+        links = (("client", "eth0", "fd77:1::2"), ("gateway", "in0", "fd77:1::1"),
+                 ("gateway", "out0", "fd77:2::1"), ("provider", "in0", "fd77:2::2"))  # fmt: skip
+        routes = (("client", "default", "fd77:1::1"), ("gateway", "default", "fd77:2::2"),
+                  ("provider", "fd77:1::/64", "fd77:2::1"))  # fmt: skip
+        for place, device, address in links:
+            self.run(place, "ip", "-6", "address", "add", f"{address}/64", "dev", device, "nodad")
+        for place, destination, by in routes:
+            self.run(place, "ip", "-6", "route", "add", destination, "via", by)
+        for place in ("gateway", "provider"):
+            self.run(place, "sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+        self.run("provider", "ip", "-6", "route", "add", "blackhole", "2001:db8::/32")
+        try:
+            yield
+        finally:
+            self.run("provider", "ip", "-6", "route", "del", "blackhole", "2001:db8::/32")
+            for place, device, address in links:
+                self.run(place, "ip", "-6", "address", "del", f"{address}/64", "dev", device)
+            for place, destination, _ in routes:
+                self.run(place, "ip", "-6", "route", "del", destination, check=False)
+
     def forgets(self, place: str, seconds: int) -> None:
         """After so much silence it knows nothing of a connection, and takes up none in its middle."""
         self.run(place, "sysctl", "-qw", f"net.netfilter.nf_conntrack_tcp_timeout_established={seconds}")

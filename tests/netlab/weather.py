@@ -1,4 +1,4 @@
-"""A bad line: packets forwarded here are held at random, and some are lost. `python -m tests.netlab.weather LOSS JITTER`.
+"""A bad line: packets forwarded here are held at random, and some are lost. `python -m tests.netlab.weather LOSS JITTER HOLD`.
 
 Run in a namespace whose rules lead packets to queue 0 (`-j NFQUEUE --queue-num 0`): there is no tc netem here. Speaks
 nfnetlink itself (linux/netfilter/nfnetlink_queue.h); it never sees a packet's contents. Ends with its stdin.
@@ -9,8 +9,13 @@ import random
 import select
 import socket
 import struct
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.netlab.topology import Network
 
 READY = "weather"
 
@@ -26,8 +31,22 @@ _DROP, _ACCEPT = 0, 1
 _MAX_HELD = 20_000
 
 
-def main(loss: float, jitter: float) -> None:
-    """`loss`: a share. `jitter`: each packet is held for up to so long, seconds."""
+@contextmanager
+def bad_line(net: Network, place: str, loss: float, jitter: float, hold: float = 0.0) -> Iterator[None]:
+    """While the block runs, everything that is forwarded there. Rules that lead it here stay until all are forgotten."""
+    command = [sys.executable, "-m", "tests.netlab.weather", str(loss), str(jitter), str(hold)]
+    child = subprocess.Popen(net.command(place, *command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stdout.readline().strip() == READY
+    net.rules(place, "-A FORWARD -j NFQUEUE --queue-num 0 --queue-bypass")
+    try:
+        yield
+    finally:
+        child.communicate("")
+
+
+def main(loss: float, jitter: float, hold: float) -> None:
+    """`loss`: a share. `jitter`: each packet is held for up to so long, and for `hold` before, seconds."""
     chance = random.Random(20240916)
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_194_304)
@@ -50,7 +69,7 @@ def main(loss: float, jitter: float) -> None:
                 if chance.random() < loss:
                     sock.send(_verdict(number, _DROP))
                 else:
-                    heapq.heappush(held, (time.monotonic() + chance.random() * jitter, number))
+                    heapq.heappush(held, (time.monotonic() + hold + chance.random() * jitter, number))
 
 
 def _message(kind: int, attributes: bytes) -> bytes:
@@ -88,4 +107,4 @@ def _numbers(attributes: bytes) -> list[int]:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), float(sys.argv[2]))
+    main(*map(float, sys.argv[1:]))
