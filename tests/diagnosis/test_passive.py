@@ -204,6 +204,14 @@ def test_who_refuses_what_is_seen_to_be_microsofts_lacks_a_root_and_sees_no_forg
     assert {verdict(dates, name).cause for name in ("imap", "sign_in_work")} == {Cause.UNKNOWN}
 
 
+def test_clients_that_say_that_it_has_expired():
+    """One whose clock is wrong is alone with it."""
+    old = [client_alert("certificate_expired", client=f"10.0.0.{number}") for number in (7, 8, 9)]
+    only = verdict(old)
+    assert (only.cause, only.responsible) == (Cause.CERTIFICATE_EXPIRED, UNKNOWN)
+    assert verdict([*old[:1] * 5, seen(client="10.0.0.20"), seen(client="10.0.0.21")]).cause is Cause.HEALTHY
+
+
 def test_a_certificates_fault_that_walks_found_is_why_clients_refuse_it():
     """Both sides of the gateway see it, and it isn't the network's."""
     wrong = marked(walk("imap"), Phase.TLS, Outcome.CERTIFICATE_NOT_YET_VALID)

@@ -38,6 +38,7 @@ _MICROSOFTS = ("digicert", "microsoft corporation", "globalsign", "baltimore")
 _REFUSALS = frozenset({"unknown_ca", "bad_certificate", "certificate_unknown", "unsupported_certificate"})
 #: Of those, what says that the chain leads to nothing known: another may be about its dates, or its name.
 _UNKNOWN_ISSUER = frozenset({"unknown_ca", "certificate_unknown"})
+_EXPIRED = "certificate_expired"
 _VERSION = frozenset({"protocol_version", "insufficient_security"})
 
 
@@ -297,6 +298,7 @@ def _other_hellos(by_name: Scales, any_hello: Scales, large: Scales, tap: Tap, f
 
 def certificates(tap: Tap) -> Iterator[Claim]:
     """tls_intercepted: a foreign issuer, or clients that refuse. root_not_trusted: they refuse Microsoft's own.
+    certificate_expired: they say so. Or what walks found in it.
 
     Overturned by: the issuer is seen to be Microsoft's (root_not_trusted); one client alone refuses what others
     accept.
@@ -310,13 +312,18 @@ def certificates(tap: Tap) -> Iterator[Claim]:
         scales.add(0.9, f"certificates issued by {quoted(listed(each.certificate_issuer or '' for each in foreign))}")
         if (product := product_of(foreign)) is not None:
             scales.add(0.5, f"that is {product}, an inspecting product")
-    if (refusing or hidden) and not foreign and tap.walked.certificate_fault is not None:
+    expired = [each for each in tap.connections if _alert_of_client(each) == _EXPIRED]
+    if (refusing or hidden or expired) and not foreign and tap.walked.certificate_fault is not None:
         known = Scales(tap.walked.certificate_fault)
-        _refused(
-            known, tap, refusing or hidden, "clients refuse the certificate, in which walks found that fault", 0.8, 0.7
-        )
-        yield _claim(known, Phase.TLS, refusing or hidden)
+        text = "clients refuse the certificate, in which walks found that fault"
+        _refused(known, tap, refusing or hidden or expired, text, 0.8, 0.7)
+        yield _claim(known, Phase.TLS, refusing or hidden or expired)
         return
+    if expired:
+        old = Scales(Cause.CERTIFICATE_EXPIRED)
+        text = f"handshakes end by the client's alert {_EXPIRED}: {how_often(len(expired))}"
+        _refused(old, tap, expired, text, 0.8, 0.6)
+        yield _claim(old, Phase.TLS, expired)
     if refusing:
         names = {each.alert.name or "" for each in refusing if each.alert is not None}
         text = f"handshakes end by the client's alert {listed(sorted(names))}: {how_often(len(refusing))}"
@@ -388,8 +395,12 @@ def foreign_issuer(connection: Connection) -> bool:
 
 def refuses_certificate(connection: Connection) -> bool:
     """Whether the client said in clear that it doesn't accept the certificate."""
+    return _alert_of_client(connection) in _REFUSALS
+
+
+def _alert_of_client(connection: Connection) -> str | None:
     alert = connection.alert
-    return alert is not None and alert.sender == "client" and alert.name in _REFUSALS
+    return alert.name if alert is not None and alert.sender == "client" else None
 
 
 def refuses_version(connection: Connection) -> bool:
