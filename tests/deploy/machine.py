@@ -1,7 +1,7 @@
 """A machine of one's own with systemd as its init: namespaces over this machine's files, of which none is changed.
 
 What it writes stays in memory; its network is its own and leads nowhere; kernel settings other than its network's are
-read-only, and no module can be loaded. It ends with its init, whatever runs in it.
+read-only, and no module can be loaded. It ends with its init, whatever runs in it, and that with whoever started it.
 """
 
 import os
@@ -122,7 +122,7 @@ def machine(files: Mapping[str, str], binds: Mapping[Path, str]) -> Iterator[Mac
     prepared = Path(f"{directory}.files")
     _write(prepared, files)
     script = _BEGIN + _INIT.format(init=f"{init} --system --unit=lab.target --show-status=0")
-    command = ["unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--cgroup", "--kill-child",
+    command = ["setpriv", "--pdeathsig=KILL", "unshare", "--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--cgroup", "--kill-child",
                "bash", "-c", script]  # fmt: skip
     env = os.environ | {"D": str(directory), "BINDS": "\n".join(f"{here} {there}" for here, there in binds.items())}
     try:
