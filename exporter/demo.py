@@ -17,7 +17,8 @@ import yaml
 from rich.console import Console
 
 from exporter.demo_clients import DemoClients
-from exporter.inspector import config_of
+from exporter.inspector import own_stack
+from exporter.inspector_config import config_of
 from exporter.lab.accounts import accounts_on
 from exporter.lab.faults import FAULTS, VARIANTS, fault_named
 from exporter.lab.lab import Lab
@@ -176,7 +177,7 @@ def _serve(
 
     def on_round(walked: list[Walked]) -> None:
         seen[:] = walked
-        clients.tell(service.inspector.mirror, config_of(service.plan.settings))
+        clients.tell(service.inspector.mirror, config_of(service.plan.settings, own_stack()))
         story.tell(walked)
         thread.begin(clients.visitors.visit())
 

@@ -18,7 +18,7 @@ import click
 from exporter.capabilities import drop_capabilities, forbid_core_dumps
 from exporter.inspect_summary import Summary
 from exporter.inspect_table import header, lines
-from exporter.inspector import config_of
+from exporter.inspector_config import config_of
 from exporter.metrics.samples import Sample
 from exporter.observations import Connection
 from exporter.settings_errors import ConfigurationError
@@ -53,7 +53,7 @@ def run_live(
     if not may_read_packets():
         raise ConfigurationError([f"inspect --interface: {_GRANT}"])
     ring = max(settings.inspect.ring_mib, RING_MIB)
-    watched = replace(config_of(settings), privacy="plain", everything=everything, workers=1, ring_mib=ring)
+    watched = replace(config_of(settings, None), privacy="plain", everything=everything, workers=1, ring_mib=ring)
     channel, pid = fork_worker(watched, interfaces)
     drop_capabilities()
     forbid_core_dumps()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from exporter.inspector_config import config_of, interfaces_of
 from exporter.logs import configure_logs
 from exporter.metrics.wire_mirror import WireMirror
 from exporter.probe.failures import PhaseFailure
@@ -18,7 +19,6 @@ from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
 from exporter.unix_socket import listening, tell_systemd
 from exporter.wire import messages
-from exporter.wire.interface_state import Interface
 from exporter.wire.link import InspectorLink
 from exporter.wire.messages import Kind
 from exporter.wire.process import Keeper, fork_keeper, keep_until_signal
@@ -31,27 +31,6 @@ GRANT = (
     "CAP_NET_RAW is missing: give it by AmbientCapabilities=CAP_NET_RAW in the unit, or by setcap cap_net_raw+ep to "
     "this Python; or run the inspector as a unit of its own (run --only inspector), its socket named in inspect.socket"
 )
-
-
-def interfaces_of(settings: Settings) -> list[Interface]:
-    """The configured interfaces."""
-    return [Interface(each.name, each.side) for each in settings.inspect.interfaces]
-
-
-def config_of(settings: Settings) -> InspectorConfig:
-    """What the inspector needs to know: nothing secret."""
-    return InspectorConfig(
-        targets=settings.all_targets(),
-        servers=settings.inspect.servers,
-        max_connections=settings.inspect.max_connections,
-        window=settings.inspect.window,
-        privacy=settings.privacy.client_addresses,
-        ring_mib=settings.inspect.ring_mib,
-        promiscuous=settings.inspect.promiscuous,
-        workers=settings.inspect.workers,
-        own_stack=own_stack(),
-        ignored_clients=settings.inspect.ignored_clients,
-    )
 
 
 class _Caught:
@@ -82,6 +61,10 @@ def own_stack() -> str | None:
     return stack_of(hello.stack.ja4) if hello is not None else None
 
 
+def _config(settings: Settings) -> InspectorConfig:
+    return config_of(settings, own_stack())
+
+
 class InspectorPart:
     """The service's inspector, if it has one. Make it before anything secret is read and before rights are given up."""
 
@@ -89,7 +72,7 @@ class InspectorPart:
         self.mirror = WireMirror()
         self._link: InspectorLink | None = None
         self._settings = settings
-        self._begun_with = config_of(settings)
+        self._begun_with = _config(settings)
         inspect = settings.inspect
         if inspect.socket is not None:
             self._link = InspectorLink(self.mirror, path=inspect.socket)
@@ -118,7 +101,7 @@ class InspectorPart:
             names = ", ".join(interface.name for interface in settings.inspect.interfaces)
             reason = "restart the service to begin to inspect" if self._could else GRANT
             log.warning("inspector not started", interfaces=names, reason=reason)
-        elif self._link is not None and settings.inspect.socket is None and config_of(settings) != self._begun_with:
+        elif self._link is not None and settings.inspect.socket is None and _config(settings) != self._begun_with:
             log.warning("inspector keeps its targets, servers and privacy", hint="restart the service to change them")
 
     def close(self) -> None:
@@ -139,7 +122,7 @@ def run_inspector(config: Path | None, env: Mapping[str, str]) -> int:
     try:
         with listening(path, 0o660) as listener:
             tell_systemd()
-            keeper = Keeper(config_of(settings), interfaces_of(settings), listener=listener, watch=_logged())
+            keeper = Keeper(_config(settings), interfaces_of(settings), listener=listener, watch=_logged())
             structlog.get_logger().info("inspector listening", socket=str(path))
             keep_until_signal(keeper)
     except OSError as error:

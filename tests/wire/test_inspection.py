@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from exporter.inspector import config_of, own_stack
+from exporter.inspector import own_stack
+from exporter.inspector_config import config_of
 from exporter.observations import Connection
 from exporter.protocols.ja4 import stack_of
 from exporter.settings import InspectSettings, Settings
@@ -401,5 +402,7 @@ def test_every_filter_is_one_the_assembler_takes():
 
 
 def test_the_rings_size_is_the_configurations(captures):
-    inspection(Interface("eth1", "inside"), ring_mib=config_of(Settings(inspect=InspectSettings(ring_mib=32))).ring_mib)
+    inspection(
+        Interface("eth1", "inside"), ring_mib=config_of(Settings(inspect=InspectSettings(ring_mib=32)), None).ring_mib
+    )
     assert [capture.blocks * BLOCK for capture in captures] == [32 << 20]

@@ -47,7 +47,7 @@ for everything in (True, False):
         list(messages.samples(0, list(inspection.counted.samples())))
         messages.interface_states(0, inspection.states())
         messages.lost(0, 1)
-        messages.hello(0, "x", "y")
+        messages.hello(0, "x", "y", "z")
         messages.read_order(messages.order([Interface("eth0")]))
         assert inspection.counted.connections()
 print(json.dumps(sorted(set(sys.modules) - before)))

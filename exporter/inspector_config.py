@@ -1,0 +1,27 @@
+"""From a validated configuration to what the inspector needs to know: nothing secret."""
+
+from exporter.settings import Settings
+from exporter.wire.interface_state import Interface
+from exporter.wire.watched import InspectorConfig
+
+
+def interfaces_of(settings: Settings) -> list[Interface]:
+    """The configured interfaces."""
+    return [Interface(each.name, each.side) for each in settings.inspect.interfaces]
+
+
+def config_of(settings: Settings, own_stack: str | None) -> InspectorConfig:
+    """`own_stack`: what makes our own prober's ClientHello known (`inspector.own_stack`), which is no client's; None
+    where nothing of ours is counted."""
+    return InspectorConfig(
+        targets=settings.all_targets(),
+        servers=settings.inspect.servers,
+        max_connections=settings.inspect.max_connections,
+        window=settings.inspect.window,
+        privacy=settings.privacy.client_addresses,
+        ring_mib=settings.inspect.ring_mib,
+        promiscuous=settings.inspect.promiscuous,
+        workers=settings.inspect.workers,
+        own_stack=own_stack,
+        ignored_clients=settings.inspect.ignored_clients,
+    )
