@@ -8,7 +8,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -125,7 +125,7 @@ class Service:
         self.state.configure(plan.targets.values(), vantages)
         self.diagnosis.configure((target, vantage.name) for target in plan.targets for vantage in vantages)
         self.inspector.configure(settings)
-        self.state.client_side_covered = client_side_covered(settings, self.inspector.mirror)
+        self.state.client_side_covered = client_side_covered(vantages, self.inspector.mirror)
         self.state.record_reload(True)
         return plan
 
@@ -178,8 +178,8 @@ class Service:
         self.inspector.attach(loop, self._cover)
 
     def _cover(self) -> None:
-        """The inspector came or went."""
-        self.state.client_side_covered = client_side_covered(self.plan.settings, self.inspector.mirror)
+        """The inspector came or went, or a vantage may have."""
+        self.state.client_side_covered = client_side_covered(self.plan.vantages, self.inspector.mirror)
 
     async def run(self, *, rounds: int | None = None) -> None:
         """Probes until cancelled, or for so many rounds."""
@@ -249,6 +249,7 @@ class Service:
         finally:  # a round that failed has ended too; the schedule counts it
             self._rounds += 1
             self._round_ended.set()
+        self._cover()
         self._diagnose(plan)
         if self._on_round is not None:
             self._on_round(walked_all)
@@ -462,9 +463,9 @@ def may_cover_client_side(settings: Settings) -> bool:
     return _has_client_vantage(settings) or any(each.side == "inside" for each in settings.inspect.interfaces)
 
 
-def client_side_covered(settings: Settings, mirror: WireMirror) -> bool:
-    """Whether something does: a namespace of their side, or an inside interface that is being read."""
-    return _has_client_vantage(settings) or mirror.covers_inside()
+def client_side_covered(vantages: Iterable[Vantage], mirror: WireMirror) -> bool:
+    """Whether something does: a process on their side that is there, or an inside interface that is being read."""
+    return any(each.problem is not None and each.problem() is None for each in vantages) or mirror.covers_inside()
 
 
 def _has_client_vantage(settings: Settings) -> bool:

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from exporter.capabilities import held_capabilities
+from exporter.metrics.wire_mirror import WireMirror
 from exporter.prepare import VantageProcesses, make_vantages
 from exporter.probe import vantage_server
 from exporter.probe.vantage_process import VantageError, awaited_vantage_process, connect_vantage_process
 from exporter.probe.vantage_protocol import Step, greeting, request
+from exporter.service import client_side_covered
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
 from tests.probe.namespaces import linked, namespace, root
@@ -199,10 +201,15 @@ def test_a_service_goes_on_without_it_and_a_command_does_not(directory: Path) ->
         {"vantages": [{"name": "a"}, {"name": "b", "vantage_socket": directory / "none"}]}
     )
     told: list[VantageError] = []
-    first, second = make_vantages(settings, {}, VantageProcesses(missing=told.append))
+    processes = VantageProcesses(missing=told.append)
+    first, second = make_vantages(settings, {}, processes)
     assert (first.problem, len(told)) == (None, 1)
     assert second.problem is not None
     assert "is its unit started" in (second.problem() or "")
+    assert not client_side_covered([first, second], WireMirror())
+    with serving(directory / "none"):
+        assert client_side_covered([first, second], WireMirror())
+    processes.close()
     with pytest.raises(ConfigurationError, match=r"vantages\[1\] \(b\): .* is its unit started"):
         make_vantages(settings, {}, VantageProcesses())
 
