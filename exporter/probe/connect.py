@@ -114,7 +114,8 @@ class Connecting:
         if not judged:
             return PhaseFailure(Outcome.UNREACHABLE, "this machine has no route for any address of the name")
         outcomes = [result.outcome for result in judged]
-        most = max(outcomes, key=outcomes.count)
+        # As often met, an error says more than silence: routers send only so many (RFC 1812, 4.3.2.8).
+        most = max(outcomes, key=lambda each: (outcomes.count(each), each is not Outcome.TIMEOUT))
         return PhaseFailure(most, "; ".join(f"{r.address}: {r.detail or r.outcome}" for r in judged))
 
     def senders(self) -> list[str]:
@@ -171,7 +172,9 @@ class Connecting:
         seconds = self._clock() - began
         if number and number != errno.ECONNRESET:  # that one only a connection has: a SYN's RST is ECONNREFUSED
             attempt.sender, words = _icmp_error(sock)
-            attempt.end(of_errno(number), seconds, words or _words(number))
+            # A port unreachable, which filters reject with by default, gets RST's own error number from the kernel.
+            by_icmp = number == errno.ECONNREFUSED and words is not None
+            attempt.end(Outcome.UNREACHABLE if by_icmp else of_errno(number), seconds, words or _words(number))
             return False
         _keep_icmp_errors(sock, attempt.address, False)  # on a connection they'd end what TCP would survive
         attempt.sock, attempt.error = sock, number

@@ -75,6 +75,20 @@ async def test_a_dropped_syn_times_out_and_the_other_address_is_talked_over():
     )  # seen all the same: intermittent faults aren't averaged away
 
 
+async def test_what_was_said_outweighs_as_much_silence_whichever_came_first():
+    with listener("127.9.0.2") as server:
+        port = server.getsockname()[1]
+    dead = full_backlog("127.9.0.1", port)
+    try:
+        for addresses in (["127.9.0.1", "127.9.0.2"], ["127.9.0.2", "127.9.0.1"]):
+            failure, _ = await connect(addresses, port)
+            assert failure.outcome is Outcome.REFUSED
+        failure, _ = await connect(["127.9.0.1"], port)
+        assert failure.outcome is Outcome.TIMEOUT
+    finally:
+        await dead.stop()
+
+
 async def test_a_family_without_a_route_is_skipped():
     with listener("127.0.0.1") as server:
         only_v4 = LocalSockets(source_address="127.0.0.1")

@@ -51,7 +51,11 @@ def probe(tmp_path: Path, content: dict[str, object], *arguments: str) -> tuple[
 
 @pytest.mark.parametrize(
     ("reject", "words"),
-    [("icmp-admin-prohibited", "ICMP type 3 code 13"), ("icmp-host-unreachable", "ICMP type 3 code 1")],
+    [
+        ("icmp-admin-prohibited", "ICMP type 3 code 13"),
+        ("icmp-host-unreachable", "ICMP type 3 code 1"),
+        ("icmp-port-unreachable", "ICMP type 3 code 3"),
+    ],
 )
 def test_who_sent_the_icmp_error_is_told(network, tmp_path, reject, words):
     near, far = network
