@@ -139,6 +139,16 @@ def test_no_connection(outcome, cause):
     assert causes(seen(broken("imap", Phase.CONNECT, outcome))) == [cause]
 
 
+def test_silence_beside_icmp_errors_on_the_same_port_is_one_that_was_rationed():
+    """Filters' rejections are limited to so many a second."""
+    rejected = broken("imap_office365", Phase.CONNECT, Outcome.UNREACHABLE, "ICMP type 3 code 3 from 10.0.0.1")
+    silent, elsewhere = broken("imap", Phase.CONNECT, TIMEOUT), broken("pop", Phase.CONNECT, TIMEOUT)
+    assert causes(seen(silent, rejected)) == [Cause.TCP_UNREACHABLE]
+    assert causes(seen(elsewhere, rejected), "pop") == [Cause.TCP_DROPPED]
+    no_route = broken("imap_office365", Phase.CONNECT, Outcome.UNREACHABLE, "No route to host")
+    assert causes(seen(silent, no_route)) == [Cause.TCP_DROPPED]
+
+
 def test_a_connection_that_stands_when_tried_again_is_a_lost_packet():
     probe = broken("imap", Phase.CONNECT, TIMEOUT)
     assert causes(seen(probe, experiments=[tried(probe, Kind.AGAIN, OK)])) == [Cause.HEALTHY]

@@ -40,8 +40,13 @@ def not_connected(seen: Seen, probe: Probe) -> Iterator[Claim]:
         return
     tried = seen.tried(probe)
     cause, weight, words = _CAUSES[result.outcome]
-    scales = Scales(cause)
-    scales.add(weight, f"{words}: {quoted(result.detail)}")
+    if result.outcome is Outcome.TIMEOUT and (rejected := _rejected_alike(seen, probe)):
+        scales = Scales(Cause.TCP_UNREACHABLE)
+        text = f"no answer, where {listed(rejected)} on the same port get an ICMP error: routers send only so many"
+        scales.add(0.85, text)
+    else:
+        scales = Scales(cause)
+        scales.add(weight, f"{words}: {quoted(result.detail)}")
     confirmed = repeated(scales, tried)
     _compare(scales, seen, probe, tried)
     if (other := elsewhere(seen, probe, tried)) is not None and other.genuine:
@@ -51,6 +56,13 @@ def not_connected(seen: Seen, probe: Probe) -> Iterator[Claim]:
     yield scales.claim(str(Phase.CONNECT), Phase.CONNECT, confirmed=confirmed, hint=hint)
     if (claim := once_more(tried, Phase.CONNECT)) is not None:
         yield claim
+
+
+def _rejected_alike(seen: Seen, probe: Probe) -> list[str]:
+    """Targets on the same port whose SYNs from the same vantage are answered by ICMP (RFC 1812, 4.3.2.8)."""
+    failing = (other for other in seen.at(probe.vantage) if other.port == probe.port and other is not probe)
+    results = ((other, result_of(other, Phase.CONNECT, {Outcome.UNREACHABLE})) for other in failing)
+    return [other.target for other, result in results if result is not None and "ICMP" in (result.detail or "")]
 
 
 def _compare(scales: Scales, seen: Seen, probe: Probe, tried: Tried) -> None:
