@@ -12,6 +12,7 @@ from exporter.vocabulary import Cause
 from tests.conftest import require_program
 from tests.netlab.lab import NetLab, net_lab
 from tests.netlab.scenarios import ROWS, SCENARIOS, TWINS, Scenario
+from tests.netlab.test_plain_tools import IMAP, opened
 from tests.probe.namespaces import root
 
 pytestmark = root
@@ -90,68 +91,6 @@ def test_starttls_is_taken_away(lab: NetLab):
     said = handshake(lab, "client", "smtp-mail.outlook.com", 587, more="-starttls smtp")
     assert not verified(said)
     assert "Didn't find STARTTLS" in said
-
-
-def opened(host: str, port: int) -> str:
-    return f"timeout 2 bash -c '</dev/tcp/{host}/{port}' 2>&1; echo status $?"
-
-
-def shaken(host: str, port: int, more: str = "") -> str:
-    return f"timeout 3 openssl s_client -connect {host}:{port} -servername {host} -CAfile $TRUST {more} </dev/null 2>&1"
-
-
-def fetched(url: str, shown: str) -> str:
-    return f"curl -ks -o /dev/null --max-time 4 -w '%{{{shown}}}' {url}"
-
-
-IMAP, WORK, SMTP = "imap-mail.outlook.com", "login.microsoftonline.com", "smtp-mail.outlook.com"
-GOOD, ENDED = r"(?s)Server certificate.*Verify return code: 0", "errno=(104|32)"
-
-
-@pytest.mark.parametrize(
-    ("scenario", "command", "client", "gateway"),
-    [
-        ("answers_to_syns_dropped", opened(IMAP, 993), "status 124", "status 0"),
-        ("name_reset_beyond", shaken(WORK, 443), RESET, RESET),
-        ("name_dropped_beyond", shaken(WORK, 443) + "; echo status $?", "status 124", "status 124"),
-        ("mail_ports_reset_beyond", opened(IMAP, 993), "refused", "refused"),
-        ("starttls_command_reset", shaken(SMTP, 587, "-starttls smtp"), ENDED, GOOD),
-        ("every_outlook_name_dropped", shaken(IMAP, 993) + "; echo status $?", "status 124", GOOD),
-        ("every_outlook_name_dropped", shaken("login.live.com", 443), GOOD, GOOD),
-        ("dns_upstream_dead", f"getent ahostsv4 {IMAP}; echo status $?", "status 2", r"203\.0\.113"),
-        ("line_that_is_slow", fetched("https://login.live.com/", "time_connect"), r"^0\.[89]", r"^0\.00"),
-        (
-            "ipv6_ends_beyond",
-            f"for _ in 1 2 3 4 5; do getent ahostsv6 {IMAP} && break; sleep 0.2; done",
-            "2001:db8::77",
-            "::ffff:203",
-        ),
-        ("ipv6_ends_beyond", opened("2001:db8::77", 993), "status 124", "status 124"),
-        ("captive_portal", fetched("https://login.live.com/", "redirect_url"), "http://10.0.0.1/login", "^$"),
-        (
-            "root_not_trusted",
-            shaken(IMAP, 993),
-            "unable to get|self-signed|self signed",
-            "unable to get|self-signed|self signed",
-        ),
-        ("certificates_not_yet_valid", shaken(IMAP, 993), "not yet valid", "not yet valid"),
-        (
-            "certificates_of_another_host",
-            shaken(IMAP, 993, f"-verify_hostname {IMAP}"),
-            "ostname mismatch",
-            "ostname mismatch",
-        ),
-        ("chains_incomplete", shaken(IMAP, 993), "unable to (get local|verify)", "unable to (get local|verify)"),
-        ("mail_servers_slow", f"timeout 2 {shaken(IMAP, 993, '-quiet')}; echo status $?", "status 124", "status 124"),
-    ],
-)
-def test_plain_tools_see_it(lab: NetLab, scenario: str, command: str, client: str, gateway: str):
-    """At the client, and at the gateway, which has its own way out."""
-    lab.apply(SCENARIOS[scenario])
-    trust = f"TRUST={lab.directory}/trust.pem; "
-    for place, expected in (("client", client), ("gateway", gateway)):
-        said = shell(lab, place, trust + command)
-        assert re.search(expected, (said.stdout + said.stderr).strip()), f"{place}: {said.stdout}{said.stderr}"
 
 
 def test_a_line_that_loses_makes_segments_be_sent_again(lab: NetLab):

@@ -374,7 +374,7 @@ def _leaves_in_secret(connection: Connection) -> bool:
 
 
 def _root_missing(tap: Tap, refusing: list[Connection], issued: list[Connection], text: str) -> Iterator[Claim]:
-    """Where nobody accepts it, an incomplete chain, or one forged under Microsoft's name, looks the same: no verdict."""
+    """Where nobody accepts it, an incomplete chain or one forged under that name looks the same: no verdict."""
     scales = Scales(Cause.ROOT_NOT_TRUSTED)
     scales.add(0.45, f"{text}, though its issuer is {quoted(issued[0].certificate_issuer)}")
     if tap.established:
