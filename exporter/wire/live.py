@@ -41,16 +41,18 @@ def _is_within(address: str, networks: tuple[Network, ...]) -> bool:
 class Inspection:
     """All interfaces. `tell`: gets each connection that is over, as it may be told.
 
+    `counting`: connections become metrics, as soon as something of them is decided; else only packets are counted.
     `memory`: set before `watch`, the kernel's filter has one.
     """
 
-    def __init__(self, config: InspectorConfig, tell: Callable[[Connection], None]) -> None:
+    def __init__(self, config: InspectorConfig, tell: Callable[[Connection], None], *, counting: bool = True) -> None:
         self.config = config
         mail = [target.name for target in config.targets.values() if target.protocol in _MAIL]
         self.counted = WireState(config.window, lambda: self._now, mail)
         self.watched: dict[str, Watched] = {}
         self.memory: KernelMemory | None = None
         self._tell = tell
+        self._counting = counting
         self._privacy = Privacy(config.privacy)
         self._servers = Servers(config.targets, config.servers)
         self._sides = LiveSides(self._told, self._still_open_outside)
@@ -137,13 +139,13 @@ class Inspection:
                 self._sides.saw_outside(sighting, self._now)
             self._told(sighting.connection)
 
-        return Tracker(
-            tracked, lambda _: None, decided=decided, signed_in=signed_in, sighted=sighted, servers=self._servers
-        )
+        counters = {"decided": decided, "signed_in": signed_in} if self._counting else {}
+        return Tracker(tracked, lambda _: None, sighted=sighted, servers=self._servers, **counters)
 
     def _told(self, connection: Connection) -> None:
         """It is over, and everything is known of it."""
-        self.counted.finished(connection, self._client(connection))
+        if self._counting:
+            self.counted.finished(connection, self._client(connection))
         self._tell(self._privacy.apply(connection))
 
     def _still_open_outside(self, servers: Container[tuple[bytes, int]]) -> Iterator[Sighting]:

@@ -38,10 +38,10 @@ class _Stop(BaseException):
 
 class Worker:
     """Everything between a channel and an inspection. `all_told`: a command's: no limit to the connections that are
-    told, and counts at the end."""
+    told, and of packets alone counts, at the end."""
 
     def __init__(self, config: InspectorConfig, channel: socket.socket, run: str, *, all_told: bool) -> None:
-        self.inspection = Inspection(config, self._tell)
+        self.inspection = Inspection(config, self._tell, counting=not all_told)
         self._number = config.worker
         self._channel = channel
         self._run = run

@@ -110,6 +110,23 @@ def reply(server: str = "192.0.2.1") -> bytes:
     return segment(ACK | PSH, DATA, server_port=443, server=server, to_server=False)
 
 
+def test_a_command_is_told_the_same_connections_and_counts_packets_alone(captures):
+    """Of each connection one object is made, instead of one for each moment that a counter waits for."""
+    told: dict[bool, list[Connection]] = {True: [], False: []}
+    for counting, connections in told.items():
+        made = Inspection(InspectorConfig(privacy="plain"), connections.append, counting=counting)
+        made.watch([Interface("eth1", "inside")])
+        made.tick(0.0, START)
+        capture = captures[-1]
+        capture.waiting, capture.passed = frames(), 9
+        made.read()
+        made.tick(1.0, START + SECOND)
+        made.finish()
+        assert bool(counts(made, "outlook_wire_connections_total")) is counting
+        assert counts(made, "outlook_wire_packets_total") == {("eth1",): 9.0}
+    assert told[True] == told[False] != []
+
+
 class TestFilter:
     def test_where_little_passes_any_servers_replies_do(self, captures):
         inspection()
