@@ -143,7 +143,7 @@ def _healthy(seen: Seen, probe: Probe, claims: list[Claim]) -> Judged:
 
 def _good_signs(probe: Probe) -> Iterator[tuple[float, str]]:
     if probe.outcome is Outcome.SKIPPED:
-        yield 0.1, "nothing was measured in the time there was"
+        yield 0.1, "the walk was cut short"
         return
     measured = [result for result in probe.phases if result.outcome is Outcome.OK]
     if measured:

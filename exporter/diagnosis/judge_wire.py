@@ -32,7 +32,7 @@ from exporter.diagnosis.rules.passive_sign_in import (
     throttled,
     tokens,
 )
-from exporter.diagnosis.rules.refusal import NEXT_DOOR, is_private, next_door
+from exporter.diagnosis.rules.refusal import NEXT_DOOR, from_first_hop, is_private, next_door
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.weigh import NAMED, Claim, Scales
@@ -80,12 +80,11 @@ def _walked(seen: Seen, probed: Sequence[Verdict]) -> dict[str, Walked]:
     for verdict in probed:
         if verdict.cause in _CERTIFICATES or verdict.cause is Cause.TLS_INTERCEPTED:
             faults.setdefault(verdict.target, set()).add(verdict.cause)
-    found = {}
-    for target in servers.keys() | faults.keys():
-        only = next(iter(faults[target])) if len(faults.get(target, ())) == 1 else None
-        fault = only if only is not Cause.TLS_INTERCEPTED else None
-        found[target] = Walked(frozenset(servers.get(target, ())), fault)
-    return found
+    certain = {target: next(iter(met)) for target, met in faults.items() if len(met) == 1 and met <= _CERTIFICATES}
+    return {
+        target: Walked(frozenset(servers.get(target, ())), certain.get(target))
+        for target in servers.keys() | certain.keys()
+    }
 
 
 def _of_tap(tap: Tap, probed: Sequence[Verdict]) -> list[Judged]:
@@ -185,9 +184,7 @@ def _next_door(tap: Tap) -> Evidence | None:
         return None
     if any(hops_of(each.reset_ttl or 0) > NEXT_DOOR for each in forged):
         return None
-    server = hops_of(forged[0].server_ttl or 0)
-    text = f"every reset comes from the first hop (TTL {forged[0].reset_ttl}), while the server is {server} hops away"
-    return Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.85)
+    return from_first_hop(forged[0], hops_of(forged[0].server_ttl or 0))
 
 
 #: Causes that a RST to a SYN is the means of.

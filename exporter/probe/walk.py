@@ -193,8 +193,9 @@ class _Step:
         await self.converse(stream)
 
     async def resolve(self, name: str) -> Sequence[str]:
+        reason = None if self.vantage.problem is None else self.vantage.problem()  # ours to ask: no part of DNS's time
         async with self.way.phase(Phase.DNS) as phase:
-            if self.vantage.problem is not None and (reason := self.vantage.problem()) is not None:
+            if reason is not None:
                 raise PhaseFailure(Outcome.SKIPPED, reason)
             self.way.keep_addresses.extend(resolver for resolver, _ in self.vantage.names.resolvers)
             phase.detail = f"no answer from {', '.join(where(each) for each in self.vantage.names.resolvers)}"

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import NOT_IN_CI, require_program
+from tests.wire.test_process import children
 
 #: What systemd starts by itself that a namespace has no use for.
 _MASKED = (
@@ -93,22 +94,8 @@ class Machine:
     def processes(self, unit: str) -> list[int]:
         """Of a unit, as numbered here."""
         group = self.systemctl("show", "--property=ControlGroup", "--value", unit).strip()
-        inside = set(self.run("cat", f"/sys/fs/cgroup{group}/cgroup.procs").split())
-        found = []
-        for path in Path("/proc").glob("[0-9]*/status"):
-            try:
-                numbers = next(line for line in path.read_text().splitlines() if line.startswith("NSpid:")).split()[1:]
-            except (OSError, StopIteration):
-                continue
-            if len(numbers) > 1 and numbers[-1] in inside and self._is_mine(int(numbers[0])):
-                found.append(int(numbers[0]))
-        return sorted(found)
-
-    def _is_mine(self, pid: int) -> bool:
-        try:
-            return os.stat(f"/proc/{pid}/ns/pid").st_ino == os.stat(f"/proc/{self.pid}/ns/pid").st_ino
-        except OSError:
-            return False
+        members = Path(f"/proc/{self.pid}/root/sys/fs/cgroup{group}/cgroup.procs").read_text()
+        return sorted(map(int, members.split()))  # the kernel names a process as its reader knows it
 
 
 @contextmanager
@@ -130,8 +117,9 @@ def machine(files: Mapping[str, str], binds: Mapping[Path, str]) -> Iterator[Mac
             try:
                 yield _come_up(outer)
             finally:
-                for pid in _children(outer.pid):
-                    os.kill(pid, signal.SIGKILL)  # an init's end is that of all in its namespace
+                if outer.poll() is None:
+                    for pid in children(outer.pid):
+                        os.kill(pid, signal.SIGKILL)  # an init's end is that of all in its namespace
                 outer.wait(10)
     finally:
         directory.rmdir()  # what was mounted there was so in the machine's namespace alone
@@ -153,7 +141,7 @@ def _come_up(outer: "subprocess.Popen[str]") -> Machine:
     if outer.stdout.readline() != "begun\n":
         _, said = outer.communicate(timeout=10)
         pytest.skip(f"{NOT_IN_CI}namespaces here can't have what systemd needs: {said.strip()}")
-    (pid,) = _children(outer.pid)
+    (pid,) = children(outer.pid)
     made = Machine(pid)
     deadline = time.monotonic() + 60
     state = ""
@@ -163,10 +151,3 @@ def _come_up(outer: "subprocess.Popen[str]") -> Machine:
             return made
         time.sleep(0.2)
     raise AssertionError(f"systemd is {state or 'silent'} after a minute")
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []

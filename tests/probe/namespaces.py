@@ -2,20 +2,17 @@
 
 import itertools
 import os
-import pickle
 import subprocess
-import sys
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
 from exporter.capabilities import enter_network_namespace
+from tests.in_child import Result, in_child
 
-Result = TypeVar("Result")
 _numbers = itertools.count()
 
 #: Tests with this mark are skipped, with a reason, where namespaces can't be made (tests/conftest.py).
@@ -59,31 +56,11 @@ def linked(left: str, right: str) -> Iterator[None]:
 
 def inside(where: str, function: Callable[..., Result], *arguments: Any) -> Result:
     """Calls the function in a forked child that has entered the namespace; its result, or its exception, comes back."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.close(reading)
-        _child(where, function, arguments, writing)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as file:
-        data = file.read()
-    os.waitpid(pid, 0)
-    worked, result = pickle.loads(data)
-    if not worked:
-        raise result
-    return result  # type: ignore[no-any-return]
 
-
-def _child(where: str, function: Callable[..., Any], arguments: tuple[Any, ...], writing: int) -> None:
-    try:
+    def entered() -> Result:
         descriptor = os.open(Path("/run/netns") / where, os.O_RDONLY)
         enter_network_namespace(descriptor)
         os.close(descriptor)
-        result = (True, function(*arguments))
-    except BaseException as error:
-        traceback.print_exc(file=sys.stderr)
-        result = (False, error)
-    try:
-        os.write(writing, pickle.dumps(result))
-    finally:
-        os._exit(0)
+        return function(*arguments)
+
+    return in_child(entered)

@@ -22,6 +22,7 @@ from exporter.probe.vantage_protocol import Step, greeting, request
 from exporter.service import client_side_covered
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
+from tests.in_child import in_child
 from tests.probe.namespaces import linked, namespace, root
 from tests.probe.test_vantage_process import peer_seen_in
 
@@ -58,17 +59,12 @@ def serving(path: Path, *users: int, where: str | None = None) -> Iterator["subp
 
 def as_user(uid: int, path: Path) -> str:
     """What a process of another user is told when it asks."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
+
+    def asked() -> str:
         os.setuid(uid)
-        os.write(writing, _asked(path).encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as file:
-        told = file.read()
-    os.waitpid(pid, 0)
-    return told
+        return _asked(path)
+
+    return in_child(asked)
 
 
 def _asked(path: Path) -> str:

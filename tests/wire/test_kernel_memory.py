@@ -37,6 +37,7 @@ from exporter.wire.kernel_memory import MAX_SERVERS, KernelMemory, bucket_of, ke
 from exporter.wire.messages import Kind
 from exporter.wire.sandbox import CAP_NET_RAW, keep_only_raw
 from exporter.wire.worker import warm_up
+from tests.in_child import in_child
 from tests.probe.namespaces import inside, root
 from tests.wire.bpf_machine import run
 from tests.wire.packets_by_hand import ACK, PSH, RST, SYN, ethernet, record, segment, vlan
@@ -352,29 +353,19 @@ more:   ld len
 
 
 def without_rights():
-    """In a child that has given them up: whether there is a memory, and how many descriptors were left behind."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        drop_capabilities()
-        before = len(os.listdir("/proc/self/fd"))
-        found = kernel_memory(SPEC)
-        os.write(writing, f"{found is None} {len(os.listdir('/proc/self/fd')) - before}".encode())
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as file:
-        said = file.read()
-    os.waitpid(pid, 0)
-    return said
+    """Gives them up: whether there is a memory, and how many descriptors were left behind."""
+    drop_capabilities()
+    before = len(os.listdir("/proc/self/fd"))
+    found = kernel_memory(SPEC)
+    return found is None, len(os.listdir("/proc/self/fd")) - before
 
 
 def test_without_the_right_there_is_none_and_nothing_is_left_open():
-    assert without_rights() == "True 0"
+    assert in_child(without_rights) == (True, 0)
 
 
-@pytest.mark.parametrize("machine", ["riscv64"])
-def test_where_the_system_call_is_not_known(monkeypatch, machine):
-    monkeypatch.setattr("platform.machine", lambda: machine)
+def test_where_the_system_call_is_not_known(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
     with pytest.raises(OSError, match="riscv64"):
         KernelMemory(SPEC)
 

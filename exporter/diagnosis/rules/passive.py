@@ -313,11 +313,12 @@ def certificates(tap: Tap) -> Iterator[Claim]:
         if (product := product_of(foreign)) is not None:
             scales.add(0.5, f"that is {product}, an inspecting product")
     expired = [each for each in tap.connections if _alert_of_client(each) == _EXPIRED]
-    if (refusing or hidden or expired) and not foreign and tap.walked.certificate_fault is not None:
+    any_refusing = refusing or hidden or expired
+    if any_refusing and not foreign and tap.walked.certificate_fault is not None:
         known = Scales(tap.walked.certificate_fault)
         text = "clients refuse the certificate, in which walks found that fault"
-        _refused(known, tap, refusing or hidden or expired, text, 0.8, 0.7)
-        yield _claim(known, Phase.TLS, refusing or hidden or expired)
+        _refused(known, tap, any_refusing, text, 0.8, 0.7)
+        yield _claim(known, Phase.TLS, any_refusing)
         return
     if expired:
         old = Scales(Cause.CERTIFICATE_EXPIRED)

@@ -85,8 +85,12 @@ def next_door(refused: Sequence[Connection], others: Iterable[Connection]) -> Ev
         return None
     if not all(each.reset_ttl and is_private(each.client) for each in resets):
         return None
-    ttl = resets[0].reset_ttl
-    text = f"every reset comes from the first hop (TTL {ttl}), while the server is {found.server} hops away"
+    return from_first_hop(resets[0], found.server)
+
+
+def from_first_hop(reset: Connection, server: int) -> Evidence:
+    """That all resets are like this one. `server`: how far away that is, hops."""
+    text = f"every reset comes from the first hop (TTL {reset.reset_ttl}), while the server is {server} hops away"
     return Evidence(observation=text, points_to=Responsible.GATEWAY, weight=0.85)
 
 
