@@ -51,8 +51,7 @@ def run_inspect(
     # Of a pipe, or at a terminal, somebody may wait for each.
     at_once = sys.stdout.isatty() or not all(Path(name).is_file() for name in files)
     inspection = Inspection(tracked, as_json=as_json, at_once=at_once)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, inspection.reading.stop)
+    inspection.reading.ends_at(signal.SIGTERM, signal.SIGINT)
     status = _READ_WHOLE
     try:
         for name, stream in inputs:

@@ -8,12 +8,16 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from exporter import inspect_command
+from exporter.inspect_input import Reading, StoppedError
 from exporter.observations import Connection, from_json
 from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.tracker import TrackerConfig
@@ -263,3 +267,47 @@ def test_lines_are_written_some_at_a_time_and_none_is_left(
 
 def healthy_frames(number: int) -> list[Frame]:
     return Conversation(client=("10.0.0.1", 40_000 + number)).opens().plays(healthy()).closes().frames()
+
+
+@pytest.fixture
+def nobody_writes() -> Iterator[BinaryIO]:
+    """A pipe that would be waited for; where that happens the test ends with a byte, not with the night."""
+    reading, writing = os.pipe()
+    watch = threading.Timer(5, os.write, (writing, b"!"))
+    watch.start()
+    before = signal.getsignal(signal.SIGUSR1)
+    with open(reading, "rb", buffering=0) as stream:
+        yield stream
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGUSR1, before)
+    watch.cancel()
+    watch.join()
+    os.close(writing)
+
+
+#: For each byte that it reads, a signal. Not a thread: it would send while we are at rest.
+SENDER = """
+import os, signal
+while os.read(0, 1):
+    os.kill(os.getppid(), signal.SIGUSR1)
+"""
+
+
+def test_a_signal_is_never_waited_out(nobody_writes: BinaryIO):
+    """Whenever it comes: also between the look for it and the wait, where no handler runs any more.
+
+    A handler that raises is found out in one run of four, and by the test above in one of ten.
+    """
+    with subprocess.Popen([sys.executable, "-c", SENDER], stdin=subprocess.PIPE, bufsize=0) as sender:
+        assert sender.stdin is not None
+        for round in range(400):
+            source = Reading(str).of(nobody_writes)
+            source.ends_at(signal.SIGUSR1)
+            sender.stdin.write(b"!")
+            until = time.perf_counter() + (round % 100) * 2e-6
+            while time.perf_counter() < until:
+                pass
+            with pytest.raises(StoppedError):
+                source.read(10)
+            assert time.perf_counter() - until < 4
+            os.close(signal.set_wakeup_fd(-1))

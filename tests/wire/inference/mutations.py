@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from random import Random
 
 from exporter.vocabulary import AuthOutcome, Mechanism
@@ -47,11 +48,14 @@ def single_bytes(trace: Trace, random: Random) -> Trace:
 
 
 def join(trace: Trace, random: Random) -> Trace:
-    """Neighbours of one side in one record, here and there."""
+    """Neighbours of one side in one record, here and there: such as were neighbours on the wire, too."""
     found: list[Record] = []
-    for record in trace.records:
+    sent = sorted(range(len(trace.records)), key=lambda at: trace.records[at].time)
+    follows = set(pairwise(sent))
+    for at, record in enumerate(trace.records):
         before = found[-1] if found else None
         joinable = before is not None and before.from_client == record.from_client and random.random() < 0.7
+        joinable = joinable and (at - 1, at) in follows
         if before is not None and joinable and _is_data(trace, before) and _is_data(trace, record):
             found[-1] = before._replace(length=before.length + record.length - _overhead(trace, record))
         else:
