@@ -74,10 +74,11 @@ class Reading:
             signal.signal(number, lambda *_: None)  # so that the interpreter takes note of it
 
     def read(self, count: int) -> bytes:
-        """What is there of at most `count` bytes. Raises StoppedError, OSError."""
+        """What is there of at most `count` bytes. Raises StoppedError, once for each signal, and OSError."""
         assert self._stream is not None
         self._show()
-        if self._signalled in dict(self._poll.poll()):
+        if self._signalled is not None and self._signalled in dict(self._poll.poll()):
+            os.read(self._signalled, 1)
             raise StoppedError
         return self._stream.read(count) or b""
 

@@ -99,6 +99,7 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
         return None
     gap = flow.gap if flow.gap is not None and flow.gap >= tls.established else None
     log = [record for record in tls.log if gap is None or record[0] < gap]
+    end = TraceEnd.GAP if gap is not None else _trace_end(flow, tls, now)
     records = [Record(time / SECOND, from_client, kind, length) for time, from_client, kind, length in log]
     return Trace(
         protocol=protocol,
@@ -106,7 +107,8 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
         cipher=tls.server_hello.cipher,
         handshake_end=tls.established / SECOND,
         records=records,
-        end=TraceEnd.GAP if gap is not None else _trace_end(flow, tls, now),
+        end=end,
+        quiet=(now - log[-1][0]) / SECOND if log and end is TraceEnd.CAPTURE_ENDED else 0.0,
         finished_length=tls.client.finished_length,
         microsoft=target is not None and is_microsoft_host(target.host),
         banner_length=text.banner_length if text is not None else None,

@@ -25,6 +25,10 @@ class TraceEnd(StrEnum):
     GAP = "gap"  # segments are missing from here on
 
 
+#: Ends behind which more may have been said: what wasn't seen may have been there all the same.
+OPEN_ENDS = frozenset({TraceEnd.CAPTURE_ENDED, TraceEnd.GAP, TraceEnd.FULL})
+
+
 class Record(NamedTuple):
     """A TLS record behind the client's Finished: `length` is its header's field, `time` its last byte's, seconds."""
 
@@ -44,6 +48,7 @@ class Trace:
     `starttls`: TLS began inside the conversation (587, 143, 110), so that the client speaks first behind it.
     `records` are in the order in which they were sent, as sequence and acknowledgement numbers tell it where a capture
     has another. They have no hole: where segments are missing they end, with `end` GAP; what came behind is left out.
+    `quiet`: how long nothing is known to have come behind the last record, seconds; 0 where that isn't known.
     """
 
     protocol: Protocol
@@ -52,6 +57,7 @@ class Trace:
     handshake_end: float
     records: Sequence[Record]
     end: TraceEnd
+    quiet: float = 0.0
     finished_length: int | None = None
     microsoft: bool = False
     banner_length: int | None = None

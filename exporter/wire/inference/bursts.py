@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from exporter.wire.inference.overhead import TLS_1_3, Length, overheads
-from exporter.wire.trace import Record, Trace
+from exporter.wire.trace import OPEN_ENDS, Record, Trace
 
 #: Turns looked at: sign-in is over long before.
 MAX_TURNS = 24
@@ -28,6 +28,8 @@ _SHORTEST_WORDS = 16
 _LATE = 0.6
 #: Turns among which tickets are looked for that weren't seen before the greeting.
 _LATE_TICKETS_BEFORE = 2
+#: What is said in several records follows so soon (seconds): later, a word is whole.
+_GOES_ON = 1.0
 #: A record so long, twice and nothing else, is a pair of tickets and no greeting.
 _TICKET = 100
 
@@ -87,7 +89,10 @@ def conversation(trace: Trace) -> Conversation | None:
         if encrypted and first == 1:  # only a greeting was before it
             pieces = _without_late_tickets(pieces)
     late_tickets = _TICKETS if starttls and first == 0 and encrypted and not tickets else 0
-    return Conversation(greeting, _with_repetitions(_with_late_answers(_turns(pieces[first:], late_tickets))))
+    turns = _turns(pieces[first:], late_tickets)
+    if trace.end in OPEN_ENDS and trace.quiet < _GOES_ON and len(turns) < MAX_TURNS:
+        turns = _without_half_words(turns)
+    return Conversation(greeting, _with_repetitions(_with_late_answers(turns)))
 
 
 def _pieces(trace: Trace) -> list[_Piece]:
@@ -187,6 +192,14 @@ def _turns(pieces: list[_Piece], late_tickets: int) -> list[Turn]:
         )
         at = end
     return turns
+
+
+def _without_half_words(turns: list[Turn]) -> list[Turn]:
+    """Where what was seen ends, the last word may be half a word, and its length another's."""
+    *before, last = turns
+    if last.answer is None:
+        return before
+    return [*before, last._replace(answer=None, answered_at=None, in_parts=False)]
 
 
 def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:

@@ -170,7 +170,7 @@ GENERIC: Words = {
     "capability": (done(40, 1_500),),
     "capability in session": (done(40, 1_500),),
     "noop": (done(8, 80),),
-    "id": (done(12, 30, 2), done(31, 160), done(161, 700, 3)),
+    "id": (done(12, 30, 2), done(31, 160), done(161, 700, 2)),
     "logout": (done(15, 250),),
     "illegal": (done(8, 60), done(61, 90, 6)),
     "literal": (goes_on(3, 40), goes_on(41, 70, 3)),

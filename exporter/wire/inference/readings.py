@@ -13,10 +13,8 @@ from exporter.vocabulary import AuthOutcome, Mechanism
 from exporter.wire.inference.bursts import Turn
 from exporter.wire.inference.grammar import ENDS, ENDS_EARLY, START, STUBBORN, Grammar, Move, Size, Verdict, Words
 from exporter.wire.inference.overhead import Length
-from exporter.wire.trace import TraceEnd
+from exporter.wire.trace import OPEN_ENDS, TraceEnd
 
-#: Ends behind which more may have been said: what wasn't seen may have been there all the same.
-OPEN_ENDS = frozenset({TraceEnd.CAPTURE_ENDED, TraceEnd.GAP, TraceEnd.FULL})
 #: Readings more surprising than the best by so many bits at the end are left out.
 MARGIN = 6
 #: On the way they are kept for longer: what comes later may make them likely again.

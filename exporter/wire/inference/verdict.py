@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from exporter.observations import WireAuth
 from exporter.vocabulary import AuthOutcome, Mechanism
 from exporter.wire.inference.bursts import Turn
-from exporter.wire.inference.readings import OPEN_ENDS, UNCLEAR, Attempt, Reading
-from exporter.wire.trace import TraceEnd
+from exporter.wire.inference.readings import UNCLEAR, Attempt, Reading
+from exporter.wire.trace import OPEN_ENDS, TraceEnd
 
 
 def agreed(readings: Iterable[Reading], turns: tuple[Turn, ...], end: TraceEnd) -> tuple[WireAuth, ...]:

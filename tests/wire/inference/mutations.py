@@ -73,9 +73,11 @@ def swap(trace: Trace, random: Random) -> Trace:
 
 
 def cut_tail(trace: Trace, random: Random) -> Trace:
-    """The capture ends, or segments are missing from here on."""
+    """The capture ends, or segments are missing from here on: of what was sent, in whatever order it was captured."""
     end = random.choice([TraceEnd.CAPTURE_ENDED, TraceEnd.GAP])
-    return _with(trace, trace.records[: random.randrange(len(trace.records) + 1)], end)
+    sent = sorted(range(len(trace.records)), key=lambda at: trace.records[at].time)
+    kept = set(sent[: random.randrange(len(sent) + 1)])
+    return _with(trace, [record for at, record in enumerate(trace.records) if at in kept], end)
 
 
 def delay(trace: Trace, random: Random) -> Trace:

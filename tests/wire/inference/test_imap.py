@@ -185,8 +185,16 @@ def test_several_attempts_in_order():
 def test_a_credential_without_an_answer():
     sent = dovecot("C: a2 LOGIN someone@example.org a-password")
     assert told(sent, microsoft=False) == [("password", "abandoned")]
-    assert told(sent, microsoft=False, end=TraceEnd.CAPTURE_ENDED) == [("password", "unknown")]
-    assert told(sent, microsoft=False, end=TraceEnd.GAP) == [("password", "unknown")]
+    assert told(f"{sent}\n(2 s)", microsoft=False, end=TraceEnd.CAPTURE_ENDED) == [("password", "unknown")]
+
+
+def test_where_what_was_seen_ends_the_last_word_may_be_half_a_word():
+    sent = microsoft(CAPABILITY_2026, "C: a001 AUTHENTICATE XOAUTH2 <1800>")
+    answered = f"{sent}\nS: a001 OK AUTHENTICATE completed."
+    for end in (TraceEnd.CAPTURE_ENDED, TraceEnd.GAP):
+        assert told(f"{answered}\n(2 s)", end=end) == [("token", "accepted")]
+        assert told(answered, end=end) == [("token", "unknown")]
+        assert told(sent, end=end) == [("unknown", "unknown")]
 
 
 def test_a_capture_that_ends_before_anything_was_tried_says_nothing():

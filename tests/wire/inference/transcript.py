@@ -29,7 +29,7 @@ def trace(
     tls: tuple[str, str] = ("TLSv1.3", "TLS_AES_256_GCM_SHA384"),
     banner_length: int | None = None,
 ) -> Trace:
-    """The trace of a conversation whose records hold exactly these lines."""
+    """The trace of a conversation whose records hold exactly these lines; a pause at its end is `quiet`."""
     records: list[Record] = []
     now = 0.0
     for line in (line.strip() for line in text.strip().splitlines()):
@@ -45,7 +45,8 @@ def trace(
             records[-1] = records[-1]._replace(length=records[-1].length + length)
     return Trace(
         protocol=protocol, tls_version=tls[0], cipher=tls[1], handshake_end=0.0, records=tuple(records), end=end,
-        microsoft=microsoft, starttls=starttls, banner_length=banner_length,
+        quiet=now - records[-1].time if records else 0.0, microsoft=microsoft, starttls=starttls,
+        banner_length=banner_length,
     )  # fmt: skip
 
 
