@@ -12,7 +12,7 @@ from exporter.diagnosis.hops import Begins, where_it_begins
 from exporter.diagnosis.rules.common import listed
 from exporter.diagnosis.rules.reach import some_addresses
 from exporter.diagnosis.rules.refusal import next_door_among
-from exporter.diagnosis.rules.speed import TIMES_SLOWER, is_path_slow, loses_nothing
+from exporter.diagnosis.rules.speed import TIMES_SLOWER, is_path_slow, loses_nothing, path_seconds
 from exporter.diagnosis.rules.wire import tampering_of
 from exporter.diagnosis.seen import (
     INSIDE,
@@ -253,7 +253,7 @@ def _is_better(cause: Cause, seen: Seen, probe: Probe, other: Probe) -> bool:
             return (
                 not is_path_slow(other)
                 and other.outcome is Outcome.OK
-                and _handshakes(probe) >= TIMES_SLOWER * _handshakes(other)
+                and path_seconds(probe) >= TIMES_SLOWER * path_seconds(other)
             )
         case Cause.PACKET_LOSS:
             losses = [
@@ -269,11 +269,6 @@ def _is_better(cause: Cause, seen: Seen, probe: Probe, other: Probe) -> bool:
 def claim_phase(cause: Cause) -> Phase:
     """The phase in which a fault of the path's quality shows."""
     return Phase.TLS if cause is Cause.MTU_BLACKHOLE else Phase.CONNECT
-
-
-def _handshakes(probe: Probe) -> float:
-    results = (probe.phase(Phase.CONNECT), probe.phase(Phase.TLS))
-    return sum((result.seconds or 0.0) for result in results if result is not None)
 
 
 def _partial(claim: Claim, seen: Seen, probe: Probe) -> Placed:

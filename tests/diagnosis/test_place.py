@@ -290,6 +290,11 @@ def test_a_slow_path():
     assert verdict(seen(here, facts=[CLIENTS])).responsible is NETWORK
     assert verdict(seen(here, walk(vantage="wan"), facts=BOTH)).responsible is GATEWAY
     assert verdict(seen(here, took(walk(vantage="wan"), connect=1.0, tls=2.1), facts=BOTH)).responsible is NETWORK
+    busy = took(walk(vantage="wan"), tls=0.9)
+    assert busy.tls is not None
+    assert verdict(seen(here, busy, facts=BOTH)).responsible is NETWORK
+    by_itself = replace(busy, tls=replace(busy.tls, own_seconds=0.85))
+    assert verdict(seen(here, by_itself, facts=BOTH)).responsible is GATEWAY
 
 
 # --- this machine's, Microsoft's

@@ -38,7 +38,7 @@ def slow_service(seen: Seen, probe: Probe) -> Iterator[Claim]:
     phase = result.phase if result is not None else (probe.failed_phase or Phase.GREETING)
     confirmed = False
     if result is not None:
-        path = _path_seconds(probe)
+        path = path_seconds(probe)
         scales.add(0.6, f"{result.phase} took {result.seconds:.1f} s over a path whose handshakes took {path:.2f} s")
         confirmed = _late_again(scales, tried, result.phase)
     if patient is not None and patient.answered:
@@ -59,7 +59,7 @@ def late_answer(probe: Probe) -> PhaseResult | None:
     late = [
         result for result in probe.phases
         if result.phase in _ANSWERS and result.outcome is Outcome.OK and (result.seconds or 0.0) >= LATE
-        and _path_seconds(probe) <= PATH_SHARE * (result.seconds or 0.0)
+        and path_seconds(probe) <= PATH_SHARE * (result.seconds or 0.0)
     ]  # fmt: skip
     return late[0] if late else None
 
@@ -85,8 +85,8 @@ def slow_path(seen: Seen, probe: Probe) -> Iterator[Claim]:
     scales.add(0.6, f"the TCP handshake took {connect:.3f} s{told_tls}")
     confirmed = _slow_again(scales, tried)
     for other in seen.others(probe):
-        there = _path_seconds(other)
-        if there and other.outcome is Outcome.OK and _path_seconds(probe) >= TIMES_SLOWER * there:
+        there = path_seconds(other)
+        if there and other.outcome is Outcome.OK and path_seconds(probe) >= TIMES_SLOWER * there:
             scales.add(0.6, f"from {other.vantage} both took {there:.3f} s together")
     slow = [other.target for other in seen.at(probe.vantage) if other is not probe and is_path_slow(other)]
     if slow:
@@ -161,7 +161,8 @@ def loses_nothing(probes: Sequence[Probe]) -> bool:
 _PLAIN = frozenset({Phase.CONNECT, Phase.TLS, Phase.STARTTLS, Phase.CAPABILITY})
 
 
-def _path_seconds(probe: Probe) -> float:
+def path_seconds(probe: Probe) -> float:
+    """What TCP's and TLS's handshakes took together."""
     return _seconds_of(probe, Phase.CONNECT) + _seconds_of(probe, Phase.TLS)
 
 
