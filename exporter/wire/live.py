@@ -26,8 +26,8 @@ from exporter.wire.watched import InspectorConfig, Watched
 SECOND = 1_000_000_000
 #: A signed-in connection that said nothing for so long is looked at, and how often that is done, nanoseconds.
 QUIET, QUIET_EVERY = 30 * SECOND, 5 * SECOND
-#: Packets in the ring may be this much older than the clock, nanoseconds.
-_LATE = SECOND // 5
+#: Packets in the ring may be this much older than the clock, nanoseconds: a block's age, and a busy moment.
+_LATE = SECOND // 2
 #: A server that isn't heard may still answer, seconds. Live, what is decided late is no help.
 PATIENCE = 5.0
 _MAIL = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
@@ -139,8 +139,15 @@ class Inspection:
                 self._sides.saw_outside(sighting, self._now)
             self._told(sighting.connection)
 
-        counters = {"decided": decided, "signed_in": signed_in} if self._counting else {}
-        return Tracker(tracked, lambda _: None, sighted=sighted, servers=self._servers, **counters)
+        def finished(connection: Connection) -> None:
+            if not compared and not self._is_ignored(connection.client):
+                self._told(connection)
+
+        compared = interface.side is not None
+        return Tracker(
+            tracked, finished, servers=self._servers, sighted=sighted if compared else None,
+            decided=decided if self._counting else None, signed_in=signed_in if self._counting else None,
+        )  # fmt: skip
 
     def _told(self, connection: Connection) -> None:
         """It is over, and everything is known of it."""

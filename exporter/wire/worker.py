@@ -22,6 +22,7 @@ from exporter.wire.kernel_memory import KernelMemory, kernel_memory
 from exporter.wire.live import Inspection
 from exporter.wire.outbox import MAX_CONNECTIONS, MAX_FOR_COMMAND, Outbox
 from exporter.wire.privacy import Privacy
+from exporter.wire.ring import BLOCK_MILLISECONDS
 from exporter.wire.sandbox import call_process, enter, keep_only_raw
 from exporter.wire.trace import Record, Trace, TraceEnd
 from exporter.wire.watched import InspectorConfig, filter_spec
@@ -80,6 +81,7 @@ class Worker:
 
     def finish(self) -> None:
         """Tells what is still open, and waits a moment for it to be taken."""
+        select.select([], [], [], BLOCK_MILLISECONDS / 1_000 + 0.01)  # what came last is in a block not handed over yet
         self.inspection.finish()
         self._tell_counts()
         self._channel.settimeout(0.5)

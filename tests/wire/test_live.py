@@ -90,7 +90,7 @@ def inspecting(lab: NetLab, *words: str, device: str = "in0") -> Iterator[Inspec
     try:
         wait_for_filter(lab, device)
         yield found
-        time.sleep(0.3)  # the last segments of connections that are being closed
+        time.sleep(0.02)  # the last segments of connections that are being closed; the kernel may still hold them
         begun = time.monotonic()
         for pid in subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split():
             os.kill(int(pid), 0)  # the worker is its child

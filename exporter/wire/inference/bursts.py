@@ -199,7 +199,7 @@ def _without_half_words(turns: list[Turn]) -> list[Turn]:
     *before, last = turns
     if last.answer is None:
         return before
-    return [*before, last._replace(answer=None, answered_at=None, in_parts=False)]
+    return [*before, Turn(last.sent, None, last.sent_at, None, last.may_be_close)]
 
 
 def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:

@@ -141,14 +141,15 @@ def _step(grammar: Grammar, readings: Readings, number: int, turn: Turn, *, last
     for reading, cost in readings.items():
         if turn.may_be_close:
             note(reading, cost + _ALERT_COST)
-        note(reading._replace(state=UNCLEAR), cost + (_STILL_UNCLEAR if reading.state == UNCLEAR else _UNCLEAR_COST))
+        unclear = Reading(UNCLEAR, reading.tag, reading.words, reading.attempts)
+        note(unclear, cost + (_STILL_UNCLEAR if reading.state == UNCLEAR else _UNCLEAR_COST))
         words = grammar.microsoft if reading.words == _MICROSOFT else grammar.generic
         for move in grammar.moves.get(reading.state, ()):
             if (move.last and not last) or (move.not_last and not not_last):
                 continue
             besides = _pondered(turn, move) + _repeated(turn, move) + _rebuked(reading, turn, move)
             for tag, more in _tags(reading, move.size, turn.sent, number):
-                begun = reading._replace(tag=tag)
+                begun = reading if tag == reading.tag else reading._replace(tag=tag)
                 for after, surprise in _answers(begun, move, words, turn, number):
                     note(after, cost + move.cost + more + surprise + besides)
     return found
@@ -245,7 +246,7 @@ def _answered(reading: Reading, move: Move, verdict: Verdict, number: int) -> Re
         attempts = (*_complete(attempts), Attempt(number, move.names, bare=True))
     elif verdict is Verdict.REFUSED and attempts:  # behind a challenge: only now is the attempt's answer whole
         attempts = (*attempts[:-1], attempts[-1]._replace(answered=number))
-    return reading._replace(state=move.then[verdict], attempts=attempts)
+    return Reading(move.then[verdict], reading.tag, reading.words, attempts)
 
 
 def _complete(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
