@@ -1,6 +1,9 @@
 """From a validated configuration to what the inspector needs to know: nothing secret."""
 
+from urllib.parse import urlsplit
+
 from exporter.settings import Settings
+from exporter.settings_vantage import VantageSettings
 from exporter.wire.interface_state import Interface
 from exporter.wire.watched import InspectorConfig
 
@@ -16,6 +19,7 @@ def config_of(settings: Settings, own_stack: str | None) -> InspectorConfig:
     return InspectorConfig(
         targets=settings.all_targets(),
         servers=settings.inspect.servers,
+        proxies=frozenset(filter(None, map(_proxy_port, settings.vantages))),
         max_connections=settings.inspect.max_connections,
         window=settings.inspect.window,
         privacy=settings.privacy.client_addresses,
@@ -25,3 +29,9 @@ def config_of(settings: Settings, own_stack: str | None) -> InspectorConfig:
         own_stack=own_stack,
         ignored_clients=settings.inspect.ignored_clients,
     )
+
+
+def _proxy_port(vantage: VantageSettings) -> int | None:
+    """Where clients ask the vantage's proxy: those that are asked in clear, by CONNECT."""
+    where = urlsplit(vantage.proxy or "")
+    return (where.port or 80) if where.scheme == "http" else None

@@ -31,13 +31,15 @@ class InspectorConfig:
     """What is followed, and what of it may be told. `window`: of the clients' states, seconds.
 
     `worker` of `workers`: which share of the clients is this process's; `group` ties the workers together. `ring_mib`:
-    what the kernel keeps of each interface for us. `promiscuous`: frames for other machines are read too (a mirror
+    what the kernel keeps of each interface for us. `proxies`: ports of HTTP proxies that clients ask for a way out.
+    `promiscuous`: frames for other machines are read too (a mirror
     port). `own_stack`: the last two parts of our own prober's JA4, which is no client. `ignored_clients`: their
     connections are passed over.
     """
 
     targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
     servers: tuple[Network, ...] = ()
+    proxies: frozenset[int] = frozenset()
     everything: bool = False
     max_connections: int = 16_384
     window: float = 900.0
@@ -89,7 +91,7 @@ class Watched:
 
     def _open(self, now: float) -> None:
         config = self._config
-        ports = frozenset[int]().union(*ports_of(config.targets.values()))
+        ports = config.proxies.union(*ports_of(config.targets.values()))
         join = join_group(config.group, config.workers, ports) if config.workers > 1 else None
         try:
             self.capture = Capture(
@@ -171,6 +173,7 @@ def filter_spec(
     """Which packets the kernel shows us. `addresses`: of servers, learned, packed, the latest first; None: any's."""
     mail, web, plain = ports_of(config.targets.values())
     known = None if addresses is None else (*config.servers, *EXCHANGE_NETWORKS, *map(ip_network, addresses))
+    web, plain = web | config.proxies - mail, plain - config.proxies
     return FilterSpec(
         mail=mail, web=web, plain=plain, known=known, anywhere=config.everything, link=link, skip_outgoing=loopback
     )

@@ -12,6 +12,7 @@ from exporter.inspector_config import config_of
 from exporter.observations import Connection
 from exporter.protocols.ja4 import stack_of
 from exporter.settings import InspectSettings, Settings
+from exporter.settings_vantage import VantageSettings
 from exporter.wire import watched
 from exporter.wire.interface_state import Interface
 from exporter.wire.kernel_filter import Link, packet_filter
@@ -22,6 +23,7 @@ from tests.wire.bpf_machine import run
 from tests.wire.conversation import START, Conversation
 from tests.wire.flights import Talk
 from tests.wire.packets_by_hand import ACK, PSH, ethernet, ip, record, segment, udp
+from tests.wire.test_tunnel import tunnelled
 
 NAME = "login.microsoftonline.com"
 
@@ -180,6 +182,27 @@ class TestFilter:
         target = Target(name="own", protocol=Protocol.IMAP, hosts=("mail.example",), port=10_993, custom=True)
         inspection(targets={"own": target})
         assert captures[0].lets_pass(segment(ACK | PSH, DATA, server_port=10_993))
+
+    def test_a_client_that_asks_a_proxy(self, captures):
+        """Of what it says to the proxy and through it enough passes, also where much does, but for the sign-in then."""
+        proxies = {"proxied": "http://192.0.2.8:3128", "tls": "https://proxy.example"}
+        vantages = tuple(VantageSettings(name=name, proxy=proxy) for name, proxy in proxies.items())
+        config = config_of(Settings(vantages=vantages), None)
+        assert config.proxies == {3_128}
+        for busy in (False, True):
+            made, told = inspection(proxies=config.proxies)
+            capture = captures[-1]
+            if busy:
+                capture.passed = int(BUSY) + 100
+                made.tick(1.0, START + SECOND)
+            passing = [(time, frame) for time, frame, *_ in tunnelled().frames() if run(capture.program, frame)]
+            assert len(passing) < len(tunnelled().frames())
+            capture.waiting = passing
+            made.read()
+            made.finish()
+            [seen] = told
+            assert (seen.target, seen.server_port, seen.outcome) == ("imap_office365", 3_128, "established")
+            assert (seen.auth is None) == busy
 
 
 def dns_answer(name: str, address: str) -> bytes:

@@ -16,7 +16,9 @@ import yaml
 
 from tests.conftest import require_program
 from tests.netlab.lab import NetLab, net_lab
+from tests.netlab.programs import PROXY_PORT
 from tests.netlab.scenarios import SCENARIOS
+from tests.netlab.topology import GATEWAYS_RESOLVER
 from tests.probe.namespaces import root
 
 pytestmark = root
@@ -153,6 +155,24 @@ class TestCommand:
         with inspecting(lab, "--interface", "in0", "--all") as found:
             clients(lab, ELSEWHERE, SIGN_IN)
         assert {each["sni"] for each in found.connections} == {"www.example.com", "login.microsoftonline.com"}
+
+    def test_clients_of_a_proxy_that_a_vantage_names(self, lab, tmp_path):
+        """squid, asked by CONNECT at a port where nothing of Outlook.com is."""
+        config = tmp_path / "proxied.yml"
+        config.write_text(f"vantages: [{{name: proxied, proxy: 'http://{GATEWAYS_RESOLVER}:{PROXY_PORT}'}}]\n")
+        lab.apply(SCENARIOS["squid_refuses_a_name"])
+        with inspecting(lab, "--interface", "in0", "--config", str(config)) as found:
+            through = f"curl -p -x http://{GATEWAYS_RESOLVER}:{PROXY_PORT}"
+            clients(lab, SIGN_IN.replace("curl", through, 1), TOKEN.replace("curl", through, 1))
+        lab.clear()
+        assert {each["target"]: each["outcome"] for each in found.connections} == {
+            "sign_in_work": "established", "imap": "established",
+        }  # fmt: skip
+        assert {(each["server"], each["server_port"]) for each in found.connections} == {
+            (GATEWAYS_RESOLVER, PROXY_PORT)
+        }
+        token = found.to("imap")["auth"]
+        assert (token["mechanism"], token["outcome"]) == ("token", "refused")
 
     def test_two_interfaces_at_once(self, lab):
         lab.clear()
