@@ -14,7 +14,8 @@ from benchmarks.scraper import series
 from exporter.metrics.exposition import Exposition
 from exporter.observations import Probe
 from exporter.probe.round import Walked
-from exporter.service import Service, serve
+from exporter.run_command import serve
+from exporter.service import Service
 
 #: Targets added before the series are counted again.
 _STEP = 5

@@ -54,7 +54,7 @@ def main() -> None:
 @click.option("--only", type=click.Choice(["service", "inspector"]), help="One of the two roles alone.")
 def run(config: Path | None, listen: str | None, only: str | None) -> None:
     """The service: scheduled probing, web server with metrics and status page."""
-    from exporter.service import run_service
+    from exporter.run_command import run_service
 
     raise SystemExit(run_service(config, os.environ, listen=listen, only=only))
 

@@ -25,7 +25,8 @@ from exporter.lab.lab import Lab
 from exporter.logs import configure_logs
 from exporter.observations import as_json as to_json
 from exporter.probe.round import Walked
-from exporter.service import Service, serve
+from exporter.run_command import serve
+from exporter.service import Service
 from exporter.settings import parse_listen
 from exporter.settings_errors import ConfigurationError, nearest
 from exporter.table import rows_table

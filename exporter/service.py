@@ -5,10 +5,8 @@ and needs not be root: what needs a right (entering a network namespace) is done
 """
 
 import asyncio
-import gc
-import signal
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,22 +18,22 @@ import structlog
 from exporter.accounts.configured import make_accounts
 from exporter.accounts.job import AccountsJob
 from exporter.accounts.sign_in_policy import SignInPolicy
-from exporter.capabilities import drop_capabilities, forbid_core_dumps
+from exporter.asked_diagnosis import AskedDiagnosis
 from exporter.catalogue import Target
+from exporter.change_log import ChangeLog
+from exporter.client_side import client_side_covered, may_cover_client_side
 from exporter.diagnosis.experiments.budget import ExperimentBudget
 from exporter.diagnosis.experiments.hold import hold_all
 from exporter.diagnosis.experiments.plan import Experimenting, experimenting
 from exporter.diagnosis.job import DiagnosisJob
-from exporter.diagnosis.keep import VerdictChange, VerdictKeeper
+from exporter.diagnosis.keep import VerdictKeeper
 from exporter.diagnosis.seen import Seen
 from exporter.diagnosis.vantages import facts_of
 from exporter.history.recorder import make_history
-from exporter.inspector import InspectorPart, own_stack, run_inspector
-from exporter.logs import configure_logs
+from exporter.inspector import InspectorPart, own_stack
 from exporter.metrics.accounts import AccountsState
 from exporter.metrics.verdicts import VerdictSamples
-from exporter.metrics.wire_mirror import WireMirror
-from exporter.observations import AccountResult, Connection, Probe
+from exporter.observations import Connection, Probe
 from exporter.prepare import VantageProcesses, make_prober, make_vantages
 from exporter.probe.canary_policy import CanaryPolicy
 from exporter.probe.round import ROUND_SECONDS, Prober, Walked
@@ -43,21 +41,14 @@ from exporter.probe.vantage_process import VantageError
 from exporter.probe.walk import Vantage
 from exporter.probe.way import Deadline
 from exporter.schedule import Schedule, watch_loop_delay
-from exporter.settings import Settings, parse_listen
+from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_file import load
-from exporter.state import Change, State
-from exporter.vocabulary import AuthOutcome, Cause, Mechanism, Outcome
-from exporter.web.app import create_app
-from exporter.web.server import WebServer
-from exporter.web.web_config import WebConfig
+from exporter.state import State
+from exporter.vocabulary import AuthOutcome, Mechanism, Outcome
 
 #: How long another thread may hold the interpreter while a phase's clock runs, seconds.
 SWITCH_INTERVAL = 0.0005
-#: Objects that may wait for the garbage collector: the interpreter's 700 have it run through every handshake.
-GARBAGE = 20_000
-#: A diagnosis that a page asks for: how often at most, how long, and how often it tells; seconds.
-DIAGNOSE_EVERY, DIAGNOSE_SECONDS, PROGRESS_EVERY, DONE_SHOWN = 60.0, 150.0, 0.5, 10.0
 
 
 @dataclass(slots=True)
@@ -87,7 +78,6 @@ class Service:
         self._processes = VantageProcesses(missing=_vantage_missing)
         self._on_round = on_round
         self._log = structlog.get_logger()
-        self._account_outcomes: dict[tuple[str, str, str], AuthOutcome] = {}
         self._listen = listen
         self.state = State()
         self.accounts = AccountsState()
@@ -96,11 +86,12 @@ class Service:
         self.verdicts = VerdictKeeper()
         self.state.sources["verdicts"] = VerdictSamples(self.verdicts.current)
         self.state.listings["verdicts"] = self.verdicts.current
-        spent = partial(self.state.set_budget, "experiments")
-        self.diagnosis = DiagnosisJob(self.verdicts, self._verdict_changed, spent)
         settings = load(config, env)
         self.history = make_history(settings, env)
         self.state.sources["history"] = self.history
+        self._changes = ChangeLog(self.history)
+        spent = partial(self.state.set_budget, "experiments")
+        self.diagnosis = DiagnosisJob(self.verdicts, self._changes.verdict, spent)
         self.inspector = InspectorPart(settings)  # forked before anything secret is read
         self.state.sources["wire"] = self.inspector.mirror
         self.state.listings["connections"] = self.inspector.mirror.connections
@@ -110,8 +101,7 @@ class Service:
         self._rounds = 0
         self._round_ended = asyncio.Event()
         self._rounding = asyncio.Lock()
-        self._diagnosing: asyncio.Task[None] | None = None
-        self._diagnosed_at = float("-inf")
+        self._asked = AskedDiagnosis(self.diagnosis, self.state, self.round, self._ways, self._now)
         self._schedule = Schedule(self.state.record_task)
 
     def _make_plan(self, settings: Settings) -> Plan:
@@ -140,7 +130,7 @@ class Service:
             self.accounts,
             SignInPolicy(interval, prober.randomness),
             skew=lambda: prober.skew,
-            ended=self._account_ended,
+            ended=self._changes.account,
         )
 
     def _has_working_account(self, key: tuple[str, str], within: float) -> bool:
@@ -152,24 +142,6 @@ class Service:
             and result.time is not None
             and (now - result.time).total_seconds() < within
             for result in self.accounts.results_at(*key)
-        )
-
-    def _account_ended(self, target: str, vantage: str, result: AccountResult) -> None:
-        """A line for each change of an account's outcome."""
-        before = self._account_outcomes.get((result.name, target, vantage))
-        self._account_outcomes[result.name, target, vantage] = result.outcome
-        if before is result.outcome or (before is None and result.outcome is AuthOutcome.ACCEPTED):
-            return
-        level = self._log.info if result.outcome is AuthOutcome.ACCEPTED else self._log.warning
-        level(
-            "account changed",
-            account=result.name,
-            target=target,
-            vantage=vantage,
-            before=before,
-            after=result.outcome,
-            cause=result.cause,
-            error=result.error,
         )
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -199,8 +171,7 @@ class Service:
             with suppress(Exception):
                 self._schedule.stop()
             await self.diagnosis.stop()
-            if self._diagnosing is not None:
-                self._diagnosing.cancel()
+            self._asked.stop()
             self.history.stop()
 
     def _schedule_accounts(self, *, at_once: bool = False) -> None:
@@ -268,24 +239,6 @@ class Service:
         )
         self.diagnosis.round_ended(seen, plan.experimenting, plan.settings.probe.interval)
 
-    def _verdict_changed(self, change: VerdictChange) -> None:
-        """Into history and log."""
-        self.history.verdict(change)
-        verdict = change.verdict
-        healthy = verdict.cause is Cause.HEALTHY
-        self._log_change(
-            "verdict",
-            healthy=healthy,
-            target=verdict.target,
-            vantage=verdict.vantage,
-            account=verdict.account,
-            before=", ".join(change.before) or None,
-            cause=verdict.cause,
-            responsible=verdict.responsible,
-            confidence=verdict.confidence,
-            remedy=None if healthy else verdict.remedy,
-        )
-
     def take(self, walked: Walked, plan: Plan) -> None:
         """One probe into state, log and the canary's policy."""
         probe = walked.probe
@@ -296,29 +249,8 @@ class Service:
         change = self.state.record_probe(probe)
         self.history.probe(probe)
         if change is not None:
-            self._outcome_changed(change)
+            self._changes.outcome(change)
         self._tell_policy(walked, plan)
-
-    def _outcome_changed(self, change: Change) -> None:
-        """Into history and log."""
-        self.history.changed(change)
-        self._log_change(
-            "outcome changed",
-            healthy=change.after is Outcome.OK,
-            target=change.target,
-            vantage=change.vantage,
-            before=change.before,
-            after=change.after,
-            phase=change.after_phase,
-            detail=change.detail,
-        )
-
-    def _log_change(self, event: str, *, healthy: bool, **fields: object) -> None:
-        """A line for what is another than `before`; a healthy start is no news."""
-        if healthy and fields["before"] is None:
-            return
-        level = self._log.info if healthy else self._log.warning
-        level(event, **fields)
 
     def _tell_policy(self, walked: Walked, plan: Plan) -> None:
         policy = plan.prober.policy
@@ -357,36 +289,16 @@ class Service:
     async def diagnose(self) -> str:
         """See web.control.Control."""
         assert self._loop is not None
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._begin_diagnosing(), self._loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._diagnose_now(), self._loop))
 
-    async def _begin_diagnosing(self) -> str:
-        now = self.plan.prober.tools.clock()
-        if self._diagnosing is not None and not self._diagnosing.done():
-            return "a diagnosis is under way already"
-        if (left := self._diagnosed_at + DIAGNOSE_EVERY - now) > 0:
-            return f"the last one began less than {DIAGNOSE_EVERY:.0f} s ago: try again in {left:.0f} s"
-        self._diagnosed_at = now
-        self._diagnosing = asyncio.create_task(self._diagnose_now())
-        return ""
+    async def _diagnose_now(self) -> str:
+        return self._asked.begin()
 
-    async def _diagnose_now(self) -> None:
-        """A round, and every experiment that it calls for, within the hour's budget; progress for the pages."""
-        tell, clock = partial(setattr, self.state, "progress"), self.plan.prober.tools.clock
-        before, until = self.state.recorded, clock() + DIAGNOSE_SECONDS
-        ways = len(self.plan.targets) * len(self.plan.vantages)
-        try:
-            self.diagnosis.look_again()
-            round_ = asyncio.ensure_future(self.round())
-            while not round_.done():
-                tell(f"Probing: {min(self.state.recorded - before, ways)} of {ways} ways")
-                await asyncio.wait([round_], timeout=PROGRESS_EVERY)
-            while self.diagnosis.busy and clock() < until:
-                tell("Experiments: what fails is tried in other ways, to see where and why")
-                await asyncio.sleep(PROGRESS_EVERY)
-            tell("Done: what stands here is of now")
-            await asyncio.sleep(DONE_SHOWN)
-        finally:
-            tell("")
+    def _ways(self) -> int:
+        return len(self.plan.targets) * len(self.plan.vantages)
+
+    def _now(self) -> float:
+        return self.plan.prober.tools.clock()
 
     async def reload(self) -> list[str]:
         """See web.control.Control."""
@@ -458,90 +370,5 @@ def _make_experimenting(settings: Settings, vantages: Sequence[Vantage], prober:
     return experimenting(settings, prober.tools, vantages, budget, may_sign_in)
 
 
-def may_cover_client_side(settings: Settings) -> bool:
-    """Whether something is configured that sees what clients see."""
-    return _has_client_vantage(settings) or any(each.side == "inside" for each in settings.inspect.interfaces)
-
-
-def client_side_covered(vantages: Iterable[Vantage], mirror: WireMirror) -> bool:
-    """Whether something does: a process on their side that is there, or an inside interface that is being read."""
-    return any(each.problem is not None and each.problem() is None for each in vantages) or mirror.covers_inside()
-
-
-def _has_client_vantage(settings: Settings) -> bool:
-    return any(each.network_namespace or each.vantage_socket for each in settings.vantages)
-
-
-def run_service(config: Path | None, env: Mapping[str, str], *, listen: str | None, only: str | None) -> int:
-    """The `run` command. Raises ConfigurationError."""
-    if only == "inspector":
-        return run_inspector(config, env)
-    configure_logs()
-    forbid_core_dumps()  # before the first secret is read
-    service = Service(config, env, listen=_checked(listen))
-    drop_capabilities()  # root's, or those that the unit gave for the inspector
-    for warning in service.plan.settings.warnings():
-        structlog.get_logger().warning(warning)
-    service.inspector.warn()
-    return serve(service)
-
-
-def _checked(listen: str | None) -> str | None:
-    """The option's value. Raises ConfigurationError where it is no address."""
-    try:
-        if listen is not None:
-            parse_listen(listen)
-    except ValueError as error:
-        raise ConfigurationError([f"--listen: {error}"]) from error
-    return listen
-
-
-def serve(service: Service, *, rounds: int | None = None, announce: Callable[[str], None] | None = None) -> int:
-    """Web server and rounds until a signal, or for so many rounds; 0. Raises ConfigurationError."""
-    path = service.plan.settings.web_config
-    web_config = WebConfig(path) if path is not None else None
-    web = WebServer(create_app(service.state, service, web_config=web_config), service.listen, web_config)
-    try:
-        asyncio.run(_until_signal(service, web, announce or _log_address, rounds))
-    finally:
-        web.stop()
-        service.close()
-    return 0
-
-
 def _vantage_missing(error: VantageError) -> None:
     structlog.get_logger().warning("vantage not there yet", reason=str(error))
-
-
-def _log_address(url: str) -> None:
-    structlog.get_logger().info("listening", url=url)
-
-
-def _spare_the_collector() -> None:
-    """What was imported never becomes garbage: it isn't looked through again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
-
-
-async def _until_signal(service: Service, web: WebServer, announce: Callable[[str], None], rounds: int | None) -> None:
-    loop = asyncio.get_running_loop()
-    service.attach(loop)
-    _spare_the_collector()
-    try:
-        announce(web.start())
-    except OSError as error:
-        raise ConfigurationError([f"listen: {service.listen}: {error.strerror or error}"]) from error
-    task = asyncio.create_task(service.run(rounds=rounds))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    reloads: set[asyncio.Task[list[str]]] = set()
-
-    def reload() -> None:
-        reloading = asyncio.create_task(service.take_over_configuration())
-        reloads.add(reloading)
-        reloading.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, reload)
-    with suppress(asyncio.CancelledError):
-        await task

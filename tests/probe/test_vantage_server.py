@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from exporter.capabilities import held_capabilities
+from exporter.client_side import client_side_covered
 from exporter.metrics.wire_mirror import WireMirror
 from exporter.prepare import VantageProcesses, make_vantages
 from exporter.probe import vantage_server
 from exporter.probe.vantage_process import VantageError, awaited_vantage_process, connect_vantage_process
 from exporter.probe.vantage_protocol import Step, greeting, request
-from exporter.service import client_side_covered
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
 from tests.in_child import in_child
