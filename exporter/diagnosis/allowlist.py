@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from exporter.catalogue import TARGETS
 from exporter.diagnosis.endpoints import Network, Row, endpoints
-from exporter.diagnosis.rules.passive import WIRE, with_targets
+from exporter.diagnosis.tap import WIRE, with_targets
 from exporter.observations import Connection, Probe, Verdict
 from exporter.vocabulary import Cause, Outcome, Responsible
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from exporter.diagnosis.rules.passive import WIRE, foreign_issuer, refuses_certificate, refuses_version, with_targets
+from exporter.diagnosis.rules.passive import refuses_version
+from exporter.diagnosis.rules.passive_certificates import foreign_issuer, refuses_certificate
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
+from exporter.diagnosis.tap import WIRE, with_targets
 from exporter.observations import Connection, Verdict, WireAuth
 from exporter.vocabulary import AuthOutcome, Cause, ClosedBy, ConnectionOutcome, Mechanism, Tampering
 

@@ -7,11 +7,7 @@ from exporter.diagnosis.causes import Where
 from exporter.diagnosis.decide import UNNAMED, Judged, faults_among, named, verdict_of
 from exporter.diagnosis.place import OUTSIDE_VANTAGE, Placed, by_cause
 from exporter.diagnosis.rules.passive import (
-    BEYOND,
     PassiveRule,
-    Tap,
-    Walked,
-    certificates,
     forged_resets,
     handshakes_failed,
     hello_unheard,
@@ -19,10 +15,9 @@ from exporter.diagnosis.rules.passive import (
     led_elsewhere,
     not_connected,
     out_of_service,
-    product_of,
     tampered,
-    taps,
 )
+from exporter.diagnosis.rules.passive_certificates import certificates, product_of
 from exporter.diagnosis.rules.passive_sign_in import (
     cut_at_sign_in,
     idle_cut,
@@ -35,6 +30,7 @@ from exporter.diagnosis.rules.passive_sign_in import (
 from exporter.diagnosis.rules.refusal import NEXT_DOOR, from_first_hop, is_private, next_door
 from exporter.diagnosis.rules.wire import CAUSES_OF
 from exporter.diagnosis.seen import Seen
+from exporter.diagnosis.tap import BEYOND, Tap, Walked, taps
 from exporter.diagnosis.weigh import NAMED, Claim, Scales
 from exporter.observations import Evidence, Verdict
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Responsible, Tampering

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from exporter.diagnosis.decide import Judged
-from exporter.diagnosis.rules.passive import WIRE
+from exporter.diagnosis.tap import WIRE
 from exporter.observations import Verdict
 from exporter.vocabulary import Cause
 

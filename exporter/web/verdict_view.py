@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from exporter.diagnosis.causes import about, remedy_said, where_of, where_of_target
-from exporter.diagnosis.rules.passive import WIRE
+from exporter.diagnosis.tap import WIRE
 from exporter.diagnosis.words import ACTS, ONES_OWN, sentence_for, strongest
 from exporter.language import _
 from exporter.language.evidence import Said, said

@@ -4,140 +4,37 @@ No probe and no experiment: what separates twins is what other clients, other na
 A single connection may have any reason; what all share, or many, has one.
 """
 
-import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.rules.common import how_often, listed, quoted
 from exporter.diagnosis.rules.refusal import weigh_refusals
 from exporter.diagnosis.rules.wire import CAUSES_OF
-from exporter.diagnosis.seen import Seen
-from exporter.diagnosis.signatures import INSPECTION_PRODUCTS
+from exporter.diagnosis.tap import Tap
 from exporter.diagnosis.weigh import Claim, Scales, believed
 from exporter.observations import Connection
-from exporter.probe.resolve import IpNetwork, suspicion
+from exporter.probe.resolve import suspicion
 from exporter.vocabulary import Cause, ConnectionOutcome, Phase, Tampering
 from exporter.wire.distance import hops_of, is_elsewhere
 
-#: The vantage of what was seen on the wire; `wire:NAME` where the interface, or the side, is known.
-WIRE = "wire"
-#: The tap on the gateway's other side: what it sees is not the gateway's doing.
-BEYOND = f"{WIRE}:outside"
-#: Failures among successes count from so many, and from such a share, on.
-SOME, SHARE = 3, 0.2
 #: A claim of so many connections is confirmed: no lost packet is behind it.
 ENOUGH = 3
 #: SMTP's reply where it isn't available and hangs up.
 NOT_ACTIVE = 421
 
-#: Organizations that issue Microsoft's certificates (facts 6.1). Any other is a sign; these names prove nothing.
-_MICROSOFTS = ("digicert", "microsoft corporation", "globalsign", "baltimore")
-#: Alerts by which a client refuses a certificate (RFC 8446 6.2).
-_REFUSALS = frozenset({"unknown_ca", "bad_certificate", "certificate_unknown", "unsupported_certificate"})
-#: Of those, what says that the chain leads to nothing known: another may be about its dates, or its name.
-_UNKNOWN_ISSUER = frozenset({"unknown_ca", "certificate_unknown"})
-_EXPIRED = "certificate_expired"
+#: Alerts by which a server's side refuses a version (RFC 8446 6.2).
 _VERSION = frozenset({"protocol_version", "insufficient_security"})
-
-
-@dataclass(frozen=True, slots=True)
-class Walked:
-    """About one target. `false_servers`: addresses that a resolver leads to and where nothing of Microsoft's is.
-    `certificate_fault`: what is wrong with the certificate, which isn't a forged one.
-    """
-
-    false_servers: frozenset[str] = frozenset()
-    certificate_fault: Cause | None = None
-
-
-@dataclass(frozen=True)
-class Tap:
-    """The connections to one target at one tap. `peers`: those to other targets there.
-
-    `expected`: networks in which the administrator has relays of his own. `walked`: what walks of the same round
-    found out by experiments, which packets alone don't have.
-    """
-
-    target: str
-    vantage: str
-    connections: tuple[Connection, ...]
-    peers: tuple[Connection, ...]
-    two_sided: bool = False
-    expected: tuple[IpNetwork, ...] = ()
-    own_stack: str | None = None
-    walked: Walked = field(default_factory=Walked)
-
-    def ended(self, *outcomes: ConnectionOutcome) -> list[Connection]:
-        """Those that got so far and no further."""
-        return [each for each in self.connections if each.outcome in outcomes]
-
-    @cached_property
-    def established(self) -> list[Connection]:
-        """Those whose handshake was completed."""
-        return self.ended(ConnectionOutcome.ESTABLISHED)
-
-    def count(self, connections: Sequence[Connection]) -> float:
-        """How much weight a number of failures has: all of them, or enough among successes; 0 for the odd one."""
-        if not connections:
-            return 0.0
-        told = [each for each in self.connections if each.outcome is not ConnectionOutcome.INCOMPLETE]
-        if len(connections) == len(told):
-            return min(0.6 + 0.1 * (len(connections) - 1), 0.9)
-        return 0.6 if len(connections) >= SOME and len(connections) >= SHARE * len(told) else 0.0
-
 
 PassiveRule = Callable[[Tap], Iterator[Claim]]
 
 
-def taps(seen: Seen, walked: Mapping[str, Walked]) -> list[Tap]:
-    """Connections of known targets, by target and tap. `walked` by target."""
-    by_tap: dict[str, list[Connection]] = {}
-    for connection in seen.connections:
-        by_tap.setdefault(WIRE + (f":{connection.interface}" if connection.interface else ""), []).append(connection)
-    expected = tuple(map(ipaddress.ip_network, seen.private_networks))
-    found = []
-    for vantage, unnamed in by_tap.items():
-        connections = list(with_targets(unnamed))
-        targets = dict.fromkeys(each.target for each in connections if each.target is not None)
-        for target in targets:
-            own = tuple(each for each in connections if each.target == target)
-            others = tuple(each for each in connections if each.target != target)
-            two_sided = seen.two_sided and vantage == f"{WIRE}:inside"
-            known = walked.get(target, Walked())
-            found.append(Tap(target, vantage, own, others, two_sided, expected, seen.own_stack, known))
-    return found
-
-
-def with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:
-    """A connection that got no name out is of the target that others reach there, or that its port and address tell."""
-    known = {(each.server, each.server_port): each.target for each in connections if each.target is not None}
-    for each in connections:
-        nameless = each.target is None and each.sni is None  # one with another name is what a fault is compared with
-        there = (known.get((each.server, each.server_port)) or _by_address(each)) if nameless else None
-        target = each.target or there
-        yield each if target == each.target else replace(each, target=target)
-
-
-_BY_PORT = {993: "imap", 995: "pop", 587: "smtp"}
-
-
-def _by_address(connection: Connection) -> str | None:
-    """Mail to one of the addresses that Microsoft publishes for Exchange Online."""
-    name = _BY_PORT.get(connection.server_port)
-    address = ipaddress.ip_address(connection.server)
-    networks = endpoints().ranges["exchange"] if name is not None else ()
-    return name if any(address in network for network in networks if network.version == address.version) else None
-
-
-def _claim(scales: Scales, phase: Phase, failed: Sequence[Connection], subject: str | None = None) -> Claim:
+def claim_of(scales: Scales, phase: Phase, failed: Sequence[Connection], subject: str | None = None) -> Claim:
+    """Confirmed where enough connections failed so."""
     hint = "compare both sides of the gateway: `diagnose --inside FILE --outside FILE`"
     return scales.claim(subject or str(phase), phase, confirmed=len(failed) >= ENOUGH, hint=hint)
 
 
-def _tampering(scales: Scales, failed: Iterable[Connection]) -> None:
-    """Packets of both sides: the mechanism itself."""
+def weigh_tampering(scales: Scales, failed: Iterable[Connection]) -> None:
+    """Packets of both sides show the mechanism itself."""
     for connection in failed:
         for found in connection.tampering:
             if scales.cause in CAUSES_OF.get(found.kind, ()):
@@ -196,8 +93,8 @@ def not_connected(tap: Tap) -> Iterator[Claim]:
             if any(each.server_port != failed[0].server_port for each in tap.peers if each not in tap.ended(outcome)):
                 scales.add(0.2, "other ports are reached from here")
             weigh_refusals(scales, failed, (*tap.connections, *tap.peers))
-            _tampering(scales, failed)
-            yield _claim(scales, Phase.CONNECT, failed)
+            weigh_tampering(scales, failed)
+            yield claim_of(scales, Phase.CONNECT, failed)
 
 
 def _some_servers(tap: Tap, failed: list[Connection], alive: list[Connection], words: str) -> Iterator[Claim]:
@@ -206,8 +103,8 @@ def _some_servers(tap: Tap, failed: list[Connection], alive: list[Connection], w
     scales.add(0.6 if len(failed) < ENOUGH else 0.8, f"{words} at {listed(each.server for each in failed)}")
     scales.add(0.3, f"{listed(each.server for each in alive)} answers")
     weigh_refusals(scales, failed, (*tap.connections, *tap.peers))
-    _tampering(scales, failed)
-    yield _claim(scales, Phase.CONNECT, failed)
+    weigh_tampering(scales, failed)
+    yield claim_of(scales, Phase.CONNECT, failed)
 
 
 def hello_unheard(tap: Tap) -> Iterator[Claim]:
@@ -235,9 +132,9 @@ def hello_unheard(tap: Tap) -> Iterator[Claim]:
         _other_names(by_name, any_hello, tap, failed)
         _other_hellos(by_name, any_hello, large, tap, failed)
         rivals = [by_name, large, *((any_hello,) if abrupt else ())]
-        _tampering(max(rivals, key=lambda scales: believed(scales.pro, scales.contra)), failed)
+        weigh_tampering(max(rivals, key=lambda scales: believed(scales.pro, scales.contra)), failed)
         for scales in rivals:
-            yield _claim(scales, Phase.TLS, failed)
+            yield claim_of(scales, Phase.TLS, failed)
 
 
 def forged_resets(connections: Iterable[Connection]) -> list[Connection]:
@@ -296,115 +193,6 @@ def _other_hellos(by_name: Scales, any_hello: Scales, large: Scales, tap: Tap, f
         scales.against(0.8, text, large.cause)
 
 
-def certificates(tap: Tap) -> Iterator[Claim]:
-    """tls_intercepted: a foreign issuer, or clients that refuse. root_not_trusted: they refuse Microsoft's own.
-    certificate_expired: they say so. Or what walks found in it.
-
-    Overturned by: the issuer is seen to be Microsoft's (root_not_trusted); one client alone refuses what others
-    accept.
-    """
-    issued = [each for each in tap.connections if each.certificate_issuer]
-    foreign = [each for each in issued if foreign_issuer(each)]
-    refusing = [each for each in tap.connections if refuses_certificate(each)]
-    hidden = [each for each in tap.ended(ConnectionOutcome.HANDSHAKE_FAILED) if _leaves_in_secret(each)]
-    scales = Scales(Cause.TLS_INTERCEPTED)
-    if foreign:
-        scales.add(0.9, f"certificates issued by {quoted(listed(each.certificate_issuer or '' for each in foreign))}")
-        if (product := product_of(foreign)) is not None:
-            scales.add(0.5, f"that is {product}, an inspecting product")
-    expired = [each for each in tap.connections if _alert_of_client(each) == _EXPIRED]
-    any_refusing = refusing or hidden or expired
-    if any_refusing and not foreign and tap.walked.certificate_fault is not None:
-        known = Scales(tap.walked.certificate_fault)
-        text = "clients refuse the certificate, in which walks found that fault"
-        _refused(known, tap, any_refusing, text, 0.8, 0.7)
-        yield _claim(known, Phase.TLS, any_refusing)
-        return
-    if expired:
-        old = Scales(Cause.CERTIFICATE_EXPIRED)
-        text = f"handshakes end by the client's alert {_EXPIRED}: {how_often(len(expired))}"
-        _refused(old, tap, expired, text, 0.8, 0.6)
-        yield _claim(old, Phase.TLS, expired)
-    if refusing:
-        names = {each.alert.name or "" for each in refusing if each.alert is not None}
-        text = f"handshakes end by the client's alert {listed(sorted(names))}: {how_often(len(refusing))}"
-        genuine = [] if foreign else issued or _genuine_refused(tap, refusing)
-        if genuine:
-            if names <= _UNKNOWN_ISSUER:
-                yield from _root_missing(tap, refusing, genuine, text)
-            return
-        _refused(scales, tap, refusing, text, 0.85, 0.7)
-    elif hidden:
-        text = "clients answer the server's flight with an encrypted alert, as they do to a foreign certificate: "
-        _refused(scales, tap, hidden, text + how_often(len(hidden)), 0.6, 0.45)
-    _tampering(scales, [each for each in tap.connections if not _without_tls(each)])
-    if scales.pro:
-        yield _claim(scales, Phase.TLS, foreign or refusing or hidden or tap.connections)
-
-
-def _genuine_refused(tap: Tap, refusing: Sequence[Connection]) -> list[Connection]:
-    """Others that the same clients refuse alike, though their issuer is seen to be Microsoft's: nobody forged those."""
-    clients = {each.client or each.ja4 for each in refusing}
-    return [
-        each for each in tap.peers
-        if refuses_certificate(each) and each.certificate_issuer and not foreign_issuer(each)
-        and (each.client or each.ja4) in clients
-    ]  # fmt: skip
-
-
-def _without_tls(connection: Connection) -> bool:
-    """The gateway answered it in the server's place, and not by TLS."""
-    return any(each.kind in (Tampering.HELLO_NOT_FORWARDED, Tampering.BANNER_INJECTED) for each in connection.tampering)
-
-
-def _refused(scales: Scales, tap: Tap, refusing: Sequence[Connection], text: str, many: float, few: float) -> None:
-    """One client alone that refuses what others accept has an old or narrow root store; several are the way's fault."""
-    who = {each.client or each.ja4 for each in refusing}
-    accepting = [each for each in tap.established if (each.client or each.ja4) not in who]
-    if len(who) == 1 and accepting:
-        scales.add(few / 2, f"{text}, by one client; others complete theirs")
-        return
-    families = {each.client_family for each in refusing}
-    scales.add(many if len(families) > 1 or len(refusing) >= ENOUGH else few, text)
-
-
-def _leaves_in_secret(connection: Connection) -> bool:
-    """In TLS 1.3 most clients' alerts are encrypted; behind the server's flight there is little else to complain of."""
-    alert = connection.alert
-    return alert is not None and alert.encrypted and alert.sender == "client" and connection.tls_version == "TLSv1.3"
-
-
-def _root_missing(tap: Tap, refusing: list[Connection], issued: list[Connection], text: str) -> Iterator[Claim]:
-    """Where nobody accepts it, an incomplete chain or one forged under that name looks the same: no verdict."""
-    scales = Scales(Cause.ROOT_NOT_TRUSTED)
-    scales.add(0.45, f"{text}, though its issuer is {quoted(issued[0].certificate_issuer)}")
-    if tap.established:
-        scales.add(0.3, "other clients accept it")
-    yield _claim(scales, Phase.TLS, refusing)
-
-
-def product_of(connections: Iterable[Connection]) -> str | None:
-    """The inspecting product that an issuer's name tells."""
-    text = " ".join(each.certificate_issuer or "" for each in connections).lower()
-    return next((product for part, product in INSPECTION_PRODUCTS.items() if part in text), None)
-
-
-def foreign_issuer(connection: Connection) -> bool:
-    """Whether the certificate's issuer was seen, and isn't one of Microsoft's."""
-    issuer = (connection.certificate_issuer or "").lower()
-    return bool(issuer) and not any(name in issuer for name in _MICROSOFTS)
-
-
-def refuses_certificate(connection: Connection) -> bool:
-    """Whether the client said in clear that it doesn't accept the certificate."""
-    return _alert_of_client(connection) in _REFUSALS
-
-
-def _alert_of_client(connection: Connection) -> str | None:
-    alert = connection.alert
-    return alert.name if alert is not None and alert.sender == "client" else None
-
-
 def refuses_version(connection: Connection) -> bool:
     """Whether the server's side refused the version."""
     alert = connection.alert
@@ -421,15 +209,15 @@ def handshakes_failed(tap: Tap) -> Iterator[Claim]:
     if weight := tap.count(refused):
         scales = Scales(Cause.TLS_VERSION_BLOCKED)
         scales.add(max(weight, 0.7), f"{len(refused)} ClientHellos are answered by the alert protocol_version")
-        _tampering(scales, refused)
-        yield _claim(scales, Phase.TLS, refused)
+        weigh_tampering(scales, refused)
+        yield claim_of(scales, Phase.TLS, refused)
     silent = [each for each in failed if each.alert is None and each.retransmissions > 1 and each.closed_by != "server"]
     if weight := tap.count(silent):
         scales = Scales(Cause.MTU_BLACKHOLE)
         text = f"{len(silent)} handshakes stop in the server's flight, its segments sent again and again"
         scales.add(weight, text)
-        _tampering(scales, silent)
-        yield _claim(scales, Phase.TLS, silent)
+        weigh_tampering(scales, silent)
+        yield claim_of(scales, Phase.TLS, silent)
 
 
 def out_of_service(tap: Tap) -> Iterator[Claim]:
@@ -441,7 +229,7 @@ def out_of_service(tap: Tap) -> Iterator[Claim]:
     if weight := tap.count(failed):
         scales = Scales(Cause.SERVICE_OUTAGE)
         scales.add(weight, f"{len(failed)} connections are answered by 421: service not available")
-        yield _claim(scales, Phase.GREETING, failed)
+        yield claim_of(scales, Phase.GREETING, failed)
 
 
 def in_clear(tap: Tap) -> Iterator[Claim]:
@@ -454,7 +242,7 @@ def in_clear(tap: Tap) -> Iterator[Claim]:
         return
     scales = Scales(Cause.STARTTLS_STRIPPED)
     scales.add(weight, f"{len(failed)} connections never come to TLS: STARTTLS isn't offered, or refused")
-    _tampering(scales, failed)
+    weigh_tampering(scales, failed)
     includes = frozenset({Cause.PROTOCOL_REWRITTEN})
     hint = "look at the EHLO reply on both sides of the gateway"
     confirmed = len(failed) >= ENOUGH
@@ -479,5 +267,5 @@ def tampered(tap: Tap) -> Iterator[Claim]:
     done = dict.fromkeys(found.kind for each in tap.connections for found in each.tampering if found.kind in _FAULTS)
     for cause, phase in dict.fromkeys(_FAULTS[kind] for kind in done):
         scales = Scales(cause)
-        _tampering(scales, tap.connections)
+        weigh_tampering(scales, tap.connections)
         yield scales.claim(f"tampering {cause}", phase, confirmed=True)

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from statistics import median
 
 from exporter.diagnosis.rules.common import LATE, listed
-from exporter.diagnosis.rules.passive import ENOUGH, Tap, _claim
+from exporter.diagnosis.rules.passive import ENOUGH, claim_of
 from exporter.diagnosis.rules.speed import LONG_TLS, MANY_TIMES, SLOW_CONNECT, SLOW_TLS
+from exporter.diagnosis.tap import Tap
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import Connection, WireAuth
 from exporter.protocols.ja4 import stack_of
@@ -87,7 +88,7 @@ def throttled(tap: Tap) -> Iterator[Claim]:
     if slowed:
         scales = Scales(Cause.THROTTLED)
         scales.add(0.7, f"{len(slowed)} sign-ins are told to wait")
-        yield _claim(scales, Phase.AUTH, slowed)
+        yield claim_of(scales, Phase.AUTH, slowed)
 
 
 def cut_at_sign_in(tap: Tap) -> Iterator[Claim]:
@@ -105,7 +106,7 @@ def cut_at_sign_in(tap: Tap) -> Iterator[Claim]:
         scales.add(
             weight, f"{len(cut)} connections die when the token is sent ({listed(str(e.closed_by) for e in cut)})"
         )
-        yield _claim(scales, Phase.AUTH, cut)
+        yield claim_of(scales, Phase.AUTH, cut)
 
 
 def idle_cut(tap: Tap) -> Iterator[Claim]:
@@ -143,14 +144,14 @@ def slow(tap: Tap) -> Iterator[Claim]:
     ):
         scales = Scales(Cause.SLOW_PATH)
         scales.add(0.75, f"TCP handshakes take {connect:.2f} s in the median, TLS handshakes {handshake:.2f} s")
-        yield _claim(scales, Phase.CONNECT, tap.established, "speed")
+        yield claim_of(scales, Phase.CONNECT, tap.established, "speed")
         return
     sign_in = tap.target in _SIGN_IN
     answer = _median((each.reply_seconds if sign_in else each.first_reply_seconds) for each in tap.established)
     if answer is not None and answer >= LATE:
         scales = Scales(Cause.SLOW_SIGN_IN if sign_in else Cause.SLOW_SERVICE)
         scales.add(0.75, f"answers take {answer:.1f} s in the median, TCP handshakes {connect:.3f} s")
-        yield _claim(scales, Phase.TOKEN if sign_in else Phase.GREETING, tap.established, "speed")
+        yield claim_of(scales, Phase.TOKEN if sign_in else Phase.GREETING, tap.established, "speed")
 
 
 def lossy(tap: Tap) -> Iterator[Claim]:
@@ -162,7 +163,7 @@ def lossy(tap: Tap) -> Iterator[Claim]:
     if len(tap.established) >= ENOUGH and again >= LOSSY * len(tap.established):
         scales = Scales(Cause.PACKET_LOSS)
         scales.add(0.65, f"{again} segments were sent again on {len(tap.established)} connections")
-        yield _claim(scales, Phase.CONNECT, tap.established, "speed")
+        yield claim_of(scales, Phase.CONNECT, tap.established, "speed")
 
 
 def _of(tap: Tap, mechanism: Mechanism, outcome: AuthOutcome) -> list[Connection]:
