@@ -58,9 +58,10 @@ def _alert(alert: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     by, site = _by(filled(alert["expr"], config)), config["site"]
     annotations = {"summary": f"{_where(site)}{alert['summary']}" if site in by else alert["summary"]}
     if "cause" in alert:
-        annotations["cause"] = _cause(alert["cause"], [name for name in by if name in (site, "target", "vantage")])
+        annotations["cause"] = _cause(alert["cause"], _of_verdict(by, site))
         description = f"Cause: {annotations['cause']}.\n{description}"
     rule = {"alert": alert["name"], "expr": filled(alert["expr"], config)}
+    chosen = _variables(by, absent="absent(" in rule["expr"])
     if "for" in alert:
         rule["for"] = config[alert["for"]]
     return {
@@ -70,7 +71,7 @@ def _alert(alert: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
             **annotations,
             "description": description,
             "runbook_url": f"{config['runbooks']}/{alert['name']}.md",
-            "dashboard_url": f"{config['dashboards']}/{alert['dashboard']}{_variables(by)}",
+            "dashboard_url": f"{config['dashboards']}/{alert['dashboard']}{chosen}",
         },
     }
 
@@ -90,20 +91,28 @@ def _where(site: str) -> str:
     return f"{{{{ with $labels.{site} }}}}{{{{ . }}}}: {{{{ end }}}}"
 
 
+def _of_verdict(by: list[str], site: str) -> list[str]:
+    """The labels by which an alert finds its verdict; an account's own verdict has the target of its authority."""
+    own = (site, "account") if "account" in by else (site, "target", "vantage")
+    return [name for name in by if name in own]
+
+
 def _cause(matchers: str, labels: list[str]) -> str:
     """The surest verdict's cause, looked up when the alert fires: a label would begin the alert anew at each change."""
+    path = "" if "account" in labels else "account='',"
     own = "".join(f",{name}='%s'" for name in labels)
-    asked = f"query (printf \"topk(1, outlook_diagnosis{{account='',{matchers}{own}}})\""
+    asked = f'query (printf "topk(1, outlook_diagnosis{{{path}{matchers}{own}}})"'
     asked += "".join(f" $labels.{name}" for name in labels) + ")"
     told = '{{ . | first | label "cause" }} ({{ . | first | label "responsible" }} has to act)'
     return f"{{{{ with {asked} }}}}{told}{{{{ else }}}}no verdict yet{{{{ end }}}}"
 
 
-def _variables(labels: list[str]) -> str:
-    """Grafana's variables for the labels that the alert has."""
+def _variables(labels: list[str], *, absent: bool) -> str:
+    """Grafana's variables for the labels that the alert has. `absent`: it may have none, and then all sites show."""
     names = [name for name in labels if name in ("instance", "target", "vantage", "account")]
     pairs = [f"var-{name}={{{{ $labels.{name} }}}}" for name in names]
-    return "?" + "&".join(pairs) if pairs else ""
+    chosen = "?" + "&".join(pairs) if pairs else ""
+    return f"{{{{ with $labels.{names[0]} }}}}{chosen}{{{{ end }}}}" if absent else chosen
 
 
 #: What stands around an alert's own words, by language.
