@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from exporter.language import spaced
+
 HERE = Path(__file__).parent
 RUNBOOKS = HERE.parent / "docs" / "runbooks" / "alerts"
 RUNBOOKS_FR = HERE.parent / "docs" / "runbooks" / "fr" / "alerts"
@@ -26,7 +28,14 @@ def source() -> dict[str, Any]:
 def in_french() -> dict[str, dict[str, Any]]:
     """Summary, users and first steps of each alert, by its name."""
     content: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "source.fr.yaml").read_text(encoding="utf-8"))
-    return content
+    return {
+        name: said | {key: _spaced(said[key]) for key in ("summary", "users", "first")}
+        for name, said in content.items()
+    }
+
+
+def _spaced(said: str | list[str]) -> str | list[str]:
+    return spaced(said) if isinstance(said, str) else [spaced(each) for each in said]
 
 
 def filled(expression: str, config: dict[str, Any]) -> str:
@@ -140,7 +149,7 @@ _WORDS = {
 
 def runbook(alert: dict[str, Any], config: dict[str, Any], language: str = "en") -> str:
     """What to do when it fires, as Markdown."""
-    words = _WORDS[language]
+    words = {name: spaced(text) for name, text in _WORDS[language].items()} if language == "fr" else _WORDS[language]
     steps = "\n".join(f"{number}. {_plain(step)}" for number, step in enumerate(alert["first"], start=1))
     lines = [
         f"# {alert['name']}",

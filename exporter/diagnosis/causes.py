@@ -12,7 +12,7 @@ import yaml
 from exporter.catalogue import TARGETS
 from exporter.diagnosis.endpoints import rows_in_words
 from exporter.diagnosis.signatures import issuer_of
-from exporter.language import Language, causes, current
+from exporter.language import Language, _, causes, current
 from exporter.observations import Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
 
@@ -132,8 +132,14 @@ def names_rows(cause: Cause) -> bool:
 
 
 def _filled(text: str, where: Where | None, **more: str) -> str:
-    values = {"host": "the server", "port": "", "rows": "see the rows in its runbook", "issuer": "not known", **more}
+    rows = _("see the rows in its runbook")
+    values = {"host": _("the server"), "port": "", "rows": rows, "issuer": _("not known"), **more}
     if where is not None:
         rows = rows_in_words(where.host, where.port)
-        values |= {"host": where.host, "port": str(where.port), "issuer": where.issuer or "not known", "rows": rows}
-    return " ".join(text.format_map(values).split())
+        values |= {"host": where.host, "port": str(where.port), "issuer": where.issuer or _("not known"), "rows": rows}
+    return on_one_line(text.format_map(values))
+
+
+def on_one_line(text: str) -> str:
+    """With one blank for each run of them; French's own, at which no line breaks, stay."""
+    return re.sub(r"[ \t\n]+", " ", text).strip()

@@ -2,7 +2,8 @@
 
 Rules are pure, and their words go into JSON, which stays English. So a page translates what it shows: each English
 sentence that a rule can write stands in `evidence.fr.yaml` with blanks for what was seen, and is matched against the
-whole of an observation. What matches none stays English, and is marked so.
+whole of an observation. Why an account is refused is a sentence of `accounts/errors.yaml`, Microsoft's number before it
+or its own words behind it. What matches none stays English, and is marked so.
 """
 
 import re
@@ -19,6 +20,7 @@ MAX_LENGTH = 800
 #: A template of fewer letters of its own would match everything.
 MIN_LETTERS = 4
 _BLANK = re.compile(r"\{\d+\}")
+_NUMBER = re.compile(r"AADSTS\d+: ")
 
 
 class Said(NamedTuple):
@@ -45,10 +47,29 @@ def said(observation: str) -> Said:
 def _translated(text: str, language: Language, depth: int) -> str | None:
     if depth == 0:
         return None
+    if (refused := _refusal(text, language)) is not None:
+        return refused
     for pattern in _patterns(language):
         if (match := pattern.matches.fullmatch(text)) is not None:
             return pattern.said.format(*((_translated(each, language, depth - 1) or each) for each in match.groups()))
     return None
+
+
+def _refusal(text: str, language: Language) -> str | None:
+    """A sentence of the table of refusals: a number may stand before it, and behind it in brackets what was said."""
+    number = _NUMBER.match(text)
+    start = number.end() if number is not None else 0
+    for english, other in refusals(language).items():
+        end = start + len(english)
+        if text.startswith(english, start) and (end == len(text) or text.startswith(" (", end)):
+            return f"{text[:start]}{other}{text[end:]}"
+    return None
+
+
+@cache
+def refusals(language: Language) -> Mapping[str, str]:
+    """Each sentence of `accounts/errors.yaml`, to that language."""
+    return said_in(language, "errors.{language}.yaml")
 
 
 @cache

@@ -18,8 +18,8 @@ from exporter.state import State
 from exporter.vocabulary import Cause
 from exporter.web.control import Control
 from exporter.web.guard import is_loopback
-from exporter.web.verdict_view import verdict_blocks, way
-from exporter.web.view import overview
+from exporter.web.verdict_view import of_the_way, verdict_blocks, way
+from exporter.web.view import doubted, overview
 from exporter.web.way_view import event_lines, way_page
 
 #: Seconds after which a page without scripts loads itself anew.
@@ -99,15 +99,16 @@ class StatusPage:
         listen_host = self._control.listen.rpartition(":")[0].strip("[]")
         now = datetime.fromtimestamp(self._now(), tz=UTC)
         verdicts, probes = self._verdicts(), self._state.latest()
+        seen = overview(
+            self._state.snapshot(),
+            self._control.targets(),
+            now,
+            self._state.listings.get("accounts", tuple)(),
+            self._state.listings.get("clients", tuple)(),
+        )
         return self._template.render(
             language=current(),
-            page=overview(
-                self._state.snapshot(),
-                self._control.targets(),
-                now,
-                self._state.listings.get("accounts", tuple)(),
-                self._state.listings.get("clients", tuple)(),
-            ),
+            page=doubted(seen) if of_the_way(verdicts) else seen,
             verdict=summary(verdicts, probes),
             events=event_lines(self._history().events(self._now() - DAY)[:RECENT_CHANGES], now),
             way=way(verdicts),

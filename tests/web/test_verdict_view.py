@@ -11,7 +11,7 @@ from exporter.web.app import create_app
 from exporter.web.mood import Mood
 from exporter.web.page import StatusPage
 from exporter.web.verdict_view import MOST, verdict_blocks, way
-from tests.metrics.made import blamed, healthy
+from tests.metrics.made import NOON, blamed, healthy
 from tests.web.client import ScriptedControl, ask
 
 
@@ -49,14 +49,32 @@ def test_unknown_comes_last_is_no_alarm_and_says_what_would_decide():
 
 
 def test_the_ticket_says_all_that_a_vendor_needs():
-    [block] = verdict_blocks([verdict()], [])
+    [block] = verdict_blocks([verdict()], [healthy("sign_in_work", "clients")])
     for part in (
         "sni_reset (92% sure)",
+        f"Last measured: {NOON:%Y-%m-%d %H:%M:%S} UTC.",
         "sign_in_work; seen from clients",
         "- the same address",
         "Let the name through",
     ):
         assert part in block.ticket
+
+
+@pytest.mark.parametrize(
+    ("responsible", "account", "green"),
+    [(Responsible.GATEWAY, None, False), (Responsible.ACCOUNT, "box", True), (Responsible.CLIENT, None, True)],
+)
+async def test_nothing_is_green_while_the_way_is_said_to_be_broken(
+    responsible: Responsible, account: str | None, green: bool
+):
+    """A verdict is held until contradicted twice, and a trusted interception fails no probe."""
+    state = State()
+    state.record_probe(healthy("imap", "local"))
+    state.listings["verdicts"] = lambda: (verdict("imap", responsible=responsible, vantage="local", account=account),)
+    page = (await ask(create_app(state, ScriptedControl(), now=NOON.timestamp), "/")).text
+    assert ("<title>✓ " in page) is green
+    assert ('<header class="good">' in page) is green
+    assert ("It works, but not all is well" in page) is not green
 
 
 def test_blocks_are_few():
