@@ -1,7 +1,6 @@
 """The rules of Grafana's dashboard-linter, and ours; and that what is committed is what the code makes.
 
-The linter is a Go program that isn't packaged; its rules by name are kept here. Left out: that every query selects `job`
-and `instance`, for a scrape's labels vary; ours select the site, by `instance`.
+The linter is a Go program that isn't packaged; its rules by name are kept here.
 """
 
 import itertools
@@ -72,7 +71,24 @@ def test_template_on_time_change_reload_rule(content: dict[str, Any]):
         if variable["type"] == "query":
             assert variable["refresh"] == 2
             assert variable["label"]
-            assert variable["allValue"] == ".*"
+            assert variable["allValue"] == ".+"
+            assert variable["multi"]
+
+
+@every
+@pytest.mark.parametrize("name", ["job", "instance"])
+def test_template_job_and_instance_rules(content: dict[str, Any], name: str):
+    """Each may be chosen, and each selector of each panel chooses by it; a recorded series has both labels."""
+    (variable,) = [each for each in content["templating"]["list"] if each["name"] == name]
+    assert (variable["type"], variable["label"]) == ("query", name.title())
+    for panel in panels(content):
+        for target in panel["targets"]:
+            selectors = re.findall(
+                r"\b(?:[a-z_]+:)?(?:outlook|process)_[a-z_]+(?::[a-z0-9_]+)?(\{[^}]*\})?", target["expr"]
+            )
+            assert selectors, target["expr"]
+            for selector in selectors:
+                assert f'{name}=~"${name}"' in selector, f"{panel['title']}: {target['expr']}"
 
 
 @every
@@ -116,7 +132,7 @@ def test_only_what_the_catalogue_has_is_asked_for(content: dict[str, Any]):
     for where, query in queries(content):
         for name, matchers in re.findall(r"(?<!:)\b(outlook_[a-z_]+)\{([^}]*)\}", query):
             metric = METRICS[suffixes.sub("", name)]
-            known = {*metric.labels, "instance"}
+            known = {*metric.labels, "job", "instance"}
             assert set(re.findall(r"(\w+)(?:=~|!~|!=|=)\"", matchers)) <= known, where
             assert (metric.kind is Kind.HISTOGRAM) == bool(suffixes.search(name)), where
 
