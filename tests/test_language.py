@@ -164,11 +164,34 @@ def test_every_sentence_of_the_table_of_refusals_is_known(monkeypatch: pytest.Mo
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        (
+            "the same address answers a ClientHello without a name and with another name (a.example)",
+            "la même adresse répond à un ClientHello sans nom et avec un autre nom (a.example)",
+        ),
+        (
+            "TCP stands, and the connection is reset right after the ClientHello that names a.example",
+            "TCP est établi, et la connexion est coupée juste après le ClientHello qui nomme a.example",
+        ),
+        ("from wan, lan and dmz the same target passes", "depuis wan, lan et dmz, la même cible passe"),
+        ("from here, and far and wide the same target passes", "depuis here, and far and wide, la même cible passe"),
+    ],
+)
+def test_lists_in_a_sentence_are_french_too_and_words_of_others_stay(english: str, french: str):
+    with speaking(Language.FRENCH):
+        assert said(english).text == french
+
+
 def test_a_step_that_failed_before_an_account_could_try_is_in_words():
     assert words.refusal("starttls: not_offered (no STARTTLS among: SIZE)").text == (
         "STARTTLS: not offered (no STARTTLS among: SIZE)"
     )
     assert words.refusal("no token: connect: timeout").text == "no token: TCP connection: no answer in time"
+    assert (
+        words.refusal("the token request failed: tls: reset").text == "the token request failed: TLS: connection reset"
+    )
     assert words.refusal("starttls: no such outcome").text == "starttls: no such outcome"
     with speaking(Language.FRENCH):
         told = words.refusal("starttls: not_offered (no STARTTLS among: SIZE)").text

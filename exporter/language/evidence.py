@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-from exporter.language import Language, current, said_in
+from exporter.language import Language, current, said_in, texts
 
 #: What was seen may itself be a sentence, at most so deep.
 MAX_DEPTH = 3
@@ -20,6 +20,7 @@ MAX_LENGTH = 800
 #: A template of fewer letters of its own would match everything.
 MIN_LETTERS = 4
 _BLANK = re.compile(r"\{\d+\}")
+_LISTED = re.compile(r", | and ")
 _NUMBER = re.compile(r"AADSTS\d+: ")
 
 
@@ -51,8 +52,19 @@ def _translated(text: str, language: Language, depth: int) -> str | None:
         return refused
     for pattern in _patterns(language):
         if (match := pattern.matches.fullmatch(text)) is not None:
-            return pattern.said.format(*((_translated(each, language, depth - 1) or each) for each in match.groups()))
+            return pattern.said.format(*(_blank(each, language, depth - 1) for each in match.groups()))
     return None
+
+
+def _blank(seen: str, language: Language, depth: int) -> str:
+    """What was seen: a sentence, a list of some (`rules.common.listed`) or of names, or just as it is."""
+    if (known := _translated(seen, language, depth)) is not None:
+        return known
+    *several, last = _LISTED.split(seen)
+    told = [_translated(each, language, depth) or each for each in (*several, last)]
+    if not several or any(" " in each and each == other for each, other in zip((*several, last), told, strict=True)):
+        return seen
+    return f"{', '.join(told[:-1])}{texts(language)[' and ']}{told[-1]}"
 
 
 def _refusal(text: str, language: Language) -> str | None:

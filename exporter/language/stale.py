@@ -118,7 +118,7 @@ def _in_code(tree: ast.AST) -> Iterator[str]:
 
 def _made_up() -> Iterator[str]:
     """Those whose key isn't written beside `_`."""
-    yield from (unit for unit in ("d", "h", "min"))
+    yield from ("d", "h", "min", " and ")
     yield from STATIONS
     yield from (outcome.value for outcome in AuthOutcome)
     yield from (f"the {who} has to act" for who in set(Actor) - {Actor.NOBODY})

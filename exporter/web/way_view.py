@@ -156,7 +156,8 @@ def _event_line(event: Event, now: datetime, *, with_way: bool) -> EventLine:
         before = ", ".join(map(_title, event.before.split(", ")))
         text = _("{after} (was: {before})", after=text, before=before) if event.before else text
         runbook = f"/runbook/{event.after}" if event.after in set(Cause) and not healthy else ""
-        return EventLine(moment(event.time, now), _known(healthy, event.after), way, text, said(event.detail), runbook)
+        detail = said("" if healthy else event.detail)
+        return EventLine(moment(event.time, now), _known(healthy, event.after), way, text, detail, runbook)
     outcome = Outcome(event.after) if event.after in set(Outcome) else Outcome.UNRECOGNIZED
     phase = Phase(event.phase) if event.phase in set(Phase) else None
     text = _("works again") if healthy else words.failure(phase, outcome)

@@ -152,7 +152,8 @@ def failure(phase: Phase | None, outcome: Outcome) -> str:
 
 #: How accounts note a step that failed: `no token: connect: timeout (no answer)`.
 _STEP = re.compile(
-    rf"(?P<no_token>no token: )?(?P<phase>{'|'.join(Phase)}): (?P<outcome>{'|'.join(Outcome)})( \((?P<detail>.*)\))?",
+    r"(?P<before>no token: |the token request failed: )?"
+    rf"(?P<phase>{'|'.join(Phase)}): (?P<outcome>{'|'.join(Outcome)})( \((?P<detail>.*)\))?",
     re.DOTALL,
 )
 
@@ -163,8 +164,10 @@ def refusal(text: str) -> Said:
     if step is None:
         return said(text)
     shown = failure(Phase(step["phase"]), Outcome(step["outcome"]))
-    if step["no_token"]:
+    if step["before"] == "no token: ":
         shown = _("no token: {why}", why=shown)
+    elif step["before"]:
+        shown = _("the token request failed: {why}", why=shown)
     return Said(f"{shown} ({said(step['detail']).text})" if step["detail"] else shown, current())
 
 
