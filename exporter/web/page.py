@@ -18,6 +18,7 @@ from exporter.state import State
 from exporter.vocabulary import Cause
 from exporter.web.control import Control
 from exporter.web.guard import is_loopback
+from exporter.web.markdown import blocks
 from exporter.web.verdict_view import of_the_way, verdict_blocks, way
 from exporter.web.view import doubted, overview
 from exporter.web.way_view import event_lines, way_page
@@ -47,8 +48,9 @@ def runbook_page(cause: str) -> str | None:
     """A cause's runbook, for those who are cut off from the repository; None where there is no such cause."""
     if cause not in set(Cause):
         return None
-    title, _end, rest = runbook(Cause(cause)).partition("\n# ")[2].replace("`", "").partition("\n")
-    return _environment().get_template("runbook.html").render(title=title, text=rest.strip(), language=current())
+    title, _end, rest = runbook(Cause(cause)).partition("\n# ")[2].partition("\n")
+    shown = {"title": title.replace("`", ""), "blocks": blocks(rest), "language": current()}
+    return _environment().get_template("runbook.html").render(shown)
 
 
 class StatusPage:

@@ -123,5 +123,7 @@ async def test_every_cause_has_its_runbook_there_and_nothing_else_has():
     for cause in Cause:
         answer = await ask(app, f"/runbook/{cause}")
         assert answer.status == 200, cause
+        assert "##" not in answer.text, cause
+        assert "```" not in answer.text, cause
     for name in ("README", "nothing", "..%2f..%2fetc%2fpasswd", "sni_reset.md"):
         assert (await ask(app, f"/runbook/{name}")).status == 404
