@@ -65,7 +65,7 @@ def evidence_texts() -> Iterator[str]:
                 yield text + "{0}" if text.endswith(": ") else text
 
 
-_BESIDE_RULES = ("hops", "judge", "judge_wire", "place")
+_BESIDE_RULES = ("hops", "judge", "judge_wire", "ladder_steps", "place")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 #: Letters that a sentence has at least, what is filled in apart.
 _LETTERS = 7
