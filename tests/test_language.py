@@ -176,6 +176,21 @@ def test_every_sentence_of_the_table_of_refusals_is_known(monkeypatch: pytest.Mo
             "TCP est établi, et la connexion est coupée juste après le ClientHello qui nomme a.example",
         ),
         ("from wan, lan and dmz the same target passes", "depuis wan, lan et dmz, la même cible passe"),
+        (
+            "127.0.0.1:53; by way of a.example; 10.0.0.1: no answer within 4.9 s",
+            spaced("127.0.0.1:53 ; en passant par a.example ; 10.0.0.1 : pas de réponse en 4.9 s"),
+        ),
+        (
+            "SYNs get no answer: 10.0.0.1: no answer within 4.9 s; 10.0.0.2: no answer within 5 s",
+            spaced(
+                "les SYN restent sans réponse : 10.0.0.1 : pas de réponse en 4.9 s ; 10.0.0.2 : pas de réponse en 5 s"
+            ),
+        ),
+        (
+            "from wan the chain is somebody else's too (Fortinet, FG100)",
+            "depuis wan, la chaîne est aussi celle de quelqu'un d'autre (Fortinet, FG100)",
+        ),
+        ("the server said; and nobody knows why", "the server said; and nobody knows why"),
         ("from here, and far and wide the same target passes", "depuis here, and far and wide, la même cible passe"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from exporter.language import Language, current, said_in, texts
 
 #: What was seen may itself be a sentence, at most so deep.
-MAX_DEPTH = 3
+MAX_DEPTH = 5
 #: Longer observations aren't looked at: matching takes longer the longer they are.
 MAX_LENGTH = 800
 #: A template of fewer letters of its own would match everything.
@@ -50,21 +50,33 @@ def _translated(text: str, language: Language, depth: int) -> str | None:
         return None
     if (refused := _refusal(text, language)) is not None:
         return refused
+    if (listed := _list(text, "; ", language, depth - 1)) is not None:
+        return listed
     for pattern in _patterns(language):
         if (match := pattern.matches.fullmatch(text)) is not None:
-            return pattern.said.format(*(_blank(each, language, depth - 1) for each in match.groups()))
-    return None
+            blanks = (_translated(each, language, depth - 1) or each for each in match.groups())
+            return pattern.said.format(*blanks)
+    return _list(text, " and ", language, depth - 1) or _with_detail(text, language, depth - 1)
 
 
-def _blank(seen: str, language: Language, depth: int) -> str:
-    """What was seen: a sentence, a list of some (`rules.common.listed`) or of names, or just as it is."""
-    if (known := _translated(seen, language, depth)) is not None:
-        return known
-    *several, last = _LISTED.split(seen)
-    told = [_translated(each, language, depth) or each for each in (*several, last)]
-    if not several or any(" " in each and each == other for each, other in zip((*several, last), told, strict=True)):
-        return seen
-    return f"{', '.join(told[:-1])}{texts(language)[' and ']}{told[-1]}"
+def _list(text: str, between: str, language: Language, depth: int) -> str | None:
+    """Several sentences in a row, or `rules.common.listed`: each is known, or a name of one word."""
+    if between not in text:
+        return None
+    parts = _LISTED.split(text) if between == " and " else text.split(between)
+    told = [_translated(each, language, depth) or each for each in parts]
+    if any(" " in part and part == said for part, said in zip(parts, told, strict=True)):
+        return None
+    if between == " and ":
+        told = [", ".join(told[:-1]), told[-1]]
+    return texts(language)[between].join(told)
+
+
+def _with_detail(text: str, language: Language, depth: int) -> str | None:
+    """A known sentence, and behind a colon what a step noted."""
+    known, colon, detail = text.partition(": ")
+    told = _translated(known, language, depth) if colon else None
+    return None if told is None else f"{told}{texts(language)[colon]}{_translated(detail, language, depth) or detail}"
 
 
 def _refusal(text: str, language: Language) -> str | None:

@@ -113,7 +113,7 @@ def test_in_french_only_names_and_what_machines_said_are_english():
         tampering=(TamperingSeen(kind=Tampering.RESET_FORGED, direction="to_client", detail=None),),
     )
     with speaking(Language.FRENCH):
-        text = made(replace(ROUND, connections=[told]))
+        text = made(replace(ROUND, connections=(told,)))
     shown = html.unescape(re.sub(r"<style>.*?</style>|<code.*?</code>|<[^>]+>", "\n", text, flags=re.DOTALL))
     english = re.compile(r"\b(the|with|without|by|was|is|from|never|ended|Kernel|stack|of|at|seen|again|bytes|more)\b")
     assert [line for line in shown.splitlines() if english.search(line)] == []
