@@ -1,7 +1,7 @@
 """The status page: an overview laid out by a template. Every text is escaped, whatever cleaned it before."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from socket import gethostname
@@ -13,12 +13,13 @@ from exporter.diagnosis.words import summary
 from exporter.history.recorder import History
 from exporter.history.rows import Bin, Event
 from exporter.language import _, current
-from exporter.observations import Verdict
+from exporter.observations import Probe, Verdict
 from exporter.state import State
 from exporter.vocabulary import Cause
 from exporter.web.control import Control
 from exporter.web.guard import is_loopback
-from exporter.web.markdown import blocks
+from exporter.web.markdown import blocks, spans
+from exporter.web.mood import Mood
 from exporter.web.verdict_view import of_the_way, verdict_blocks, way
 from exporter.web.view import doubted, overview
 from exporter.web.way_view import event_lines, way_page
@@ -40,7 +41,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"_": _}
+    made.globals |= {"_": _, "spans": spans}
     return made
 
 
@@ -51,6 +52,13 @@ def runbook_page(cause: str) -> str | None:
     title, _end, rest = runbook(Cause(cause)).partition("\n# ")[2].partition("\n")
     shown = {"title": title.replace("`", ""), "blocks": blocks(rest), "language": current()}
     return _environment().get_template("runbook.html").render(shown)
+
+
+def _sentence(verdicts: Sequence[Verdict], probes: Sequence[Probe], *, failing: bool) -> str:
+    """The whole in one; of a way that fails nothing is told by one client's trouble, which stood there before."""
+    if failing and verdicts and not of_the_way(verdicts):
+        return _("Where and why isn't known yet: experiments are under way.")
+    return summary(verdicts, probes)
 
 
 class StatusPage:
@@ -111,7 +119,7 @@ class StatusPage:
         return self._template.render(
             language=current(),
             page=doubted(seen) if of_the_way(verdicts) else seen,
-            verdict=summary(verdicts, probes),
+            verdict=_sentence(verdicts, probes, failing=seen.mood is Mood.BAD),
             events=event_lines(self._history().events(self._now() - DAY)[:RECENT_CHANGES], now),
             way=way(verdicts),
             verdicts=verdict_blocks(verdicts, probes),

@@ -20,6 +20,7 @@ from dashboards.render import RULES as RULES_AS_JSON
 from dashboards.words import BAD, CAUSES, COLOURS, ENDS, GOOD, STEPS, WARNING, WHO
 from exporter.metrics.catalogue import METRICS, Kind
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
+from scripts.render_dashboards import ALL as PICTURED
 from tests.conftest import require_program
 from tests.dashboards.asked import DASHBOARDS, panels, queries
 
@@ -145,6 +146,12 @@ def test_only_variables_that_it_has_are_used(content: dict[str, Any]):
     used = " ".join(query for _, query in queries(content))
     unused = [name for name in known - BUILT_IN if f"${name}" not in used]
     assert unused == []
+
+
+@every
+def test_what_draws_pictures_fills_in_every_variable(content: dict[str, Any]):
+    asked = {variable["name"] for variable in content["templating"]["list"] if variable["type"] == "query"}
+    assert asked <= set(PICTURED)
 
 
 @every

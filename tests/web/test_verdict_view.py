@@ -6,12 +6,12 @@ import pytest
 
 from exporter.observations import Evidence, Verdict
 from exporter.state import State
-from exporter.vocabulary import Cause, Responsible
+from exporter.vocabulary import Cause, Outcome, Phase, Responsible
 from exporter.web.app import create_app
 from exporter.web.mood import Mood
 from exporter.web.page import StatusPage
 from exporter.web.verdict_view import MOST, verdict_blocks, way
-from tests.metrics.made import NOON, blamed, healthy
+from tests.metrics.made import NOON, blamed, failed, healthy
 from tests.web.client import ScriptedControl, ask
 
 
@@ -77,6 +77,20 @@ async def test_nothing_is_green_while_the_way_is_said_to_be_broken(
     assert ("It works, but not all is well" in page) is not green
 
 
+async def test_a_way_that_fails_isnt_explained_by_a_clients_trouble():
+    """Which stood there before, while experiments on what has begun to fail are still under way."""
+    state = State()
+    state.record_probe(failed(healthy("imap", "local"), Phase.TLS, Outcome.RESET))
+    own = verdict("smtp", Cause.PASSWORD_REFUSED, Responsible.CLIENT, vantage="wire:lo")
+    standing = [own]
+    state.listings["verdicts"] = lambda: tuple(standing)
+    app = create_app(state, ScriptedControl(), now=NOON.timestamp)
+    before = (await ask(app, "/")).text
+    assert '<p class="verdict">Where and why isn&#39;t known yet: experiments are under way.</p>' in before
+    standing.append(verdict("imap", vantage="local"))
+    assert "The gateway&#39;s administrator has to act." in (await ask(app, "/")).text
+
+
 def test_blocks_are_few():
     many = [verdict(vantage=f"vantage-{number}") for number in range(3 * MOST)]
     assert len(verdict_blocks(many, [])) == MOST
@@ -116,6 +130,14 @@ def test_on_the_page_the_evidence_is_escaped_and_the_runbook_linked():
     assert "the same address answers another name &lt;b&gt;" in html
     assert '<a href="/runbook/sni_reset">' in html
     assert 'aria-label="The way from a client to Microsoft"' in html
+
+
+async def test_commands_in_a_remedy_are_code():
+    state = State()
+    state.record_probe(healthy("imap", "clients"))
+    state.listings["verdicts"] = lambda: (verdict("imap", remedy="Run `diagnose --allowlist` <now>."),)
+    page = (await ask(create_app(state, ScriptedControl()), "/")).text
+    assert "<p>Run <code>diagnose --allowlist</code> &lt;now&gt;.</p>" in page
 
 
 async def test_every_cause_has_its_runbook_there_and_nothing_else_has():
