@@ -10,7 +10,7 @@ import pytest
 from exporter import language
 from exporter.accounts.error_table import built_in
 from exporter.diagnosis import runbooks
-from exporter.diagnosis.causes import Where, about, remedy_of, source
+from exporter.diagnosis.causes import Where, about, remark_of, remedy_of, source
 from exporter.language import Language, Words, _, chosen, current, evidence, spaced, speaking, stale
 from exporter.language.evidence import said
 from exporter.state import State
@@ -224,9 +224,25 @@ def test_a_remedy_names_the_host_in_either():
     english = remedy_of(Cause.TCP_DROPPED, Responsible.GATEWAY, where)
     with speaking(Language.FRENCH):
         french = remedy_of(Cause.TCP_DROPPED, Responsible.GATEWAY, where)
-        assert about()[Cause.TCP_DROPPED].confirm == about()[Cause.TCP_DROPPED].confirm
     assert english.startswith("Open TCP 443 to login.live.com on the gateway: row id 97")
     assert french.startswith("Ouvrir TCP 443 vers login.live.com sur la passerelle\N{NO-BREAK SPACE}: ligne id 97")
+
+
+def test_commands_are_the_same_in_either_and_remarks_on_them_are_french():
+    english = {cause: known.confirm for cause, known in about().items()}
+    with speaking(Language.FRENCH):
+        french = {cause: known.confirm for cause, known in about().items()}
+    for cause, commands in english.items():
+        for own, other in zip(commands, french[cause], strict=True):
+            remark = remark_of(own)
+            assert (own == other) == (not remark or _same(remark)), own
+            assert other.startswith(own.removesuffix(remark)), own
+    assert any(remark_of(each).startswith("TTL of the RST") for each in english[Cause.SNI_RESET])
+    assert {cause: known.confirm for cause, known in about().items()} == english
+
+
+def _same(remark: str) -> bool:
+    return language.texts(Language.FRENCH)[remark] == remark
 
 
 def test_a_remedy_without_a_host_has_no_english_in_it():

@@ -18,7 +18,7 @@ from jinja2.ext import extract_from_ast
 
 from exporter.accounts.error_table import Actor, built_in
 from exporter.diagnosis import runbooks
-from exporter.diagnosis.causes import source
+from exporter.diagnosis.causes import remark_of, source
 from exporter.language import Language, causes, texts
 from exporter.language.evidence import refusals, templates
 from exporter.vocabulary import AuthOutcome
@@ -125,6 +125,8 @@ def _made_up() -> Iterator[str]:
     yield from (text for both in words.JOURNEYS.values() for text in both)
     yield words.NEVER_WORKS
     yield runbooks.WHAT_THEY_ARE
+    for cause in source()["causes"].values():
+        yield from filter(None, map(remark_of, cause["confirm"]))
 
 
 def _causes_problems(language: Language) -> Iterator[str]:
