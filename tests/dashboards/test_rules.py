@@ -17,9 +17,9 @@ from dashboards.panels import DATASOURCE
 from dashboards.queries import series
 from dashboards.render import HERE, JSON, rendered
 from dashboards.render import RULES as RULES_AS_JSON
-from dashboards.words import BAD, CAUSES, COLOURS, ENDS, GOOD, STEPS, WARNING, WHO
+from dashboards.words import BAD, CAUSES, COLOURS, DONE, ENDS, GOOD, RESULTS, STEPS, WARNING, WAYS, WHO
 from exporter.metrics.catalogue import METRICS, Kind
-from exporter.vocabulary import Cause, Outcome, Phase, Responsible
+from exporter.vocabulary import AuthOutcome, Cause, Mechanism, Outcome, Phase, Responsible, Tampering
 from scripts.render_dashboards import ALL as PICTURED
 from tests.conftest import require_program
 from tests.dashboards.asked import DASHBOARDS, panels, queries
@@ -163,10 +163,27 @@ def test_links_lead_to_dashboards_of_ours(content: dict[str, Any]):
 
 
 def test_every_word_of_the_vocabulary_reads_as_text():
-    for mapping, vocabulary in ((CAUSES, Cause), (WHO, Responsible), (STEPS, Phase), (ENDS, Outcome)):
+    for mapping, vocabulary in (
+        (CAUSES, Cause), (WHO, Responsible), (STEPS, Phase), (ENDS, Outcome), (WAYS, Mechanism), (RESULTS, AuthOutcome),
+        (DONE, Tampering),
+    ):  # fmt: skip
         options = mapping.options
         assert set(options) == set(vocabulary)
         assert all(" " in (each.text or "") or (each.text or "").isascii() for each in options.values())
+
+
+@every
+def test_no_table_shows_a_word_of_the_vocabulary_as_it_is(content: dict[str, Any]):
+    """Columns of closed vocabularies are mapped to text; names, versions and addresses stand for themselves."""
+    closed = {"cause", "responsible", "phase", "outcome", "mechanism", "kind", "state", "journey"}
+    for panel in panels(content):
+        for change in panel.get("transformations", ()):
+            renamed = change["options"].get("renameByName", {})
+            for field in closed & set(renamed):
+                (override,) = [
+                    each for each in panel["fieldConfig"]["overrides"] if each["matcher"]["options"] == renamed[field]
+                ]
+                assert "mappings" in [each["id"] for each in override["properties"]], (panel["title"], field)
 
 
 def test_colours_differ_for_the_colour_blind_too():
