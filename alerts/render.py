@@ -61,7 +61,7 @@ def _alert(alert: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     labels = {"severity": alert["severity"], "responsible": alert.get("acts", "unknown")}
     if _REPEAT in alert:
         labels[_REPEAT] = alert[_REPEAT]
-    description = f"{alert['users']}\nFirst: " + " ".join(
+    description = f"What people notice: {alert['users']}\nFirst: " + " ".join(
         f"({number}) {step}" for number, step in enumerate(alert["first"], start=1)
     )
     by, site = _by(filled(alert["expr"], config)), config["site"]
@@ -128,7 +128,15 @@ def _variables(labels: list[str], *, absent: bool) -> str:
 _WORDS = {
     "en": {
         "severity": "**Severity**: {severity}. **Who acts**: {acts}.",
-        "verdict": "as the verdict says",
+        "critical": "critical",
+        "warning": "warning",
+        "info": "information",
+        "gateway": "the gateway's administrator",
+        "microsoft": "Microsoft",
+        "account": "the account's owner or administrator",
+        "client": "whoever sets up the mail program",
+        "appliance": "this machine's administrator",
+        "unknown": "as the verdict says",
         "users": "**What people notice**: {users}",
         "first": "## First",
         "fires": "## When it fires",
@@ -137,7 +145,15 @@ _WORDS = {
     },
     "fr": {
         "severity": "**Gravité** : {severity}. **Qui agit** : {acts}.",
-        "verdict": "comme le dit le verdict",
+        "critical": "critique",
+        "warning": "avertissement",
+        "info": "information",
+        "gateway": "l'administrateur de la passerelle",
+        "microsoft": "Microsoft",
+        "account": "le propriétaire ou l'administrateur du compte",
+        "client": "qui règle le logiciel de courrier",
+        "appliance": "l'administrateur de cette machine",
+        "unknown": "comme le dit le verdict",
         "users": "**Ce que les gens remarquent** : {users}",
         "first": "## D'abord",
         "fires": "## Quand elle se déclenche",
@@ -154,7 +170,7 @@ def runbook(alert: dict[str, Any], config: dict[str, Any], language: str = "en")
     lines = [
         f"# {alert['name']}",
         _plain(alert["summary"]),
-        words["severity"].format(severity=alert["severity"], acts=alert.get("acts", words["verdict"])),
+        words["severity"].format(severity=words[alert["severity"]], acts=words[alert.get("acts", "unknown")]),
         words["users"].format(users=alert["users"]),
         f"{words['first']}\n\n{steps}",
         f"{words['fires']}\n\n```promql\n{filled(alert['expr'], config)}\n```",

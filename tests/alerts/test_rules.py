@@ -247,6 +247,7 @@ def test_every_alert_has_the_labels_and_texts_that_routes_and_people_need():
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert rule["labels"]["responsible"] in set(Responsible)
         assert {"summary", "description", "runbook_url", "dashboard_url"} <= set(rule["annotations"])
+        assert re.search(r"^What people notice: [A-Z]", rule["annotations"]["description"], re.MULTILINE), rule["alert"]
         assert "(1)" in rule["annotations"]["description"]
         assert "(3)" in rule["annotations"]["description"]
         assert "\n" not in rule["annotations"]["summary"]
@@ -372,6 +373,15 @@ def test_every_alert_has_its_runbook_in_french_made_from_the_text_as_it_is():
         for part in ("summary", "users", "first"):
             assert re.findall(r"{{.*?}}", str(said[part])) == re.findall(r"{{.*?}}", str(alert[part])), name
     assert {path.stem for path in RUNBOOKS_FR.glob("*.md")} == set(ALERTS)
+
+
+def test_runbooks_name_a_person_and_how_bad_it_is_in_their_own_language():
+    for folder, severity, acts in ((RUNBOOKS, "Severity", "Who acts"), (RUNBOOKS_FR, "Gravité", "Qui agit")):
+        for name, alert in ALERTS.items():
+            (line,) = [each for each in (folder / f"{name}.md").read_text().splitlines() if f"**{severity}**" in each]
+            person = line.partition(f"**{acts}**")[2].lstrip(" \N{NO-BREAK SPACE}:").rstrip(".")
+            assert person not in set(Responsible) - {Responsible.MICROSOFT}, name
+            assert folder == RUNBOOKS or alert["severity"] not in line.replace("information", ""), name
 
 
 def test_the_rules_are_sound():
