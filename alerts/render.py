@@ -7,6 +7,8 @@ from typing import Any
 
 import yaml
 
+from exporter.language import spaced
+
 HERE = Path(__file__).parent
 RUNBOOKS = HERE.parent / "docs" / "runbooks" / "alerts"
 RUNBOOKS_FR = HERE.parent / "docs" / "runbooks" / "fr" / "alerts"
@@ -26,7 +28,14 @@ def source() -> dict[str, Any]:
 def in_french() -> dict[str, dict[str, Any]]:
     """Summary, users and first steps of each alert, by its name."""
     content: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "source.fr.yaml").read_text(encoding="utf-8"))
-    return content
+    return {
+        name: said | {key: _spaced(said[key]) for key in ("summary", "users", "first")}
+        for name, said in content.items()
+    }
+
+
+def _spaced(said: str | list[str]) -> str | list[str]:
+    return spaced(said) if isinstance(said, str) else [spaced(each) for each in said]
 
 
 def filled(expression: str, config: dict[str, Any]) -> str:
@@ -52,15 +61,16 @@ def _alert(alert: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
     labels = {"severity": alert["severity"], "responsible": alert.get("acts", "unknown")}
     if _REPEAT in alert:
         labels[_REPEAT] = alert[_REPEAT]
-    description = f"{alert['users']}\nFirst: " + " ".join(
+    description = f"What people notice: {alert['users']}\nFirst: " + " ".join(
         f"({number}) {step}" for number, step in enumerate(alert["first"], start=1)
     )
     by, site = _by(filled(alert["expr"], config)), config["site"]
     annotations = {"summary": f"{_where(site)}{alert['summary']}" if site in by else alert["summary"]}
     if "cause" in alert:
-        annotations["cause"] = _cause(alert["cause"], [name for name in by if name in (site, "target", "vantage")])
+        annotations["cause"] = _cause(alert["cause"], _of_verdict(by, site))
         description = f"Cause: {annotations['cause']}.\n{description}"
     rule = {"alert": alert["name"], "expr": filled(alert["expr"], config)}
+    chosen = _variables(by, absent="absent(" in rule["expr"])
     if "for" in alert:
         rule["for"] = config[alert["for"]]
     return {
@@ -70,7 +80,7 @@ def _alert(alert: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
             **annotations,
             "description": description,
             "runbook_url": f"{config['runbooks']}/{alert['name']}.md",
-            "dashboard_url": f"{config['dashboards']}/{alert['dashboard']}{_variables(by)}",
+            "dashboard_url": f"{config['dashboards']}/{alert['dashboard']}{chosen}",
         },
     }
 
@@ -90,27 +100,43 @@ def _where(site: str) -> str:
     return f"{{{{ with $labels.{site} }}}}{{{{ . }}}}: {{{{ end }}}}"
 
 
+def _of_verdict(by: list[str], site: str) -> list[str]:
+    """The labels by which an alert finds its verdict; an account's own verdict has the target of its authority."""
+    own = (site, "account") if "account" in by else (site, "target", "vantage")
+    return [name for name in by if name in own]
+
+
 def _cause(matchers: str, labels: list[str]) -> str:
     """The surest verdict's cause, looked up when the alert fires: a label would begin the alert anew at each change."""
+    path = "" if "account" in labels else "account='',"
     own = "".join(f",{name}='%s'" for name in labels)
-    asked = f"query (printf \"topk(1, outlook_diagnosis{{account='',{matchers}{own}}})\""
+    asked = f'query (printf "topk(1, outlook_diagnosis{{{path}{matchers}{own}}})"'
     asked += "".join(f" $labels.{name}" for name in labels) + ")"
     told = '{{ . | first | label "cause" }} ({{ . | first | label "responsible" }} has to act)'
     return f"{{{{ with {asked} }}}}{told}{{{{ else }}}}no verdict yet{{{{ end }}}}"
 
 
-def _variables(labels: list[str]) -> str:
-    """Grafana's variables for the labels that the alert has."""
+def _variables(labels: list[str], *, absent: bool) -> str:
+    """Grafana's variables for the labels that the alert has. `absent`: it may have none, and then all sites show."""
     names = [name for name in labels if name in ("instance", "target", "vantage", "account")]
     pairs = [f"var-{name}={{{{ $labels.{name} }}}}" for name in names]
-    return "?" + "&".join(pairs) if pairs else ""
+    chosen = "?" + "&".join(pairs) if pairs else ""
+    return f"{{{{ with $labels.{names[0]} }}}}{chosen}{{{{ end }}}}" if absent else chosen
 
 
 #: What stands around an alert's own words, by language.
 _WORDS = {
     "en": {
         "severity": "**Severity**: {severity}. **Who acts**: {acts}.",
-        "verdict": "as the verdict says",
+        "critical": "critical",
+        "warning": "warning",
+        "info": "information",
+        "gateway": "the gateway's administrator",
+        "microsoft": "Microsoft",
+        "account": "the account's owner or administrator",
+        "client": "whoever sets up the mail program",
+        "appliance": "this machine's administrator",
+        "unknown": "as the verdict says",
         "users": "**What people notice**: {users}",
         "first": "## First",
         "fires": "## When it fires",
@@ -119,7 +145,15 @@ _WORDS = {
     },
     "fr": {
         "severity": "**Gravité** : {severity}. **Qui agit** : {acts}.",
-        "verdict": "comme le dit le verdict",
+        "critical": "critique",
+        "warning": "avertissement",
+        "info": "information",
+        "gateway": "l'administrateur de la passerelle",
+        "microsoft": "Microsoft",
+        "account": "le propriétaire ou l'administrateur du compte",
+        "client": "qui règle le logiciel de courrier",
+        "appliance": "l'administrateur de cette machine",
+        "unknown": "comme le dit le verdict",
         "users": "**Ce que les gens remarquent** : {users}",
         "first": "## D'abord",
         "fires": "## Quand elle se déclenche",
@@ -131,12 +165,12 @@ _WORDS = {
 
 def runbook(alert: dict[str, Any], config: dict[str, Any], language: str = "en") -> str:
     """What to do when it fires, as Markdown."""
-    words = _WORDS[language]
+    words = {name: spaced(text) for name, text in _WORDS[language].items()} if language == "fr" else _WORDS[language]
     steps = "\n".join(f"{number}. {_plain(step)}" for number, step in enumerate(alert["first"], start=1))
     lines = [
         f"# {alert['name']}",
         _plain(alert["summary"]),
-        words["severity"].format(severity=alert["severity"], acts=alert.get("acts", words["verdict"])),
+        words["severity"].format(severity=words[alert["severity"]], acts=words[alert.get("acts", "unknown")]),
         words["users"].format(users=alert["users"]),
         f"{words['first']}\n\n{steps}",
         f"{words['fires']}\n\n```promql\n{filled(alert['expr'], config)}\n```",

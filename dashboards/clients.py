@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from dashboards.page import Row, page
 from dashboards.panels import Ask, Column, lines, numbers, rows
 from dashboards.queries import TARGET, grown, rate, total
-from dashboards.words import BAD, GOOD, NEUTRAL, WARNING, words
+from dashboards.words import BAD, GOOD, NEUTRAL, RESULTS, WARNING, WAYS, words
 from exporter.vocabulary import AuthOutcome, ClientFamily, ClientState, ConnectionOutcome, Mechanism
 
 NOT_WELL = 'state!="healthy"'
@@ -99,7 +99,7 @@ _ROWS = (
                 "How often each way was tried, and with which result.",
                 Ask(grown("target, mechanism, outcome", "wire_auth_attempts_total", TARGET)),
                 columns=(
-                    _TARGET, Column("mechanism", "Way"), Column("outcome", "Result"), TIMES,
+                    _TARGET, Column("mechanism", "Way", words=WAYS), Column("outcome", "Result", words=RESULTS), TIMES,
                 ),
             ),
             lines(

@@ -6,7 +6,7 @@ from dashboards.overview import LABELS, VERDICT
 from dashboards.page import Row, page
 from dashboards.panels import Ask, Column, lines, rows, states
 from dashboards.queries import FAILED, FAULT, TARGET, WAY, grown, least, most, rate, series
-from dashboards.words import BAD, ENDS, GOOD, NEUTRAL, STEPS, WARNING, WORKS, words, yes_no
+from dashboards.words import BAD, DONE, ENDS, GOOD, NEUTRAL, STEPS, WARNING, WORKS, words, yes_no
 from exporter.vocabulary import Responsible
 
 MICROSOFTS = yes_no("somebody else's", "Microsoft's", good=False)
@@ -134,7 +134,7 @@ _ROWS = (
                 "What was done to connections",
                 "Connections that were seen on both sides of the gateway and differed.",
                 Ask(grown("target, kind", "wire_tampering_total", TARGET)),
-                columns=(_TARGET, Column("kind", "What"), Column("Value", "Times", unit="short")),
+                columns=(_TARGET, Column("kind", "What", words=DONE), Column("Value", "Times", unit="short")),
             ),
             lines(
                 "TLS alerts",

@@ -8,8 +8,8 @@ from dashboards.queries import ACCOUNT, HERE, LIMITS, TARGET, WAY, quantile, rat
 from exporter.vocabulary import Phase
 
 #: What alerts/source.yaml records.
-_PHASES = "instance_target_vantage_phase:outlook_probe_phase_seconds"
-_TOKENS = "instance_account_vantage:outlook_token_request_seconds"
+_PHASES = "job_instance_target_vantage_phase:outlook_probe_phase_seconds"
+_TOKENS = "job_instance_account_vantage:outlook_token_request_seconds"
 _CHOSEN = f'{HERE},target=~"$target",vantage=~"$vantage",phase=~"connect|tls"'
 _STEP = 'phase="{}"'
 

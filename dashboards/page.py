@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from grafana_foundation_sdk.models import dashboard as model
 
 from dashboards.panels import DATASOURCE, Panel
-from dashboards.queries import FAULT, HERE, SITE, series
+from dashboards.queries import FAULT, HERE, JOB, SITE, series
 from dashboards.words import ORANGE
 
 TAG = "outlook-auth"
@@ -16,7 +16,8 @@ _BEFORE = "5m"
 
 #: name: title, the query that lists its values.
 VARIABLES = {
-    "instance": ("Site", f"label_values({series('exporter_build_info')}, {SITE})"),
+    "job": ("Job", f"label_values({series('exporter_build_info')}, job)"),
+    "instance": ("Instance", f"label_values({series('exporter_build_info', JOB)}, {SITE})"),
     "target": ("Target", f"label_values({series('probe_success', HERE)}, target)"),
     "vantage": ("Seen from", f"label_values({series('probe_success', HERE)}, vantage)"),
     "account": ("Account", f"label_values({series('account_auth_success', HERE)}, account)"),
@@ -47,7 +48,7 @@ def page(uid: str, title: str, text: str, variables: Sequence[str], rows: Sequen
         .annotation(_verdicts())
         .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )
-    for name in variables:
+    for name in ("job", *variables):
         built = built.with_variable(_variable(name))
     for row in rows:
         built = built.with_row(dashboard.Row(row.title))
@@ -77,7 +78,7 @@ def _variable(name: str) -> dashboard.QueryVariable:
     title, query = VARIABLES[name]
     built = dashboard.QueryVariable(name).label(title).query(query).datasource(DATASOURCE)
     built = built.refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED).sort(model.VariableSort.ALPHABETICAL_ASC)
-    built = built.multi(True).include_all(True).all_value(".*")
+    built = built.multi(True).include_all(True).all_value(".+")
     return built.current(model.VariableOption(selected=True, text=["All"], value=["$__all"]))
 
 

@@ -1,7 +1,7 @@
 """PromQL in small pieces: names are those of the catalogue, selectors and thresholds stand here alone.
 
-Only labels of ours are grouped by, and `instance`, so that whatever else a scrape adds (job, endpoint, service, pod)
-leaves every query working.
+Only labels of ours are grouped by, and `instance`, so that whatever else a scrape adds (endpoint, service, pod) leaves
+every query working.
 """
 
 from alerts.render import source
@@ -12,7 +12,9 @@ LIMITS = source()["config"]
 #: What tells sites apart; with remote write it may be a label of yours.
 SITE = "instance"
 
-HERE = f'{SITE}=~"$instance"'
+#: Which job and site; both labels are on whatever Prometheus scrapes, so the linter asks for both.
+JOB = 'job=~"$job"'
+HERE = f'{JOB},{SITE}=~"$instance"'
 WAY = f'{HERE},target=~"$target",vantage=~"$vantage"'
 VANTAGE = f'{HERE},vantage=~"$vantage"'
 ACCOUNT = f'{HERE},account=~"$account"'

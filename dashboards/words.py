@@ -3,8 +3,8 @@
 from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
 
 from exporter.diagnosis.causes import about
-from exporter.vocabulary import Cause, Responsible
-from exporter.web.words import JOURNEYS, OUTCOMES, PHASES
+from exporter.vocabulary import AuthOutcome, Cause, Responsible, Tampering
+from exporter.web.words import JOURNEYS, MECHANISMS, OUTCOMES, PHASES
 
 BLUE, SKY, GREEN, YELLOW = "#0072B2", "#56B4E9", "#009E73", "#F0E442"
 ORANGE, VERMILLION, PURPLE, GREY = "#E69F00", "#D55E00", "#CC79A7", "#999999"
@@ -45,4 +45,33 @@ CAUSES = words({cause: (entry.title, GOOD if cause is Cause.HEALTHY else BAD) fo
 WHO = words({name: (text, None) for name, text in ACTS.items()})
 STEPS = words({phase: (text, None) for phase, text in PHASES.items()})
 ENDS = words({outcome: (text, None) for outcome, text in OUTCOMES.items()})
+WAYS = words({mechanism: (text, None) for mechanism, text in MECHANISMS.items()})
+RESULTS = words(
+    {
+        AuthOutcome.ACCEPTED: ("accepted", GOOD),
+        AuthOutcome.REFUSED: ("refused", BAD),
+        AuthOutcome.EXPECTED_REFUSAL: ("refused, as a worthless token is", NEUTRAL),
+        AuthOutcome.ABANDONED: ("left without an answer", WARNING),
+        AuthOutcome.THROTTLED: ("told to wait", WARNING),
+        AuthOutcome.UNKNOWN: ("can't be told", NEUTRAL),
+    }
+)
+DONE = words(
+    {
+        Tampering.SYN_NOT_FORWARDED: ("SYN not let through", BAD),
+        Tampering.HELLO_NOT_FORWARDED: ("ClientHello not let through", BAD),
+        Tampering.RESET_FORGED: ("reset in the server's name", BAD),
+        Tampering.RESET_NOT_FORWARDED: ("a reset kept back", WARNING),
+        Tampering.HELLO_REWRITTEN: ("ClientHello rewritten", BAD),
+        Tampering.CERTIFICATE_REPLACED: ("certificate replaced", BAD),
+        Tampering.TERMINATED: ("ended at the gateway, and begun anew behind it", BAD),
+        Tampering.STARTTLS_REMOVED: ("STARTTLS taken out", BAD),
+        Tampering.GREETING_REWRITTEN: ("greeting rewritten", BAD),
+        Tampering.BANNER_INJECTED: ("a greeting of its own put in", BAD),
+        Tampering.PAYLOAD_DROPPED: ("data not let through", BAD),
+        Tampering.DELAY_ADDED: ("delayed", WARNING),
+        Tampering.IDLE_CUT: ("cut for being idle", BAD),
+        Tampering.MSS_CLAMPED: ("MSS lowered, which is no fault", NEUTRAL),
+    }
+)
 ASKED = {name: title for name, (title, _) in JOURNEYS.items()}

@@ -18,7 +18,7 @@ from tests.monitoring.stack import Prometheus, prometheus, site, until
 #: Seconds of each state: health, fault, health, fault again.
 LASTS = 25
 STORY = (None, "sni_reset", None, "starttls_stripped")
-ALL = dict.fromkeys(("instance", "target", "vantage", "account"), ".*")
+ALL = dict.fromkeys(("job", "instance", "target", "vantage", "account"), ".*")
 PAGE = '<!doctype html><meta charset="utf-8"><title>drawn</title><link rel="stylesheet" href="page.css">'
 PAGE += '<style>*{box-sizing:border-box}</style><div id="root"></div>'  # as Grafana's own pages have it
 

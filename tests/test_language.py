@@ -1,5 +1,6 @@
 """French beside English: nothing missing, stale or with other blanks, and asked for by browser, setting or option."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 import pytest
 
 from exporter import language
+from exporter.accounts.error_table import built_in
 from exporter.diagnosis import runbooks
-from exporter.diagnosis.causes import Where, about, remedy_of, source
-from exporter.language import Language, Words, _, chosen, current, evidence, speaking, stale
+from exporter.diagnosis.causes import Where, about, remark_of, remedy_of, source
+from exporter.language import Language, Words, _, chosen, current, evidence, spaced, speaking, stale
 from exporter.language.evidence import said
 from exporter.state import State
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
@@ -99,7 +101,7 @@ def test_which_language_is_spoken(setting: str, asked: str, answered: str):
 def test_a_language_is_spoken_in_its_block_and_no_longer():
     with speaking(Language.FRENCH):
         assert _("since {time}", time="3 min") == "depuis 3 min"
-        assert words.failure(Phase.TLS, Outcome.RESET) == "TLS : connexion coupée (RST)"
+        assert words.failure(Phase.TLS, Outcome.RESET) == "TLS\N{NO-BREAK SPACE}: connexion coupée (RST)"
         assert words.seconds(1.26) == "1,3 s"
         assert _("What nobody has translated") == "What nobody has translated"
         with speaking(Language.ENGLISH):
@@ -107,6 +109,108 @@ def test_a_language_is_spoken_in_its_block_and_no_longer():
         assert current() is Language.FRENCH
     assert words.failure(Phase.TLS, Outcome.RESET) == "TLS: connection reset"
     assert words.seconds(1.26) == "1.3 s"
+
+
+def test_no_line_of_french_begins_with_a_colon():
+    space = "\N{NO-BREAK SPACE}"
+    for loose, bound in (
+        ("Fiche : voir « ceci » ; et puis ?", f"Fiche{space}: voir «{space}ceci{space}»{space}; et puis{space}?"),
+        ("94 % de `a : b` : oui !", f"94{space}% de `a : b`{space}: oui{space}!"),
+        ("TLS://hôte :993 a:b ;", f"TLS://hôte :993 a:b{space};"),
+        ("* un\n* deux\n", "* un\n* deux\n"),
+    ):
+        assert spaced(loose) == bound
+    for path in (RUNBOOKS / "fr").rglob("*.md"):
+        told = re.sub(r"```.*?```|`[^`]*`|<!--.*?-->", "", path.read_text("utf-8"), flags=re.DOTALL)
+        assert re.findall(r".* [:;?!»](?:\s|$)|.*« .*", told) == [], path.name
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("The account is disabled. The administrator has to enable it in the directory.", "Le compte est désactivé."),
+        (
+            "AADSTS7000222: The application's secret has expired. Its owner has to make a new one; put it into "
+            "client_secret_file.",
+            "AADSTS7000222: Le secret de l'application a expiré.",
+        ),
+        (
+            "account box at imap: The service failed for the moment. Wait; it is tried again. (http_503)",
+            "compte box sur imap",
+        ),
+        ("Refused for a reason that is not in our table (odd: (words))", "Refusé pour une raison"),
+        ("withheld: the connection isn't encrypted", "retenu"),
+    ],
+)
+def test_why_an_account_is_refused_is_told_in_french(english: str, french: str):
+    with speaking(Language.FRENCH):
+        told = said(english)
+    assert told.language is Language.FRENCH
+    assert told.text.startswith(french)
+    for kept in ("(http_503)", "(odd: (words))"):
+        assert (kept in english) == (kept in told.text)
+    assert "Wait" not in told.text
+
+
+def test_every_sentence_of_the_table_of_refusals_is_known(monkeypatch: pytest.MonkeyPatch):
+    sentences = list(built_in().sentences())
+    assert len(sentences) > 100
+    known = dict(evidence.refusals(Language.FRENCH))
+    assert set(sentences) == known.keys()
+    known["A sentence of the past."] = known.pop(sentences[0])
+    monkeypatch.setattr(stale, "refusals", lambda _language: known)
+    assert list(stale.problems(Language.FRENCH)) == [
+        f"refusal not translated: {sentences[0]!r}", "refusal not needed: 'A sentence of the past.'",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        (
+            "the same address answers a ClientHello without a name and with another name (a.example)",
+            "la même adresse répond à un ClientHello sans nom et avec un autre nom (a.example)",
+        ),
+        (
+            "TCP stands, and the connection is reset right after the ClientHello that names a.example",
+            "TCP est établi, et la connexion est coupée juste après le ClientHello qui nomme a.example",
+        ),
+        ("from wan, lan and dmz the same target passes", "depuis wan, lan et dmz, la même cible passe"),
+        (
+            "127.0.0.1:53; by way of a.example; 10.0.0.1: no answer within 4.9 s",
+            spaced("127.0.0.1:53 ; en passant par a.example ; 10.0.0.1 : pas de réponse en 4.9 s"),
+        ),
+        (
+            "SYNs get no answer: 10.0.0.1: no answer within 4.9 s; 10.0.0.2: no answer within 5 s",
+            spaced(
+                "les SYN restent sans réponse : 10.0.0.1 : pas de réponse en 4.9 s ; 10.0.0.2 : pas de réponse en 5 s"
+            ),
+        ),
+        (
+            "from wan the chain is somebody else's too (Fortinet, FG100)",
+            "depuis wan, la chaîne est aussi celle de quelqu'un d'autre (Fortinet, FG100)",
+        ),
+        ("the server said; and nobody knows why", "the server said; and nobody knows why"),
+        ("from here, and far and wide the same target passes", "depuis here, and far and wide, la même cible passe"),
+    ],
+)
+def test_lists_in_a_sentence_are_french_too_and_words_of_others_stay(english: str, french: str):
+    with speaking(Language.FRENCH):
+        assert said(english).text == french
+
+
+def test_a_step_that_failed_before_an_account_could_try_is_in_words():
+    assert words.refusal("starttls: not_offered (no STARTTLS among: SIZE)").text == (
+        "STARTTLS: not offered (no STARTTLS among: SIZE)"
+    )
+    assert words.refusal("no token: connect: timeout").text == "no token: TCP connection: no answer in time"
+    assert (
+        words.refusal("the token request failed: tls: reset").text == "the token request failed: TLS: connection reset"
+    )
+    assert words.refusal("starttls: no such outcome").text == "starttls: no such outcome"
+    with speaking(Language.FRENCH):
+        told = words.refusal("starttls: not_offered (no STARTTLS among: SIZE)").text
+    assert told == spaced("STARTTLS : pas offert (pas de STARTTLS parmi : SIZE)")
 
 
 def test_values_are_never_looked_up_nor_filled():
@@ -120,9 +224,34 @@ def test_a_remedy_names_the_host_in_either():
     english = remedy_of(Cause.TCP_DROPPED, Responsible.GATEWAY, where)
     with speaking(Language.FRENCH):
         french = remedy_of(Cause.TCP_DROPPED, Responsible.GATEWAY, where)
-        assert about()[Cause.TCP_DROPPED].confirm == about()[Cause.TCP_DROPPED].confirm
     assert english.startswith("Open TCP 443 to login.live.com on the gateway: row id 97")
-    assert french.startswith("Ouvrir TCP 443 vers login.live.com sur la passerelle : ligne id 97")
+    assert french.startswith("Ouvrir TCP 443 vers login.live.com sur la passerelle\N{NO-BREAK SPACE}: ligne id 97")
+
+
+def test_commands_are_the_same_in_either_and_remarks_on_them_are_french():
+    english = {cause: known.confirm for cause, known in about().items()}
+    with speaking(Language.FRENCH):
+        french = {cause: known.confirm for cause, known in about().items()}
+    for cause, commands in english.items():
+        for own, other in zip(commands, french[cause], strict=True):
+            remark = remark_of(own)
+            assert (own == other) == (not remark or _same(remark)), own
+            assert other.startswith(own.removesuffix(remark)), own
+    assert any(remark_of(each).startswith("TTL of the RST") for each in english[Cause.SNI_RESET])
+    assert {cause: known.confirm for cause, known in about().items()} == english
+
+
+def _same(remark: str) -> bool:
+    return language.texts(Language.FRENCH)[remark] == remark
+
+
+def test_a_remedy_without_a_host_has_no_english_in_it():
+    with speaking(Language.FRENCH):
+        for cause, known in about().items():
+            for responsible in Responsible:
+                told = remedy_of(cause, responsible, None)
+                assert not re.search(r"\b(the|see|known|its)\b", re.sub("`[^`]*`", "", told)), told
+            assert known.title == spaced(known.title)
 
 
 def test_rules_sentences_are_known_whatever_they_saw():
@@ -143,12 +272,12 @@ def test_rules_sentences_are_known_whatever_they_saw():
             ),
             (
                 "look from outside: add a vantage beyond the filter (`vantages: [{name: wan, interface: …}]`)",
-                "regarder de l'extérieur : ajouter un point de vue au-delà du filtre "
+                "regarder de l'extérieur\N{NO-BREAK SPACE}: ajouter un point de vue au-delà du filtre "
                 "(`vantages: [{name: wan, interface: …}]`)",
             ),
             (
                 "account box at imap: the words come {over} here",
-                "compte box sur imap : the words come {over} here",
+                "compte box sur imap\N{NO-BREAK SPACE}: the words come {over} here",
             ),
         ):
             assert said(english) == (french, Language.FRENCH)
@@ -201,7 +330,7 @@ async def test_pages_speak_the_browsers_language():
     french, vary = await page("/", "fr-FR,fr;q=0.9")
     assert '<html lang="fr">' in french
     assert "Ce que les gens veulent faire" in french
-    assert "TLS : connexion coupée (RST)" in french
+    assert "TLS\N{NO-BREAK SPACE}: connexion coupée (RST)" in french
     assert "Accept-Language" in vary
     english, _vary = await page("/", "en")
     assert '<html lang="en">' in english

@@ -1,7 +1,7 @@
 """The table behind `errors.py`: rows of `errors.yaml`, read once, and how a row is found."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -51,6 +51,11 @@ class ErrorTable:
     statuses: Mapping[str, tuple[Row, ...]]
     replies: Mapping[str, tuple[Row, ...]]
     meanings: Mapping[str, tuple[Row, ...]]
+
+    def sentences(self) -> Iterator[str]:
+        """What people are told, row by row."""
+        for part in (self.numbers, self.errors, self.suberrors, self.statuses, self.replies, self.meanings):
+            yield from (row.words for rows in part.values() for row in rows)
 
     def of_number(self, number: int, text: str) -> Row | None:
         """The row of an AADSTS number whose sentence the text holds."""

@@ -12,9 +12,12 @@ import yaml
 from exporter.catalogue import TARGETS
 from exporter.diagnosis.endpoints import rows_in_words
 from exporter.diagnosis.signatures import issuer_of
-from exporter.language import Language, causes, current
+from exporter.language import Language, _, causes, current, texts
 from exporter.observations import Probe, Verdict
 from exporter.vocabulary import Cause, Responsible
+
+_REMARK = re.compile(r"\s# (.+)$")
+_ADVICE = re.compile(r"the same |swaks or ")
 
 #: Where the rendered runbooks are, from the repository's root.
 RUNBOOKS = "docs/runbooks"
@@ -43,11 +46,28 @@ def about() -> Mapping[Cause, About]:
 @cache
 def _about_in(language: Language) -> Mapping[Cause, About]:
     content = source()
-    said = causes(language) or content  # commands stay the source's
+    said = causes(language) or content  # commands stay the source's, but for what is remarked on them
+    remarks = texts(language)
     return {
-        Cause(name): _about(entry | said["causes"][name], said["changes"], said["overturned"][name])
+        Cause(name): _about(
+            entry | said["causes"][name] | {"confirm": [_remarked(each, remarks) for each in entry["confirm"]]},
+            said["changes"],
+            said["overturned"][name],
+        )
         for name, entry in content["causes"].items()
     }
+
+
+def remark_of(command: str) -> str:
+    """What stands behind a command's `#`, or a line that is no command but says what to do; empty where neither is."""
+    if (remarked := _REMARK.search(command)) is not None:
+        return remarked[1]
+    return command if _ADVICE.match(command) else ""
+
+
+def _remarked(command: str, remarks: Mapping[str, str]) -> str:
+    remark = remark_of(command)
+    return command.removesuffix(remark) + remarks.get(remark, remark) if remark else command
 
 
 @cache
@@ -132,8 +152,14 @@ def names_rows(cause: Cause) -> bool:
 
 
 def _filled(text: str, where: Where | None, **more: str) -> str:
-    values = {"host": "the server", "port": "", "rows": "see the rows in its runbook", "issuer": "not known", **more}
+    rows = _("see the rows in its runbook")
+    values = {"host": _("the server"), "port": "", "rows": rows, "issuer": _("not known"), **more}
     if where is not None:
         rows = rows_in_words(where.host, where.port)
-        values |= {"host": where.host, "port": str(where.port), "issuer": where.issuer or "not known", "rows": rows}
-    return " ".join(text.format_map(values).split())
+        values |= {"host": where.host, "port": str(where.port), "issuer": where.issuer or _("not known"), "rows": rows}
+    return on_one_line(text.format_map(values))
+
+
+def on_one_line(text: str) -> str:
+    """With one blank for each run of them; French's own, at which no line breaks, stay."""
+    return re.sub(r"[ \t\n]+", " ", text).strip()

@@ -5,6 +5,8 @@ from typing import Final
 
 from exporter.diagnosis.ladder import Ladder, Row
 from exporter.diagnosis.ladder_steps import Step
+from exporter.language import _
+from exporter.language.evidence import said
 
 #: Units of the picture: its width; where client, gateway's two edges and server stand; a row's height; the first row.
 WIDTH: Final = 960.0
@@ -97,23 +99,26 @@ def _arrow(step: Step, left: float, right: float, y: float, fits: int, *, words:
 
 def _gone(step: Step, left: float, right: float, y: float) -> Arrow:
     x1, x2 = (left, right) if step.from_client else (right, left)
-    never = f"no such {step.kind.upper().replace('DATA', 'packet')} was seen here"
+    what = _("packet") if step.kind == "data" else step.kind.upper()
+    never = _("no such {what} was seen here", what=what)
     return Arrow(x1, x2, y, "gone", never, "", never)
 
 
 def _words(step: Step) -> str:
-    if step.again:
-        return f"again{f' {step.count} times' if step.count > 1 else ''}: {step.label}"
-    return step.label
+    label = said(step.label).text
+    if not step.again:
+        return label
+    again = _("again {count} times", count=step.count) if step.count > 1 else _("again")
+    return f"{again}{_(': ')}{label}"
 
 
 def _under(step: Step) -> str:
-    size = f"{step.length} bytes" if step.length else ""
+    size = _("{count} bytes", count=step.length) if step.length else ""
     if size and step.count > 1:
-        size += f" in {step.count} segments"
-    numbers = f"frame {step.numbers[0]}" if step.numbers else ""
+        size += _(" in {count} segments", count=step.count)
+    numbers = _("frame {number}", number=step.numbers[0]) if step.numbers else ""
     if len(step.numbers) > 1:
-        numbers = f"frames {step.numbers[0]} to {step.numbers[-1]}"
+        numbers = _("frames {first} to {last}", first=step.numbers[0], last=step.numbers[-1])
     return ", ".join(filter(None, (size, numbers, f"TTL {step.ttl}" if step.ttl else "")))
 
 

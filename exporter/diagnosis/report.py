@@ -152,9 +152,9 @@ def report(
         versions={
             "outlook-auth-exporter": __version__,
             "Python": f"{platform.python_implementation()} {platform.python_version()}, {ssl.OPENSSL_VERSION}",
-            "TLS stack of the probes": STACK,
-            "Kernel": f"{platform.system()} {platform.release()}, {platform.machine()}",
-            "Microsoft's endpoint list": f"edition {endpoints().edition}",
+            _("TLS stack of the probes"): STACK,
+            _("Kernel"): f"{platform.system()} {platform.release()}, {platform.machine()}",
+            _("Microsoft's endpoint list"): _("edition {day}", day=endpoints().edition),
         },
     )
 
@@ -203,7 +203,7 @@ def _to(seen: Seen, verdict: Verdict) -> str:
     probe = next((p for p in seen.probes if (p.target, p.vantage) == (verdict.target, verdict.vantage)), None)
     if probe is None:
         return ""
-    return f"{probe.host}:{probe.port}" + (f" at {probe.address}" if probe.address else "")
+    return f"{probe.host}:{probe.port}" + (_(" at {address}", address=probe.address) if probe.address else "")
 
 
 def _presented(probes: Sequence[Probe]) -> Iterator[Presented]:
@@ -263,4 +263,4 @@ def _kind(result: PhaseResult) -> str:
 
 def _title(result: PhaseResult) -> str:
     seconds = "" if result.seconds is None else f", {result.seconds:.3f} s"
-    return f"{result.phase}: {result.outcome}{seconds}"
+    return f"{result.phase}{_(': ')}{result.outcome}{seconds}"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from exporter.diagnosis.causes import about, names_rows
+from exporter.diagnosis.causes import about, names_rows, on_one_line
 from exporter.diagnosis.endpoints import endpoints
 from exporter.language import Language, Words, _, current, speaking
 from exporter.vocabulary import Cause, Responsible
@@ -63,7 +63,7 @@ def _index() -> str:
 def page(cause: Cause) -> str:
     """One cause's page, Markdown."""
     known = about()[cause]
-    lines = [_MADE, f"# `{cause}`: {known.title}", "", f"## {_('What people see')}", ""]
+    lines = [_MADE, f"# `{cause}`{_(': ')}{known.title}", "", f"## {_('What people see')}", ""]
     lines += [f"* {each}" for each in known.users]
     lines += ["", f"## {_('What to do')}", ""]
     named = {who: text for who, text in known.remedy.items() if who != "any"}
@@ -93,7 +93,7 @@ def _as_written(text: str) -> str:
         "host": _("the host"), "port": _("its port"), "rows": _("see the rows below"), "issuer": _("its issuer"),
         "target": _("the target"), "vantage": _("the vantage"),
     }  # fmt: skip
-    return " ".join(text.format_map(blanks).split())
+    return on_one_line(text.format_map(blanks))
 
 
 def write(directory: Path) -> None:

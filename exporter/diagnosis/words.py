@@ -71,7 +71,7 @@ def summary(verdicts: Sequence[Verdict], probes: Iterable[Probe]) -> str:
     else:
         named = list(dict.fromkeys(verdict.target for verdict in most))
         more = _(" and {count} more", count=len(named) - 3) if len(named) > 3 else ""
-        said = f"{about()[cause].title}: {', '.join(named[:3])}{more}."
+        said = f"{about()[cause].title}{_(': ')}{', '.join(named[:3])}{more}."
     others = len(groups) - 1
     rest = ""
     if others:

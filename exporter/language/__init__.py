@@ -4,6 +4,7 @@ JSON, metrics, logs and the command line stay English: their words are the vocab
 is spoken is a context variable, so that whatever makes a text only writes `_("text")`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -25,6 +26,9 @@ class Language(StrEnum):
 
 
 _current: ContextVar[Language] = ContextVar("language", default=Language.ENGLISH)
+
+#: A space that belongs to the sign beside it; between words, not one that begins a line of Markdown.
+_LOOSE = re.compile(r"(?<=«) | (?=[:;?!%»](?:\s|[).,]|$))")
 
 #: Entries of an Accept-Language that are read.
 _MAX_RANGES = 20
@@ -97,4 +101,19 @@ def said_in(language: Language, name: str) -> dict[str, Any]:
         return {}
     file = resources.files(__name__).joinpath(name.format(language=language))
     content: dict[str, Any] = yaml.safe_load(file.read_text("utf-8"))
-    return content
+    return {key: _set(value) for key, value in content.items()}
+
+
+def _set(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _set(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_set(each) for each in node]
+    return spaced(node) if isinstance(node, str) else node
+
+
+def spaced(french: str) -> str:
+    """With the spaces that French has before `: ; ? ! % »` and after `«` such that no line breaks there; code stays."""
+    pieces = french.split("`")
+    pieces[::2] = [_LOOSE.sub("\N{NO-BREAK SPACE}", piece) for piece in pieces[::2]]
+    return "`".join(pieces)

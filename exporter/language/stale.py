@@ -16,12 +16,12 @@ import yaml
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
-from exporter.accounts.error_table import Actor
+from exporter.accounts.error_table import Actor, built_in
 from exporter.diagnosis import runbooks
-from exporter.diagnosis.causes import source
+from exporter.diagnosis.causes import remark_of, source
 from exporter.language import Language, causes, texts
-from exporter.language.evidence import templates
-from exporter.vocabulary import AuthOutcome, Responsible
+from exporter.language.evidence import refusals, templates
+from exporter.vocabulary import AuthOutcome
 from exporter.web import words
 from exporter.web.verdict_view import STATIONS
 
@@ -42,6 +42,9 @@ def problems(language: Language) -> Iterator[str]:
             yield f"other blanks: {english!r}: {other!r}"
     yield from _causes_problems(language)
     yield from _evidence_problems(language)
+    refused, known = set(built_in().sentences()), refusals(language).keys()
+    yield from (f"refusal not translated: {text!r}" for text in sorted(refused - known))
+    yield from (f"refusal not needed: {text!r}" for text in sorted(known - refused))
 
 
 #: Words of a rule that look like sentences and are none: what it searches for.
@@ -62,7 +65,7 @@ def evidence_texts() -> Iterator[str]:
                 yield text + "{0}" if text.endswith(": ") else text
 
 
-_BESIDE_RULES = ("hops", "judge", "judge_wire", "place")
+_BESIDE_RULES = ("hops", "judge", "judge_wire", "ladder_steps", "place")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 #: Letters that a sentence has at least, what is filled in apart.
 _LETTERS = 7
@@ -115,13 +118,15 @@ def _in_code(tree: ast.AST) -> Iterator[str]:
 
 def _made_up() -> Iterator[str]:
     """Those whose key isn't written beside `_`."""
-    yield from (unit for unit in ("d", "h", "min"))
+    yield from ("d", "h", "min", " and ")
     yield from STATIONS
     yield from (outcome.value for outcome in AuthOutcome)
-    yield from (f"the {who} has to act" for who in {*Actor, *Responsible} - {Actor.NOBODY, Responsible.UNKNOWN})
+    yield from (f"the {who} has to act" for who in set(Actor) - {Actor.NOBODY})
     yield from (text for both in words.JOURNEYS.values() for text in both)
     yield words.NEVER_WORKS
     yield runbooks.WHAT_THEY_ARE
+    for cause in source()["causes"].values():
+        yield from filter(None, map(remark_of, cause["confirm"]))
 
 
 def _causes_problems(language: Language) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from exporter.language import _
+from exporter.language.evidence import Said
 from exporter.metrics.accounts import AccountStanding, Refusal
 from exporter.vocabulary import Mechanism
 from exporter.web import words
@@ -23,8 +24,8 @@ class AccountLine:
     mood: Mood
     text: str
     valid: str
-    failures: tuple[tuple[str, str, str], ...]  # where and since when; in words; who acts
-    past: tuple[tuple[str, str], ...]  # where and when; in words; the newest first
+    failures: tuple[tuple[str, Said, str], ...]  # where and since when; in words; who acts
+    past: tuple[tuple[str, Said], ...]  # where and when; in words; the newest first
 
 
 def account_line(standing: AccountStanding, now: datetime) -> AccountLine:
@@ -58,9 +59,9 @@ def _validity(standing: AccountStanding, now: datetime) -> str:
     return " · ".join(parts)
 
 
-def _past_line(refusal: Refusal, now: datetime) -> tuple[str, str]:
+def _past_line(refusal: Refusal, now: datetime) -> tuple[str, Said]:
     until = _("{where}, until {ago}", where=_where(refusal), ago=words.ago(refusal.last, now))
-    return until + _times(refusal), refusal.words
+    return until + _times(refusal), words.refusal(refusal.words)
 
 
 def _where(refusal: Refusal) -> str:
@@ -79,10 +80,10 @@ def _grouped(failing: Sequence[Refusal]) -> list[list[Refusal]]:
     return list(alike.values())
 
 
-def _failure_line(alike: Sequence[Refusal], now: datetime) -> tuple[str, str, str]:
+def _failure_line(alike: Sequence[Refusal], now: datetime) -> tuple[str, Said, str]:
     first = min(alike, key=lambda refusal: refusal.first)
     places = [_where(each) for each in alike]
     more = _(" and {count} more", count=len(places) - MAX_PLACES) if places[MAX_PLACES:] else ""
     where = ", ".join(places[:MAX_PLACES]) + more
     since = _("{where}, for {time}", where=where, time=words.span(first.first, now))
-    return since + _times(first), first.words, words.acting(first.acts) if first.acts else ""
+    return since + _times(first), words.refusal(first.words), words.acting(first.acts) if first.acts else ""

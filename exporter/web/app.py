@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from exporter.history.rows import history_json
 from exporter.language import Language, chosen, speaking
+from exporter.language.evidence import said
 from exporter.metrics.exposition import Exposition, Page, probe_exposition
 from exporter.observations import as_json
 from exporter.state import State
@@ -31,6 +32,7 @@ MAX_HOURS = 366 * 24
 _GZIP_LEVEL = 1
 
 _VARY = {"Vary": "Accept-Language"}
+_MAY_NOT_DIAGNOSE = "diagnosing needs authentication, or a request from loopback itself"
 _STATIC = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
 
 
@@ -157,13 +159,14 @@ class _Pages:
         return PlainTextResponse("reloaded\n")
 
     async def diagnose(self, request: Request) -> Response:
-        if not _may_act(request):
-            return PlainTextResponse("diagnosing needs authentication, or a request from loopback itself\n", 403)
-        why_not = await self._control.diagnose()
-        return PlainTextResponse(f"{why_not}\n", 429) if why_not else PlainTextResponse("begun\n", 202)
+        allowed = _may_act(request)
+        why_not = await self._control.diagnose() if allowed else _MAY_NOT_DIAGNOSE
+        with speaking(self._language(request)):  # the page shows it as it is
+            told = said(why_not).text
+        return PlainTextResponse(f"{told}\n", 429 if allowed else 403) if why_not else PlainTextResponse("begun\n", 202)
 
     async def events(self, request: Request) -> Response:
-        return self._events.answer()
+        return self._events.answer(self._language(request))
 
     def _standing(self) -> object:
         """Another value once something new stands on a page."""

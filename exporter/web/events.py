@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from exporter.language import Language, speaking
+from exporter.language.evidence import said
 from exporter.metrics.samples import Sample
 
 #: Pages that may listen at once.
@@ -35,14 +37,14 @@ class Events:
     _listeners: int = 0
     _changed: object = field(default_factory=object)
 
-    def answer(self) -> Response:
-        """The stream, or 503 where too many listen."""
+    def answer(self, language: Language = Language.ENGLISH) -> Response:
+        """The stream, in the page's language, or 503 where too many listen."""
         if self._listeners >= MAX_LISTENERS:
             return PlainTextResponse("too many pages listen already\n", 503)
         headers = {"X-Accel-Buffering": "no"}  # nginx holds back what comes slowly
-        return StreamingResponse(self._stream(), media_type="text/event-stream", headers=headers)
+        return StreamingResponse(self._stream(language), media_type="text/event-stream", headers=headers)
 
-    async def _stream(self) -> AsyncIterator[str]:
+    async def _stream(self, language: Language = Language.ENGLISH) -> AsyncIterator[str]:
         self._count(1)
         try:
             known, told = self.standing(), ""
@@ -54,7 +56,7 @@ class Events:
                 progress, now = self.progress(), self.standing()
                 if progress != told:
                     told, quiet = progress, 0.0
-                    yield _event("progress", progress)
+                    yield _event("progress", _spoken(progress, language))
                 if now != known:
                     known, quiet = now, 0.0
                     yield _event("news", "")
@@ -74,6 +76,12 @@ class Events:
     def samples(self) -> Iterator[Sample]:
         """See SampleSource."""
         yield Sample("outlook_exporter_page_listeners", (), float(self._listeners))
+
+
+def _spoken(text: str, language: Language) -> str:
+    """In a block of its own: what is spoken between two steps of a stream is somebody else's."""
+    with speaking(language):
+        return said(text).text
 
 
 def _event(name: str, text: str) -> str:

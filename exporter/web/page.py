@@ -1,7 +1,7 @@
 """The status page: an overview laid out by a template. Every text is escaped, whatever cleaned it before."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from socket import gethostname
@@ -13,13 +13,15 @@ from exporter.diagnosis.words import summary
 from exporter.history.recorder import History
 from exporter.history.rows import Bin, Event
 from exporter.language import _, current
-from exporter.observations import Verdict
+from exporter.observations import Probe, Verdict
 from exporter.state import State
 from exporter.vocabulary import Cause
+from exporter.web import markdown
 from exporter.web.control import Control
 from exporter.web.guard import is_loopback
-from exporter.web.verdict_view import verdict_blocks, way
-from exporter.web.view import overview
+from exporter.web.mood import Mood
+from exporter.web.verdict_view import of_the_way, verdict_blocks, way
+from exporter.web.view import doubted, overview
 from exporter.web.way_view import event_lines, way_page
 
 #: Seconds after which a page without scripts loads itself anew.
@@ -39,7 +41,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"_": _}
+    made.globals |= {"_": _, "marked": markdown.line}
     return made
 
 
@@ -47,8 +49,16 @@ def runbook_page(cause: str) -> str | None:
     """A cause's runbook, for those who are cut off from the repository; None where there is no such cause."""
     if cause not in set(Cause):
         return None
-    title, _end, rest = runbook(Cause(cause)).partition("\n# ")[2].replace("`", "").partition("\n")
-    return _environment().get_template("runbook.html").render(title=title, text=rest.strip(), language=current())
+    title, _end, rest = runbook(Cause(cause)).partition("\n# ")[2].partition("\n")
+    shown = {"title": title.replace("`", ""), "text": markdown.page(rest), "language": current()}
+    return _environment().get_template("runbook.html").render(shown)
+
+
+def _sentence(verdicts: Sequence[Verdict], probes: Sequence[Probe], *, failing: bool) -> str:
+    """The whole in one; of a way that fails nothing is told by one client's trouble, which stood there before."""
+    if failing and verdicts and not of_the_way(verdicts):
+        return _("Where and why isn't known yet: experiments are under way.")
+    return summary(verdicts, probes)
 
 
 class StatusPage:
@@ -99,16 +109,17 @@ class StatusPage:
         listen_host = self._control.listen.rpartition(":")[0].strip("[]")
         now = datetime.fromtimestamp(self._now(), tz=UTC)
         verdicts, probes = self._verdicts(), self._state.latest()
+        seen = overview(
+            self._state.snapshot(),
+            self._control.targets(),
+            now,
+            self._state.listings.get("accounts", tuple)(),
+            self._state.listings.get("clients", tuple)(),
+        )
         return self._template.render(
             language=current(),
-            page=overview(
-                self._state.snapshot(),
-                self._control.targets(),
-                now,
-                self._state.listings.get("accounts", tuple)(),
-                self._state.listings.get("clients", tuple)(),
-            ),
-            verdict=summary(verdicts, probes),
+            page=doubted(seen) if of_the_way(verdicts) else seen,
+            verdict=_sentence(verdicts, probes, failing=seen.mood is Mood.BAD),
             events=event_lines(self._history().events(self._now() - DAY)[:RECENT_CHANGES], now),
             way=way(verdicts),
             verdicts=verdict_blocks(verdicts, probes),

@@ -74,6 +74,12 @@ def way(verdicts: Iterable[object]) -> tuple[Station, ...]:
     return tuple(Station(_(name), name in broken, index > first) for index, name in enumerate(STATIONS))
 
 
+def of_the_way(verdicts: Iterable[object]) -> bool:
+    """Whether one of them is about the way itself, which then isn't well, though every probe may pass just now."""
+    faults = (each for each in verdicts if isinstance(each, Verdict) and each.cause is not Cause.HEALTHY)
+    return any(each.responsible not in ONES_OWN for each in faults)
+
+
 def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
     first = max(group, key=lambda verdict: verdict.confidence)
     unknown = first.cause is Cause.UNKNOWN
@@ -85,7 +91,7 @@ def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
         sentence=sentence_for(first, probe) if len(targets) == 1 else f"{about()[first.cause].title}.",
         acts=ACTS[first.responsible],
         certainty=_("not sure") if unknown else _("{share} sure", share=words.percent(first.confidence)),
-        vantage=_seen_from(first.vantage),
+        vantage=seen_from(first.vantage),
         targets=targets,
         evidence=tuple(said(each.observation) for each in strongest(first)),
         remedy=remedy_said(first, where),
@@ -93,10 +99,10 @@ def _block(group: Sequence[Verdict], probe: Probe | None) -> VerdictBlock:
         runbook=f"/runbook/{first.cause}",
         ticket="",
     )
-    return replace(block, ticket=_ticket(block, first))
+    return replace(block, ticket=_ticket(block, first, probe))
 
 
-def _seen_from(vantage: str) -> str:
+def seen_from(vantage: str) -> str:
     """A vantage as the page names it; `wire:eth1` is the clients' own packets there."""
     kind, _colon, interface = vantage.partition(":")
     if kind != WIRE:
@@ -104,11 +110,12 @@ def _seen_from(vantage: str) -> str:
     return _("clients' packets at {interface}", interface=interface) if interface else _("clients' packets")
 
 
-def _ticket(block: VerdictBlock, verdict: Verdict) -> str:
+def _ticket(block: VerdictBlock, verdict: Verdict, probe: Probe | None) -> str:
     lines = [
-        f"{verdict.cause} ({block.certainty}): {block.sentence}",
+        f"{verdict.cause} ({block.certainty}){_(': ')}{block.sentence}",
         _("Who acts: {who}.", who=block.acts),
         _("Targets: {targets}; seen from {vantage}.", targets=", ".join(block.targets), vantage=block.vantage),
+        *([_("Last measured: {time} UTC.", time=f"{probe.time:%Y-%m-%d %H:%M:%S}")] if probe is not None else ()),
         _("Evidence:"),
         *(f"- {line.text}" for line in block.evidence),
         _("What to do: {remedy}", remedy=block.remedy),

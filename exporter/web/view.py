@@ -1,18 +1,19 @@
 """What the status page shows, as plain data made by pure functions of a snapshot. The template only lays it out."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from exporter.catalogue import Target
 from exporter.language import Words, _
+from exporter.language.evidence import Said, said
 from exporter.metrics.accounts import AccountStanding
 from exporter.metrics.journeys import BY_PASSWORD, JourneyState, failed, journey_states
 from exporter.metrics.samples import latest_probes
 from exporter.metrics.tally import Tally
 from exporter.observations import PhaseResult, Probe
 from exporter.state import Change, Snapshot
-from exporter.vocabulary import Outcome, Phase
+from exporter.vocabulary import AuthOutcome, Outcome, Phase
 from exporter.web import words
 from exporter.web.account_view import AccountLine, account_line
 from exporter.web.clients_view import ClientsLine, clients_lines
@@ -59,7 +60,7 @@ class PhaseLine:
     outcome: str
     seconds: str
     share: int
-    detail: str
+    detail: Said
     kept_since: str
 
 
@@ -88,7 +89,7 @@ class ChangeLine:
     vantage: str
     mood: Mood
     text: str
-    detail: str
+    detail: Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +137,13 @@ def overview(
         accounts=tuple(account_line(each, now) for each in accounts if isinstance(each, AccountStanding)),
         clients=clients_lines(clients),
     )
+
+
+def doubted(page: Overview) -> Overview:
+    """The page while a verdict on the way stands: not green, though each probe passes just now."""
+    if page.mood is not Mood.GOOD:
+        return page
+    return replace(page, mood=Mood.NEUTRAL, headline=_("{headline}, but not all is well", headline=page.headline))
 
 
 def _headline(tallies: Sequence[Tally]) -> tuple[Mood, str]:
@@ -272,7 +280,7 @@ def _phase_line(result: PhaseResult, slowest: float, now: datetime) -> PhaseLine
         outcome=words.OUTCOMES[result.outcome],
         seconds=words.seconds(result.seconds),
         share=max(share, 1) if result.seconds else 0,
-        detail=result.detail or "",
+        detail=said(result.detail or ""),
         kept_since=words.ago(result.measured_at, now) if result.measured_at else "",
     )
 
@@ -307,8 +315,9 @@ def _facts(probe: Probe, now: datetime) -> list[tuple[str, str]]:
 _GENUINE = Words({True: ", genuine", False: ", NOT genuine", None: ""})
 
 
-def _account(outcome: str, error: str | None) -> str:
-    return f"{outcome} ({error})" if error else outcome
+def _account(outcome: AuthOutcome, error: str | None) -> str:
+    tried = words.TRIED[outcome]
+    return _("{phase}: {outcome}", phase=tried, outcome=words.refusal(error).text) if error else tried
 
 
 def _change_line(change: Change, now: datetime) -> ChangeLine:
@@ -322,5 +331,5 @@ def _change_line(change: Change, now: datetime) -> ChangeLine:
         vantage=change.vantage,
         mood=mood_of(change.after),
         text=text,
-        detail=change.detail or "",
+        detail=said(change.detail or ""),
     )

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from exporter.diagnosis.causes import about
+from exporter.diagnosis.words import ACTS
 from exporter.history.rows import BIN_SECONDS, Bin, Event, Kind, PhaseSum, day_of, utc
 from exporter.language import _
 from exporter.language.evidence import Said, said
@@ -12,6 +14,7 @@ from exporter.observations import Probe
 from exporter.vocabulary import Cause, Outcome, Phase, Responsible
 from exporter.web import words
 from exporter.web.mood import Mood, mood_of
+from exporter.web.verdict_view import seen_from
 from exporter.web.view import Detail, Moment, detail_of, moment
 
 #: Width of the pictures in their own units.
@@ -125,24 +128,45 @@ def waterfall(probe: Probe, day: Iterable[Bin], now: datetime) -> tuple[Bar, ...
 
 
 def event_lines(events: Iterable[Event], now: datetime, *, with_way: bool = True) -> tuple[EventLine, ...]:
-    """Changes in words. `with_way`: naming target and vantage."""
-    return tuple(_event_line(each, now, with_way=with_way) for each in events)
+    """Changes in words, newest first as they come. `with_way`: naming target and vantage."""
+    listed = tuple(events)
+    return tuple(
+        _event_line(each, now, with_way=with_way)
+        for index, each in enumerate(listed)
+        if not _begins_well(each, listed[index + 1 :])
+    )
+
+
+def _begins_well(event: Event, older: Sequence[Event]) -> bool:
+    """Whether it only says that a way was well when the exporter began to look: no news, unless it failed before."""
+    if event.kind is not Kind.OUTCOME or event.before or event.after != Outcome.OK:
+        return False
+    way = (Kind.OUTCOME, event.target, event.vantage)
+    last = next((each for each in older if (each.kind, each.target, each.vantage) == way), None)
+    return last is None or last.after == Outcome.OK
 
 
 def _event_line(event: Event, now: datetime, *, with_way: bool) -> EventLine:
-    way = _("{target} from {vantage}", target=event.target, vantage=event.vantage) if with_way else ""
+    way = _("{target} from {vantage}", target=event.target, vantage=seen_from(event.vantage)) if with_way else ""
     healthy = event.after in (Outcome.OK, Cause.HEALTHY)
     if event.kind is Kind.VERDICT:
-        text = _("verdict: {cause}", cause=event.after)
+        text = _("verdict: {cause}", cause=_title(event.after))
         if event.responsible in _ACTING and not healthy:
-            text += f", {words.acting(event.responsible)}"
-        text = _("{after} (was: {before})", after=text, before=event.before) if event.before else text
+            text += f"{_('; ')}{ACTS[Responsible(event.responsible)]}"
+        before = ", ".join(map(_title, event.before.split(", ")))
+        text = _("{after} (was: {before})", after=text, before=before) if event.before else text
         runbook = f"/runbook/{event.after}" if event.after in set(Cause) and not healthy else ""
-        return EventLine(moment(event.time, now), _known(healthy, event.after), way, text, said(event.detail), runbook)
+        detail = said("" if healthy else event.detail)
+        return EventLine(moment(event.time, now), _known(healthy, event.after), way, text, detail, runbook)
     outcome = Outcome(event.after) if event.after in set(Outcome) else Outcome.UNRECOGNIZED
     phase = Phase(event.phase) if event.phase in set(Phase) else None
     text = _("works again") if healthy else words.failure(phase, outcome)
     return EventLine(moment(event.time, now), mood_of(outcome), way, text, said(event.detail))
+
+
+def _title(cause: str) -> str:
+    """What a cause is called; one of another version by its name."""
+    return about()[Cause(cause)].title if cause in set(Cause) else cause
 
 
 def _known(healthy: bool, after: str) -> Mood:
@@ -167,7 +191,7 @@ def _slot(index: int, each: Bin | None, count: int) -> Slot:
     if not each.failed:
         passed = _("{clock}: all {rounds} rounds passed", clock=clock, rounds=each.rounds)
         return Slot(x, HEIGHT // 2, HEIGHT // 2, Mood.GOOD, passed)
-    return Slot(x, 0, HEIGHT, Mood.BAD, f"{clock}: {_share(each.failed, each.rounds)}, {_why(each)}")
+    return Slot(x, 0, HEIGHT, Mood.BAD, f"{clock}{_(': ')}{_share(each.failed, each.rounds)}, {_why(each)}")
 
 
 def _share(failed: int, rounds: int) -> str:

@@ -1,8 +1,10 @@
 """What the vocabulary's words are called on the page."""
 
+import re
 from datetime import datetime
 
-from exporter.language import Words, _
+from exporter.language import Words, _, current
+from exporter.language.evidence import Said, said
 from exporter.vocabulary import (
     AccountKind,
     AuthOutcome,
@@ -122,6 +124,18 @@ KINDS = Words(
     }
 )
 
+#: How an account's own try ended.
+TRIED = Words(
+    {
+        AuthOutcome.ACCEPTED: "signed in",
+        AuthOutcome.REFUSED: "sign-in refused",
+        AuthOutcome.EXPECTED_REFUSAL: "sign-in refused as expected",
+        AuthOutcome.ABANDONED: "the conversation ended before an answer",
+        AuthOutcome.THROTTLED: "told to wait",
+        AuthOutcome.UNKNOWN: "couldn't try",
+    }
+)
+
 _BY_PASSWORD = {
     OfferedMechanism.PLAIN,
     OfferedMechanism.LOGIN,
@@ -134,6 +148,27 @@ def failure(phase: Phase | None, outcome: Outcome) -> str:
     """ "TLS: connection reset"."""
     words = OUTCOMES[outcome]
     return words if phase is None else _("{phase}: {outcome}", phase=PHASES[phase], outcome=words)
+
+
+#: How accounts note a step that failed: `no token: connect: timeout (no answer)`.
+_STEP = re.compile(
+    r"(?P<before>no token: |the token request failed: )?"
+    rf"(?P<phase>{'|'.join(Phase)}): (?P<outcome>{'|'.join(Outcome)})( \((?P<detail>.*)\))?",
+    re.DOTALL,
+)
+
+
+def refusal(text: str) -> Said:
+    """Why an account couldn't sign in: words of the table, or the step that failed before it could try."""
+    step = _STEP.fullmatch(text)
+    if step is None:
+        return said(text)
+    shown = failure(Phase(step["phase"]), Outcome(step["outcome"]))
+    if step["before"] == "no token: ":
+        shown = _("no token: {why}", why=shown)
+    elif step["before"]:
+        shown = _("the token request failed: {why}", why=shown)
+    return Said(f"{shown} ({said(step['detail']).text})" if step["detail"] else shown, current())
 
 
 def journey(name: str) -> tuple[str, str]:

@@ -177,16 +177,63 @@ def test_a_flip_of_the_cause_begins_nothing_anew(tmp_path: Path):
         "cause": cause,
         "summary": "gw: The gateway stands in the way of imap from clients.",
         "description": re.sub(r"\{\{.*\}\}", cause, expected["annotations"]["description"], flags=re.S),
-        "dashboard_url": "https://grafana.example.com/d/outlook-gateway?var-instance=gw&var-target=imap&var-vantage=clients",
+        "dashboard_url": "http://127.0.0.1:3000/d/outlook-gateway?var-instance=gw&var-target=imap&var-vantage=clients",
     }
-    told = {
+    expecting = {
         "eval_time": "16m",
         "alertname": "OutlookGatewayFiltering",
         "exp_alerts": [{"exp_labels": {**expected["labels"], **TARGET}, "exp_annotations": annotations}],
     }
-    tests = [{"interval": "1m", "input_series": inputs, "alert_rule_test": [told]}]
+    tests = [{"interval": "1m", "input_series": inputs, "alert_rule_test": [expecting]}]
     # at minute 16 it is the other cause's turn: sixteen less the nine before is odd
     assert judged(tmp_path, tests) == ""
+
+
+def told(tmp_path: Path, name: str, inputs: list[dict[str, str]], at: str = "60m") -> str:
+    """What promtool says that an alert which fires has: labels and annotations, filled in."""
+    wanted = {"eval_time": at, "alertname": name, "exp_alerts": []}
+    return judged(tmp_path, [{"interval": "1m", "input_series": inputs, "alert_rule_test": [wanted]}])
+
+
+def test_an_accounts_alert_tells_the_cause_of_its_own_verdict(tmp_path: Path):
+    """Which stands at the authority's target, and beside another account's and the path's."""
+    refused = steady(f'outlook_account_auth_success{{{WAY},account="box",mechanism="token"}}', "0+0")
+    verdicts = [
+        steady(f'outlook_diagnosis{{instance="gw",target="{target}",vantage="wan",{labels}}}', f"{confidence}+0")
+        for target, labels, confidence in (
+            ("sign_in_work", 'account="box",cause="consent_missing",responsible="account"', 0.8),
+            ("sign_in_work", 'account="other",cause="mfa_required",responsible="account"', 0.9),
+            ("imap", 'account="",cause="sni_reset",responsible="gateway"', 0.95),
+        )
+    ]
+    said = told(tmp_path, "OutlookTokenRefused", [refused, *verdicts])
+    assert "Cause: consent_missing (account has to act)." in said
+    assert "no verdict yet" in told(tmp_path, "OutlookTokenRefused", [refused, *verdicts[1:]])
+
+
+def test_a_job_that_is_gone_leads_to_a_dashboard_of_all_sites(tmp_path: Path):
+    """With an empty variable Grafana would show nothing."""
+    gone = told(tmp_path, "OutlookExporterDown", [])
+    assert '/d/outlook-exporter"' in gone
+    assert "var-" not in gone
+    down = told(tmp_path, "OutlookExporterDown", [steady('up{job="outlook_auth",instance="gw"}', "0+0")])
+    assert '/d/outlook-exporter?var-instance=gw"' in down
+
+
+def test_one_client_is_not_several(tmp_path: Path):
+    inputs = [
+        steady(f'outlook_wire_clients{{instance="gw",target="imap",state="{state}"}}', "1+0", 180)
+        for state in ("retry_loop", "password_refused")
+    ]
+    for name in ("OutlookClientsRetrying", "OutlookClientsOnPasswords"):
+        said = told(tmp_path, name, inputs, "170m")
+        assert re.search(r"gw: Clients that .*imap.*: 1\.\"", said), said
+
+
+def test_links_lead_to_the_grafana_of_the_first_deployment():
+    """What is shipped together works together; another Grafana stands in the configuration at the top."""
+    compose = yaml.safe_load((HERE.parent / "deploy" / "compose.yml").read_text())["services"]["grafana"]
+    assert CONTENT["config"]["dashboards"] == f"http://{compose['environment']['GF_SERVER_HTTP_ADDR']}:3000/d"
 
 
 def alerting() -> list[dict[str, Any]]:
@@ -200,6 +247,7 @@ def test_every_alert_has_the_labels_and_texts_that_routes_and_people_need():
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert rule["labels"]["responsible"] in set(Responsible)
         assert {"summary", "description", "runbook_url", "dashboard_url"} <= set(rule["annotations"])
+        assert re.search(r"^What people notice: [A-Z]", rule["annotations"]["description"], re.MULTILINE), rule["alert"]
         assert "(1)" in rule["annotations"]["description"]
         assert "(3)" in rule["annotations"]["description"]
         assert "\n" not in rule["annotations"]["summary"]
@@ -327,6 +375,15 @@ def test_every_alert_has_its_runbook_in_french_made_from_the_text_as_it_is():
     assert {path.stem for path in RUNBOOKS_FR.glob("*.md")} == set(ALERTS)
 
 
+def test_runbooks_name_a_person_and_how_bad_it_is_in_their_own_language():
+    for folder, severity, acts in ((RUNBOOKS, "Severity", "Who acts"), (RUNBOOKS_FR, "Gravité", "Qui agit")):
+        for name, alert in ALERTS.items():
+            (line,) = [each for each in (folder / f"{name}.md").read_text().splitlines() if f"**{severity}**" in each]
+            person = line.partition(f"**{acts}**")[2].lstrip(" \N{NO-BREAK SPACE}:").rstrip(".")
+            assert person not in set(Responsible) - {Responsible.MICROSOFT}, name
+            assert folder == RUNBOOKS or alert["severity"] not in line.replace("information", ""), name
+
+
 def test_the_rules_are_sound():
     done = promtool("check", "rules", str(RULES))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -364,6 +421,38 @@ def test_who_is_told(labels: list[str], receiver: str):
     program = require_program("amtool", "prometheus-alertmanager")
     command = [program, "config", "routes", "test", f"--config.file={HERE / 'alertmanager.example.yml'}", *labels]
     assert subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip() == receiver
+
+
+def test_an_account_that_is_refused_everywhere_is_one_message_and_none_once_it_gets_no_token():
+    content = yaml.safe_load((HERE / "alertmanager.example.yml").read_text())
+    (route,) = [each for each in content["route"]["routes"] if each["receiver"] == "mail-admins"]
+    assert route["group_by"] == ["alertname", "instance", "account"]
+    silenced = [
+        rule["equal"] for rule in content["inhibit_rules"]
+        if rule["source_matchers"] == ['alertname="OutlookTokenRefreshFailing"']
+        and rule["target_matchers"] == ['alertname="OutlookTokenRefused"']
+    ]  # fmt: skip
+    assert silenced == [["instance", "account"]]
+
+
+@pytest.mark.parametrize(("responsible", "said"), [("gateway", True), ("unknown", False)])
+def test_messages_say_who_acts_only_where_somebody_does(tmp_path: Path, responsible: str, said: bool):
+    """Where the label can't tell, the cause in the description says who, as the verdict has it."""
+    program = require_program("amtool", "prometheus-alertmanager")
+    alert = {
+        "status": "firing",
+        "labels": {"responsible": responsible},
+        "annotations": {"summary": "No.", "description": "D."},
+    }
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps({"status": "firing", "alerts": [alert | {"startsAt": "2026-11-26T02:00:00Z"}]}))
+    command = [
+        program, "template", "render", f"--template.glob={HERE / 'templates' / '*.tmpl'}",
+        '--template.text={{ template "outlook.mail.text" . }}', f"--template.data={data}",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert "No.\n" in done.stdout, done.stderr
+    assert (f"Who acts: {responsible}." in done.stdout) is said
 
 
 def test_inhibitions_name_alerts_that_exist():

@@ -79,7 +79,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 def answered(run: Run, query: str, instance: str) -> bool:
     """Whether it has data anywhere in the run."""
-    query = filled(query, dict.fromkeys(("instance", "target", "vantage", "account"), ".*") | {"instance": instance})
+    query = filled(
+        query, dict.fromkeys(("job", "instance", "target", "vantage", "account"), ".*") | {"instance": instance}
+    )
     if listed := re.fullmatch(r"label_values\((.*), (\w+)\)", query):
         return bool(run.prometheus.get(f"label/{listed[2]}/values", **{"match[]": listed[1]}))
     found = run.prometheus.get("query_range", query=query, start=run.began, end=time.time() + LATE, step=1)

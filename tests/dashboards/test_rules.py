@@ -1,7 +1,6 @@
 """The rules of Grafana's dashboard-linter, and ours; and that what is committed is what the code makes.
 
-The linter is a Go program that isn't packaged; its rules by name are kept here. Left out: that every query selects `job`
-and `instance`, for a scrape's labels vary; ours select the site, by `instance`.
+The linter is a Go program that isn't packaged; its rules by name are kept here.
 """
 
 import itertools
@@ -18,9 +17,10 @@ from dashboards.panels import DATASOURCE
 from dashboards.queries import series
 from dashboards.render import HERE, JSON, rendered
 from dashboards.render import RULES as RULES_AS_JSON
-from dashboards.words import BAD, CAUSES, COLOURS, ENDS, GOOD, STEPS, WARNING, WHO
+from dashboards.words import BAD, CAUSES, COLOURS, DONE, ENDS, GOOD, RESULTS, STEPS, WARNING, WAYS, WHO
 from exporter.metrics.catalogue import METRICS, Kind
-from exporter.vocabulary import Cause, Outcome, Phase, Responsible
+from exporter.vocabulary import AuthOutcome, Cause, Mechanism, Outcome, Phase, Responsible, Tampering
+from scripts.render_dashboards import ALL as PICTURED
 from tests.conftest import require_program
 from tests.dashboards.asked import DASHBOARDS, panels, queries
 
@@ -72,7 +72,24 @@ def test_template_on_time_change_reload_rule(content: dict[str, Any]):
         if variable["type"] == "query":
             assert variable["refresh"] == 2
             assert variable["label"]
-            assert variable["allValue"] == ".*"
+            assert variable["allValue"] == ".+"
+            assert variable["multi"]
+
+
+@every
+@pytest.mark.parametrize("name", ["job", "instance"])
+def test_template_job_and_instance_rules(content: dict[str, Any], name: str):
+    """Each may be chosen, and each selector of each panel chooses by it; a recorded series has both labels."""
+    (variable,) = [each for each in content["templating"]["list"] if each["name"] == name]
+    assert (variable["type"], variable["label"]) == ("query", name.title())
+    for panel in panels(content):
+        for target in panel["targets"]:
+            selectors = re.findall(
+                r"\b(?:[a-z_]+:)?(?:outlook|process)_[a-z_]+(?::[a-z0-9_]+)?(\{[^}]*\})?", target["expr"]
+            )
+            assert selectors, target["expr"]
+            for selector in selectors:
+                assert f'{name}=~"${name}"' in selector, f"{panel['title']}: {target['expr']}"
 
 
 @every
@@ -116,7 +133,7 @@ def test_only_what_the_catalogue_has_is_asked_for(content: dict[str, Any]):
     for where, query in queries(content):
         for name, matchers in re.findall(r"(?<!:)\b(outlook_[a-z_]+)\{([^}]*)\}", query):
             metric = METRICS[suffixes.sub("", name)]
-            known = {*metric.labels, "instance"}
+            known = {*metric.labels, "job", "instance"}
             assert set(re.findall(r"(\w+)(?:=~|!~|!=|=)\"", matchers)) <= known, where
             assert (metric.kind is Kind.HISTOGRAM) == bool(suffixes.search(name)), where
 
@@ -132,6 +149,12 @@ def test_only_variables_that_it_has_are_used(content: dict[str, Any]):
 
 
 @every
+def test_what_draws_pictures_fills_in_every_variable(content: dict[str, Any]):
+    asked = {variable["name"] for variable in content["templating"]["list"] if variable["type"] == "query"}
+    assert asked <= set(PICTURED)
+
+
+@every
 def test_links_lead_to_dashboards_of_ours(content: dict[str, Any]):
     for uid in re.findall(r"/d/([\w-]+)", str(content)):
         assert uid in DASHBOARDS
@@ -140,10 +163,27 @@ def test_links_lead_to_dashboards_of_ours(content: dict[str, Any]):
 
 
 def test_every_word_of_the_vocabulary_reads_as_text():
-    for mapping, vocabulary in ((CAUSES, Cause), (WHO, Responsible), (STEPS, Phase), (ENDS, Outcome)):
+    for mapping, vocabulary in (
+        (CAUSES, Cause), (WHO, Responsible), (STEPS, Phase), (ENDS, Outcome), (WAYS, Mechanism), (RESULTS, AuthOutcome),
+        (DONE, Tampering),
+    ):  # fmt: skip
         options = mapping.options
         assert set(options) == set(vocabulary)
         assert all(" " in (each.text or "") or (each.text or "").isascii() for each in options.values())
+
+
+@every
+def test_no_table_shows_a_word_of_the_vocabulary_as_it_is(content: dict[str, Any]):
+    """Columns of closed vocabularies are mapped to text; names, versions and addresses stand for themselves."""
+    closed = {"cause", "responsible", "phase", "outcome", "mechanism", "kind", "state", "journey"}
+    for panel in panels(content):
+        for change in panel.get("transformations", ()):
+            renamed = change["options"].get("renameByName", {})
+            for field in closed & set(renamed):
+                (override,) = [
+                    each for each in panel["fieldConfig"]["overrides"] if each["matcher"]["options"] == renamed[field]
+                ]
+                assert "mappings" in [each["id"] for each in override["properties"]], (panel["title"], field)
 
 
 def test_colours_differ_for_the_colour_blind_too():

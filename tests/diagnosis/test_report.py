@@ -1,12 +1,16 @@
 """The page for a vendor: self-contained, escaped, and without anything that isn't the servers'."""
 
+import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
 from exporter.diagnosis.experiment import Kind
 from exporter.diagnosis.judge import judge
+from exporter.diagnosis.ladder_steps import Step, one_way, resets, rewritten
 from exporter.diagnosis.report import picture_of, report
+from exporter.language import Language, speaking
+from exporter.language.evidence import said
 from exporter.observations import TamperingSeen
 from exporter.vocabulary import ClosedBy, ConnectionOutcome, Outcome, Phase, Tampering
 from tests.diagnosis.made import CLIENTS, WAN, broken, seen, tried, walk
@@ -98,3 +102,44 @@ def test_a_picture_to_one_scale():
 def test_a_round_without_a_fault_and_one_without_probes():
     assert "Everything that was tried works." in made(seen(walk()))
     assert re.search(r"<h1>", report(seen(), []))
+
+
+def test_in_french_only_names_and_what_machines_said_are_english():
+    """A client's connection that both sides saw, beside our walk: figures, the gateway's log, evidence and versions."""
+    told = connection(
+        outcome=ConnectionOutcome.HELLO_RESET,
+        target="sign_in_work",
+        closed_by=ClosedBy.RESET_SERVER,
+        tampering=(TamperingSeen(kind=Tampering.RESET_FORGED, direction="to_client", detail=None),),
+    )
+    with speaking(Language.FRENCH):
+        text = made(replace(ROUND, connections=(told,)))
+    shown = html.unescape(re.sub(r"<style>.*?</style>|<code.*?</code>|<[^>]+>", "\n", text, flags=re.DOTALL))
+    english = re.compile(r"\b(the|with|without|by|was|is|from|never|ended|Kernel|stack|of|at|seen|again|bytes|more)\b")
+    assert [line for line in shown.splitlines() if english.search(line)] == []
+    for part in ("coupée par le côté du serveur (RST)", "notre point de vue clients", "Noyau", "édition du "):
+        assert part in shown
+    assert re.findall(r".*\S[:;] .*", shown) == []
+
+
+def test_notes_under_the_packets_are_french():
+    steps = [
+        Step(time=0, until=0, from_client=from_client, kind=kind, label=kind.upper(), ttl=ttl, mss=mss, stamps=True)
+        for kind, from_client, ttl, mss in (
+            ("syn", True, 64, 1460),
+            ("syn-ack", False, 50, 1400),
+            ("rst", False, 63, None),
+        )
+    ]
+    other = [replace(each, mss=1300, stamps=False) for each in steps]
+    with speaking(Language.FRENCH):
+        told = [
+            said(note)
+            for note in (*one_way([("inside", steps[:1])]), *resets(steps, "inside"), *rewritten(steps, other))
+        ]
+    assert {each.language for each in told} == {Language.FRENCH}
+    text = " ".join(each.text for each in told)
+    assert "La capture intérieure n'a aucun paquet du serveur" in text
+    assert "Vu à l'intérieur, le RST a le TTL 63" in text
+    assert "une autre machine l'a envoyé" in text
+    assert not re.search(r"\b(inside|outside|server|the)\b", text)

@@ -5,10 +5,13 @@ import http.client
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from exporter import asked_diagnosis
+from exporter.language import Language
 from exporter.state import State
 from exporter.web import events as events_module
 from exporter.web.app import create_app
@@ -146,3 +149,32 @@ async def test_a_page_and_its_news_name_the_same_state() -> None:
     made.record_probe(replace(healthy(), target="imap"))
     assert await nothing == 'event: news\ndata: ""\n\n'
     await heard.aclose()  # type: ignore[attr-defined] # it is a generator
+
+
+def test_a_diagnosis_tells_a_french_page_in_french() -> None:
+    """All that the service says of it: each of its texts is known."""
+    source = Path(asked_diagnosis.__file__).read_text("utf-8")
+    for text, french in (
+        ("Probing: 3 of 30 ways", "Sondage"),
+        ("Experiments: what fails is tried in other ways, to see where and why", "Expériences"),
+        ("Done: what stands here is of now", "Fini"),
+    ):
+        assert f"{text.split(': ')[0]}: " in source
+        assert events_module._spoken(text, Language.FRENCH).startswith(f"{french}\N{NO-BREAK SPACE}: ")
+    assert source.count("self._tell(") == 4  # those, and that it is over
+    assert events_module._spoken("Probing: 3 of 30 ways", Language.ENGLISH) == "Probing: 3 of 30 ways"
+
+
+@pytest.mark.parametrize(
+    ("why_not", "client", "told"),
+    [
+        ("a diagnosis is under way already", "127.0.0.1", "un diagnostic est déjà en cours"),
+        ("the last one began less than 60 s ago: try again in 12 s", "127.0.0.1", "réessayer dans 12 s"),
+        ("", "192.0.2.1", "demande une authentification"),
+    ],
+)
+async def test_why_none_is_begun_is_told_in_the_pages_language(why_not: str, client: str, told: str) -> None:
+    app = create_app(State(), ScriptedControl(listen="0.0.0.0:10193", why_not=why_not))
+    headers = {"accept-language": "fr"}
+    answer = await ask(app, "/-/diagnose", method="POST", client=client, headers=headers)
+    assert told in answer.text

@@ -253,13 +253,13 @@ def test_an_account_that_signs_in_everywhere() -> None:
 def test_an_account_that_cant_says_why_since_when_and_who_acts() -> None:
     [line] = accounts(standing(failing=(REVOKED,), signed_in=0, places=6, token_expires=NOON - timedelta(hours=2)))
     assert (line.mood, line.text, line.valid) == (Mood.BAD, "signs in at 0 of 6", "token expired 2 h ago")
-    assert line.failures == (("token from clients, for 3 h, 12 times", REVOKED.words, "the user has to act"),)
+    assert line.failures == (("token from clients, for 3 h, 12 times", (REVOKED.words, "en"), "the user has to act"),)
 
 
 def test_what_is_over_is_history() -> None:
     over = replace(REVOKED, last=NOON - timedelta(hours=2), target="imap")
     [line] = accounts(standing(failing=(REVOKED,), history=(REVOKED, over)))
-    assert line.past == (("imap from clients, until 2 h ago, 12 times", REVOKED.words),)
+    assert line.past == (("imap from clients, until 2 h ago, 12 times", (REVOKED.words, "en")),)
 
 
 def test_the_same_at_several_places_is_said_once() -> None:

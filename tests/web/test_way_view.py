@@ -102,13 +102,37 @@ def test_changes_are_told_in_words() -> None:
     strange = replace(outcome, after="of a version to come", phase="so too")
     lines = event_lines((verdict, outcome, again, over, strange), NOON)
     assert [each.text for each in lines] == [
-        "verdict: sni_reset, the gateway has to act (was: healthy)", "TLS: connection reset", "works again",
-        "verdict: healthy (was: sni_reset)", "answer not recognized",
+        "verdict: Connections are reset by the server's name; the gateway's administrator has to act "
+        "(was: Everything on the way works)",
+        "TLS: connection reset", "works again",
+        "verdict: Everything on the way works (was: Connections are reset by the server's name)",
+        "answer not recognized",
     ]  # fmt: skip
     assert [each.mood for each in lines] == [Mood.BAD, Mood.BAD, Mood.GOOD, Mood.GOOD, Mood.BAD]
     assert lines[0].runbook == "/runbook/sni_reset"
     assert not any(each.runbook for each in lines[1:])
     assert lines[0].way == "imap from clients"
+
+
+def test_that_a_way_is_well_when_the_exporter_begins_is_no_news() -> None:
+    """Unless it failed before, as the history of another start knows."""
+    begun = Event(time=NOON, kind=Kind.OUTCOME, target="imap", vantage="clients", after="ok")
+    failing = replace(begun, after="reset", phase="tls")
+    other = replace(failing, vantage="wan")
+    assert event_lines((begun, other), NOON) == event_lines((other,), NOON)
+    assert [each.text for each in event_lines((begun, failing), NOON)] == ["works again", "TLS: connection reset"]
+    assert len(event_lines((begun, begun, failing), NOON)) == 2
+
+
+def test_what_packets_told_is_named_so_among_changes() -> None:
+    told = Event(
+        time=NOON, kind=Kind.VERDICT, target="imap", vantage="wire:lo", after="password_refused", responsible="client"
+    )
+    newer = replace(told, after="of_a_version_to_come", before="password_refused, healthy", responsible="microsoft")
+    [line, later] = event_lines((told, newer), NOON)
+    assert line.way == "imap from clients' packets at lo"
+    assert line.text.endswith("; the client has to be set up anew")
+    assert later.text.startswith("verdict: of_a_version_to_come; Microsoft has to act (was: A password is presented")
 
 
 def state(history: History | None = None) -> State:
