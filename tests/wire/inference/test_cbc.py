@@ -4,8 +4,19 @@ from math import log2
 
 import pytest
 
+from exporter.vocabulary import Protocol
 from exporter.wire.inference.grammar import Size, Verdict, mail, ranges
+from exporter.wire.inference.infer import infer
 from exporter.wire.inference.overhead import Length
+from tests.wire.inference.transcript import CBC, trace
+
+IMAP, POP, SMTP = Protocol.IMAP, Protocol.POP, Protocol.SMTP
+
+
+def told(protocol: Protocol, text: str, *, microsoft: bool = False, tls: tuple[str, str] = CBC):
+    seen = trace(protocol, text, tls=tls, microsoft=microsoft, starttls=protocol is SMTP)
+    return [(each.mechanism, each.outcome) for each in infer(seen)]
+
 
 # ---- how much a range says -----------------------------------------------------------------------------------------------
 
@@ -23,3 +34,14 @@ def test_a_row_that_a_range_hardly_touches_is_hardly_believed():
     """SELECT and a name may be as long as the shortest commands that are sent together, and hardly is."""
     together = Size(30, 436, tagged=False, bits=6)
     assert together.surprise(Length(16, 31), 0) == pytest.approx(5)
+
+
+# ---- conversations ---------------------------------------------------------------------------------------------------
+
+POP_GREETING = "S: +OK mail.example.org POP3 ready"
+CAPA = "C: CAPA\nS: +OK\n<90>\n."
+
+
+def test_a_challenge_is_answered_and_not_by_an_empty_line():
+    """CAPA may be AUTH CRAM-MD5, and QUIT an empty line: but not directly behind the first challenge (RFC 2195, 5802)."""
+    assert told(POP, f"{POP_GREETING}\n{CAPA}\nC: QUIT\nS: +OK Logging out") == [("unknown", "abandoned")]
