@@ -8,7 +8,7 @@ from exporter.vocabulary import Protocol
 from exporter.wire.inference.grammar import Size, Verdict, mail, ranges
 from exporter.wire.inference.infer import infer
 from exporter.wire.inference.overhead import Length
-from tests.wire.inference.transcript import CBC, trace
+from tests.wire.inference.transcript import CBC, CBC_SHA1, trace
 
 IMAP, POP, SMTP = Protocol.IMAP, Protocol.POP, Protocol.SMTP
 
@@ -45,3 +45,21 @@ CAPA = "C: CAPA\nS: +OK\n<90>\n."
 def test_a_challenge_is_answered_and_not_by_an_empty_line():
     """CAPA may be AUTH CRAM-MD5, and QUIT an empty line: but not directly behind the first challenge (RFC 2195, 5802)."""
     assert told(POP, f"{POP_GREETING}\n{CAPA}\nC: QUIT\nS: +OK Logging out") == [("unknown", "abandoned")]
+
+
+def test_a_bare_ok_behind_a_name_is_what_many_servers_say():
+    text = (
+        f"{POP_GREETING}\n{CAPA}\nC: USER someone@example.org\nS: +OK\nC: PASS {'p' * 28}\nS: +OK Logged in.\n"
+        "C: STAT\nS: +OK 0 0\nC: LIST\nS: +OK\n.\nC: RETR 1\nS: <18>\nC: DELE 1\nS: +OK Marked it.\n"
+        "C: QUIT\nS: +OK Goodbye then."
+    )
+    assert told(POP, text) == [("password", "accepted")]
+
+
+def test_hardly_a_command_of_pop_is_longer_than_ten_bytes():
+    """USER is as a rule, and then what comes behind it is a password."""
+    text = (
+        f"{POP_GREETING}\nC: USER someone@example\nS: +OK\nC: PASS {'p' * 28}\nS: -ERR Access denied\n"
+        "C: USER someone@example\nS: <43>\nC: PASS a-password\nS: -ERR Access denied\nC: QUIT\nS: <76>"
+    )
+    assert ("password", "accepted") not in told(POP, text, tls=CBC_SHA1)
