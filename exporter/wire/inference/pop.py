@@ -136,8 +136,8 @@ GENERIC: Words = {
     "user": (goes_on(5, 5, 1), goes_on(6, 90)),  # "+OK", or with what the server thinks of the name
     **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 8), tagged=False)),
     "login": (*_ACCEPTED, *_REFUSED),
-    "password": (*_ACCEPTED, *_REFUSED),
-    "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
+    **dict.fromkeys(("password", "password at once"), (*_ACCEPTED, *_REFUSED)),
+    **dict.fromkeys(("token", "token at once"), (*_ACCEPTED, *_REFUSED, *challenges("+ "))),
     "after challenge": after_challenge(tagged=False),
     "together": answers_together(5),
     "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 6), mail(61, 10_000_000, 6)),

@@ -45,15 +45,15 @@ def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
 
     return (
         announces(alone("PLAIN"), "begin", Mechanism.PASSWORD, _PASSWORD, refusable=True),
-        presents(initial("PLAIN", 16, 448), "password", Mechanism.PASSWORD),
+        presents(initial("PLAIN", 16, 448), "password at once", Mechanism.PASSWORD),
         announces(alone("LOGIN"), "prompt", Mechanism.PASSWORD, _USER, refusable=True),
         announces(initial("LOGIN", 4, 56), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=2),
         announces(initial("LOGIN", 60, 100), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=6),
         announces(alone("XOAUTH2"), "begin", Mechanism.TOKEN, _TOKEN, refusable=True),
-        presents(initial("XOAUTH2", LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN),
-        presents(initial("XOAUTH2", 64, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=10),
+        presents(initial("XOAUTH2", LONG_RESPONSE, LONGEST), "token at once", Mechanism.TOKEN),
+        presents(initial("XOAUTH2", 64, LONG_RESPONSE - 4), "token at once", Mechanism.TOKEN, cost=10),
         announces(alone("OAUTHBEARER"), "begin", Mechanism.TOKEN, _TOKEN, cost=1, refusable=True),
-        presents(initial("OAUTHBEARER", LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN, cost=1),
+        presents(initial("OAUTHBEARER", LONG_RESPONSE, LONGEST), "token at once", Mechanism.TOKEN, cost=1),
         # neither a password nor a token passes: the server challenges
         announces(alone("CRAM-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=5),
         announces(alone("DIGEST-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=6),

@@ -63,3 +63,24 @@ def test_hardly_a_command_of_pop_is_longer_than_ten_bytes():
         "C: USER someone@example\nS: <43>\nC: PASS a-password\nS: -ERR Access denied\nC: QUIT\nS: <76>"
     )
     assert ("password", "accepted") not in told(POP, text, tls=CBC_SHA1)
+
+
+def test_what_microsoft_asked_for_it_doesnt_call_out_of_place():
+    """An acceptance in 38 bytes, in the same sixteen as "-ERR Command is not valid in this state."."""
+    text = (
+        "S: +OK The Microsoft Exchange POP3 service is ready. [<104>]\nC: CAPA\nS: +OK\nTOP\nUIDL\nSASL XOAUTH2\nUSER\n.\n"
+        "C: AUTH XOAUTH2\nS: + \nC: <1800>\nS: +OK User successfully authenticated.\n"
+        "C: LIST\nS: +OK\n<50>\n.\nC: QUIT\nS: +OK Microsoft Exchange Server POP3 server signing off."
+    )
+    assert told(POP, text, microsoft=True) == [("token", "accepted")]
+
+
+def test_microsoft_takes_no_mail_of_who_hasnt_signed_in():
+    """What is answered in few bytes is a dialogue of AUTH LOGIN then, and no NOOP and MAIL FROM."""
+    text = (
+        "C: EHLO client.example.org\nS: 250-<190>\nC: AUTH LOGIN\nS: 334 VXNlcm5hbWU6\nC: <20>\nS: 334 UGFzc3dvcmQ6\n"
+        "C: <16>\nS: 235 2.7.0 Authentication successful\nC: MAIL FROM:<someone@example.org> SIZE=1800 BODY=8BITMIME\n"
+        "S: 250 2.1.0 Sender OK\nS: 250 2.1.5 Recipient OK\nS: 354 Start mail input; end with <CRLF>.<CRLF>\n"
+        "C: <240>\nC: .\nS: <170>"
+    )
+    assert told(SMTP, text, microsoft=True) == [("password", "accepted")]
