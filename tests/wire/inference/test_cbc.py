@@ -84,3 +84,12 @@ def test_microsoft_takes_no_mail_of_who_hasnt_signed_in():
         "C: <240>\nC: .\nS: <170>"
     )
     assert told(SMTP, text, microsoft=True) == [("password", "accepted")]
+
+
+def test_a_client_may_cut_its_words_but_where_the_server_does_too_hardly_a_length_is_known():
+    client = ("C: 1 LOGIN\nC: someone@example.org a-password", "C: 2 SEL\nC: ECT INBOX")
+    greeting = "S: * OK [CAPABILITY IMAP4rev1 <90>] ready"
+    server = ("S: 1 OK [CAPABILITY <300>] Logged in", "S: <250>")
+    cut = ("S: 1 OK [CAP\nS: ABILITY <300>]\nS: Logged in", "S: <100>\nS: <100>\nS: <46>")
+    for answers, found in ((server, ("password", "accepted")), (cut, ("unknown", "unknown"))):
+        assert told(IMAP, "\n".join((greeting, client[0], answers[0], client[1], answers[1]))) == [found]
