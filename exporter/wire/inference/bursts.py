@@ -32,6 +32,8 @@ _LATE_TICKETS_BEFORE = 2
 _GOES_ON = 1.0
 #: A record so long, twice and nothing else, is a pair of tickets and no greeting.
 _TICKET = 100
+#: A padded record is one of sixteen lengths, or of seventeen with the byte that old CBC sends in front of it.
+_ONE_PADDED = 17
 
 
 class Turn(NamedTuple):
@@ -55,10 +57,14 @@ class Turn(NamedTuple):
 
 
 class Conversation(NamedTuple):
-    """The greeting (None behind STARTTLS, where it came in clear), and the turns."""
+    """The greeting (None behind STARTTLS, where it came in clear), and the turns.
+
+    `blurred`: so much of what both sides said came in several padded records that hardly a length is known.
+    """
 
     greeting: Length | None
     turns: tuple[Turn, ...]
+    blurred: bool = False
 
 
 class _Piece:
@@ -92,7 +98,7 @@ def conversation(trace: Trace) -> Conversation | None:
     turns = _turns(pieces[first:], late_tickets)
     if trace.end in OPEN_ENDS and trace.quiet < _GOES_ON and len(turns) < MAX_TURNS:
         turns = _without_half_words(turns)
-    return Conversation(greeting, _with_repetitions(_with_late_answers(turns)))
+    return Conversation(greeting, _with_repetitions(_with_late_answers(turns)), _are_blurred(turns))
 
 
 def _pieces(trace: Trace) -> list[_Piece]:
@@ -200,6 +206,17 @@ def _without_half_words(turns: list[Turn]) -> list[Turn]:
     if last.answer is None:
         return before
     return [*before, Turn(last.sent, None, last.sent_at, None, last.may_be_close)]
+
+
+def _are_blurred(turns: list[Turn]) -> bool:
+    """Where both sides' words are cut into records; only one's may be its habit, and the other side's lengths help."""
+    sent = sum(_is_blurred(turn.sent) for turn in turns)
+    answered = sum(turn.answer is not None and _is_blurred(turn.answer) for turn in turns)
+    return sent > 0 and 2 * answered > len(turns)
+
+
+def _is_blurred(length: Length) -> bool:
+    return length.high - length.low >= _ONE_PADDED
 
 
 def _with_late_answers(turns: list[Turn]) -> tuple[Turn, ...]:

@@ -75,9 +75,9 @@ def _surprise(low: int, high: int, seen: Length, step: int, bits: float | None, 
         return None
     if step > 1 and seen.low == seen.high and (seen.low - low) % step:
         return None
-    if bits is not None:
-        return cost + max(0.0, bits - log2(seen.high - seen.low + 1))
     shared = min(high, seen.high) - max(low, seen.low) + 1
+    if bits is not None:
+        return cost + max(0.0, bits - log2(shared))
     return cost + max(0.0, log2((high - low + 1) / max(shared, step)))
 
 

@@ -1,7 +1,7 @@
 """From a trace to sign-ins: which protocol's grammar, what its records say, and what all readings agree on."""
 
 from exporter.observations import WireAuth
-from exporter.vocabulary import Protocol
+from exporter.vocabulary import AuthOutcome, Mechanism, Protocol
 from exporter.wire.inference.alike import readings_of
 from exporter.wire.inference.bursts import conversation
 from exporter.wire.inference.grammar import Grammar
@@ -34,5 +34,7 @@ def infer(trace: Trace) -> tuple[WireAuth, ...]:
     heard = conversation(trace) if grammar is not None else None
     if grammar is None or heard is None:
         return ()
+    if heard.blurred:
+        return (WireAuth(mechanism=Mechanism.UNKNOWN, outcome=AuthOutcome.UNKNOWN),)
     readings = readings_of(grammar, heard.turns, trace.end, microsoft=trace.microsoft)
     return agreed(readings, heard.turns, trace.end)

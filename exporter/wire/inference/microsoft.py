@@ -111,8 +111,8 @@ IMAP: Words = {
         *_BASIC_DISABLED,
         *_ANYWHERE,
     ),
-    "password": _PLAIN,
-    "token": _TOKEN,
+    **dict.fromkeys(("password", "password at once"), _PLAIN),
+    **dict.fromkeys(("token", "token at once"), _TOKEN),
     "after challenge": (),
     "session": _SESSION,
 }
@@ -121,9 +121,13 @@ _POP_UNAVAILABLE = _line("-ERR [SYS/TEMP] Server Unavailable. 14")
 _POP_PROTOCOL = _line("-ERR Protocol error. 19")
 _POP_CLOSED = _line("-ERR Protocol error. Connection is closed. 10")
 _POP_STATE = _line("-ERR Command is not valid in this state.")
-_POP_ANYWHERE = (
+_POP_ASKED_FOR = (
     Answer(_POP_UNAVAILABLE, _POP_UNAVAILABLE, Verdict.UNAVAILABLE, 8, tagged=False),
     Answer(_POP_PROTOCOL, _POP_PROTOCOL, _REFUSED, tagged=False),
+)
+#: To a command that the server didn't ask for; what it did ask for can't be out of place.
+_POP_ANYWHERE = (
+    *_POP_ASKED_FOR,
     Answer(_POP_CLOSED, _POP_CLOSED, _REFUSED, tagged=False),
     Answer(_POP_STATE, _POP_STATE, _REFUSED, 2, tagged=False),
 )
@@ -136,14 +140,12 @@ def _pop(verdict: Verdict, text: str, *, spread: int = 0, cost: float = 0) -> An
 _POP_TOKEN = (
     _pop(_ACCEPTED, "+OK User successfully authenticated."),
     _pop(_REFUSED, "-ERR Authentication failure: unknown user name or bad password."),
-    *_POP_ANYWHERE,
 )
 _POP_PASSWORD = (
     _pop(_ACCEPTED, "+OK User successfully logged on.", cost=_HISTORIC),
     _pop(_REFUSED, "-ERR Logon failure: unknown user name or bad password."),
     _pop(_REFUSED, "-ERR Basic authentication is disabled"),
     _pop(_REFUSED, "-ERR Basic authentication is disabled.", cost=5),  # never seen; the same as being unavailable
-    *_POP_ANYWHERE,
 )
 
 POP: Words = {
@@ -157,9 +159,11 @@ POP: Words = {
     "begin": (goes_on(3, 4), *_POP_ANYWHERE),
     "prompt": (),
     "challenge": (),
-    "login": _POP_PASSWORD,
-    "password": (*_POP_PASSWORD, *_POP_TOKEN),
-    "token": _POP_TOKEN,
+    "login": (*_POP_PASSWORD, *_POP_ANYWHERE),
+    "password": (*_POP_PASSWORD, *_POP_TOKEN, *_POP_ASKED_FOR),
+    "password at once": (*_POP_PASSWORD, *_POP_TOKEN, *_POP_ANYWHERE),
+    "token": (*_POP_TOKEN, *_POP_ASKED_FOR),
+    "token at once": (*_POP_TOKEN, *_POP_ANYWHERE),
     "after challenge": (),
     "session": _SESSION,
 }
@@ -230,7 +234,7 @@ def smtp_words(banner_length: int | None) -> Words:
         name -= _SESSION_ID if name > _LONGEST_NAME else 0
         host = name + _LONGER[0], name + 1 + _LONGER[1]  # the date's day may have one digit
     answers = _smtp_answers(host)
-    return {**_SMTP, "password": answers, "token": answers}
+    return {**_SMTP, **dict.fromkeys(("password", "password at once", "token", "token at once"), answers)}
 
 
 _SMTP: Words = {
@@ -238,7 +242,7 @@ _SMTP: Words = {
     "hello": (done(180, 280, tagged=False),),
     "noop": (done(_line("250 2.0.0 OK"), _line("250 2.0.0 Resetting"), tagged=False),),
     "logout": (done(*(_line("221 2.0.0 Service closing transmission channel"),) * 2, tagged=False),),
-    "illegal": (done(90, 420, tagged=False),),
+    **dict.fromkeys(("illegal", "mail unauthenticated"), (done(90, 420, tagged=False),)),  # 530 5.7.57
     "mail": (done(6, 40, tagged=False), done(41, 120, 3, tagged=False), done(121, 1_000, 5, tagged=False)),
     "begin": (goes_on(5, 6), *ranges(_REFUSED, (80, 150, 0), tagged=False)),
     "prompt": (goes_on(18, 18), *ranges(_REFUSED, (80, 150, 0), tagged=False)),

@@ -73,10 +73,10 @@ def _housekeeping(state: str, *, again: float) -> tuple[Move, ...]:
 
 
 def _in_session(state: str) -> tuple[Move, ...]:
-    """STAT, LIST, RETR 12, TOP 12 0: nothing is long."""
+    """STAT, LIST, RETR 12, TOP 12 0: nothing is long, and only TOP with two long numbers has more than ten bytes."""
     return tuple(
         stays(state, Size(low, high, tagged=False, bits=bits), "session")
-        for low, high, bits in ((4, 14, 3), (15, 80, 9), (81, 1_000_000, 16))
+        for low, high, bits in ((4, 10, 3), (11, 14, 5), (15, 80, 9), (81, 1_000_000, 16))
     )
 
 
@@ -91,7 +91,7 @@ def _illegal(*, cost: float, not_last: bool = False) -> tuple[Move, ...]:
     """Commands of a session where there is none."""
     return tuple(
         stays(STUBBORN, Size(low, high, tagged=False, bits=bits), "illegal", cost=cost, not_last=not_last)
-        for low, high, bits in ((6, 14, 3), (15, 60, 9))
+        for low, high, bits in ((6, 10, 3), (11, 14, 5), (15, 60, 9))
     )
 
 
@@ -133,11 +133,11 @@ GENERIC: Words = {
     "mechanisms": (done(12, 150, tagged=False),),
     "logout": (done(5, 120, tagged=False),),
     "illegal": (done(6, 14, 6, tagged=False), done(15, 90, tagged=False)),
-    "user": (goes_on(5, 90),),
+    "user": (goes_on(5, 5, 1), goes_on(6, 90)),  # "+OK", or with what the server thinks of the name
     **continuations("+ ", ranges(Verdict.REFUSED, (10, 120, 8), tagged=False)),
     "login": (*_ACCEPTED, *_REFUSED),
-    "password": (*_ACCEPTED, *_REFUSED),
-    "token": (*_ACCEPTED, *_REFUSED, *challenges("+ ")),
+    **dict.fromkeys(("password", "password at once"), (*_ACCEPTED, *_REFUSED)),
+    **dict.fromkeys(("token", "token at once"), (*_ACCEPTED, *_REFUSED, *challenges("+ "))),
     "after challenge": after_challenge(tagged=False),
     "together": answers_together(5),
     "session": (mail(0, 8, 6), mail(9, 24, 4), mail(25, 60, 6), mail(61, 10_000_000, 6)),

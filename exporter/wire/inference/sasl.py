@@ -27,7 +27,8 @@ _TOKEN_BITS = 8.0
 _AGAIN = 2
 
 #: States of an exchange that has begun.
-_USER, _PASSWORD, _TOKEN, _OTHER = "user response", "password response", "token response", "other response"
+_USER, _PASSWORD, _TOKEN = "user response", "password response", "token response"
+_OTHER, _OTHER_AGAIN = "other response", "other response again"
 
 
 def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
@@ -44,15 +45,15 @@ def exchanges(verb: str, *, tagged: bool) -> tuple[Move, ...]:
 
     return (
         announces(alone("PLAIN"), "begin", Mechanism.PASSWORD, _PASSWORD, refusable=True),
-        presents(initial("PLAIN", 16, 448), "password", Mechanism.PASSWORD),
+        presents(initial("PLAIN", 16, 448), "password at once", Mechanism.PASSWORD),
         announces(alone("LOGIN"), "prompt", Mechanism.PASSWORD, _USER, refusable=True),
         announces(initial("LOGIN", 4, 56), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=2),
         announces(initial("LOGIN", 60, 100), "prompt", Mechanism.PASSWORD, _PASSWORD, cost=6),
         announces(alone("XOAUTH2"), "begin", Mechanism.TOKEN, _TOKEN, refusable=True),
-        presents(initial("XOAUTH2", LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN),
-        presents(initial("XOAUTH2", 64, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=10),
+        presents(initial("XOAUTH2", LONG_RESPONSE, LONGEST), "token at once", Mechanism.TOKEN),
+        presents(initial("XOAUTH2", 64, LONG_RESPONSE - 4), "token at once", Mechanism.TOKEN, cost=10),
         announces(alone("OAUTHBEARER"), "begin", Mechanism.TOKEN, _TOKEN, cost=1, refusable=True),
-        presents(initial("OAUTHBEARER", LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN, cost=1),
+        presents(initial("OAUTHBEARER", LONG_RESPONSE, LONGEST), "token at once", Mechanism.TOKEN, cost=1),
         # neither a password nor a token passes: the server challenges
         announces(alone("CRAM-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=5),
         announces(alone("DIGEST-MD5"), "challenge", Mechanism.OTHER, _OTHER, cost=6),
@@ -91,6 +92,13 @@ ANSWERS_TO_JUNK = (done(5, 80, tagged=False),)
 
 _AFTER_CHALLENGE = {Verdict.REFUSED: REFUSED}
 
+#: What answers a challenge proves something or carries a nonce (RFC 2195, 2831, 5802): 30 bytes make 40. Only a second
+#: challenge may be met by an empty line, where it is the server's own proof.
+_OTHER_RESPONSES = (
+    presents(_response(40, 600), "password", Mechanism.OTHER),
+    announces(_response(40, 600), "challenge", Mechanism.OTHER, _OTHER_AGAIN),
+)
+
 #: The moves in the states of an exchange.
 STATES: dict[str, tuple[Move, ...]] = {
     _USER: (announces(_response(4, 60), "prompt", Mechanism.PASSWORD, _PASSWORD),),
@@ -103,11 +111,8 @@ STATES: dict[str, tuple[Move, ...]] = {
         presents(line(LONG_RESPONSE, LONGEST), "token", Mechanism.TOKEN, cost=4),
         presents(_response(24, LONG_RESPONSE - 4), "token", Mechanism.TOKEN, cost=8),
     ),
-    _OTHER: (
-        presents(_response(16, 600), "password", Mechanism.OTHER),
-        announces(_response(16, 600), "challenge", Mechanism.OTHER, _OTHER),
-        presents(line(2, 2), "password", Mechanism.OTHER, cost=2),
-    ),
+    _OTHER: _OTHER_RESPONSES,
+    _OTHER_AGAIN: (*_OTHER_RESPONSES, presents(line(2, 2), "password", Mechanism.OTHER, cost=2)),
     # an empty line, AQ== or a star; some send their token once more
     CHALLENGED: (
         Move(size=line(1, 8), asks="after challenge", then=_AFTER_CHALLENGE),

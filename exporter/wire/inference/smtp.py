@@ -61,7 +61,7 @@ MOVES: dict[str, tuple[Move, ...]] = {
         *_CREDENTIALS,
         stays(LISTED, _HELLO, "hello", cost=7),
         stays(LISTED, _QUICK, "noop", cost=4, not_last=True),
-        stays(_UNAUTHENTICATED, _SENDER, "mail", cost=10),
+        stays(_UNAUTHENTICATED, _SENDER, "mail unauthenticated", cost=10),
         _FAREWELL,
     ),
     _UNAUTHENTICATED: (stays(_UNAUTHENTICATED, _ANY, "session"),),
@@ -111,19 +111,21 @@ _REFUSED = ranges(
     tagged=False,
 )
 
+#: Some let anybody begin, and refuse when they hear to whom.
+_ANSWERS_TO_MAIL = tuple(
+    done(low, high, cost, tagged=False) for low, high, cost in ((6, 30, 0), (31, 45, 1), (46, 110, 4), (111, 999, 5))
+)
+
 GENERIC: Words = {
     "junk": ANSWERS_TO_JUNK,
     "hello": (done(60, 900, tagged=False), done(8, 59, 5, tagged=False)),
     "noop": (done(6, 60, tagged=False),),
     "logout": (done(5, 120, tagged=False),),
     "illegal": (done(6, 26, 3, tagged=False), done(27, 300, tagged=False)),
-    "mail": tuple(
-        done(low, high, cost, tagged=False)
-        for low, high, cost in ((6, 30, 0), (31, 45, 1), (46, 110, 4), (111, 999, 5))
-    ),
+    **dict.fromkeys(("mail", "mail unauthenticated"), _ANSWERS_TO_MAIL),
     **continuations("334 ", ranges(Verdict.REFUSED, (15, 160, 4), tagged=False)),
-    "password": (*_ACCEPTED, *_REFUSED),
-    "token": (*_ACCEPTED, *_REFUSED, *challenges("334 ")),
+    **dict.fromkeys(("password", "password at once"), (*_ACCEPTED, *_REFUSED)),
+    **dict.fromkeys(("token", "token at once"), (*_ACCEPTED, *_REFUSED, *challenges("334 "))),
     "after challenge": after_challenge(tagged=False),
     "session": (mail(0, 40, 5), mail(41, 10_000_000, 8)),
 }

@@ -75,11 +75,11 @@ def test_what_was_held_out_is_hardly_worse():
     assert found.share(Mark.WRONG) <= 0.05, _print("held out", found)
 
 
-@pytest.mark.parametrize(("group", "right"), [("CBC, Microsoft's words", 0.85), ("CBC, other servers", 0.7)])
+@pytest.mark.parametrize(("group", "right"), [("CBC, Microsoft's words", 0.9), ("CBC, other servers", 0.88)])
 def test_in_steps_of_sixteen_less_is_told_and_nothing_wrong(group: str, right: float):
     found = tally(GROUPS[group])
     assert found.share(Mark.RIGHT) >= right, _print(group, found)
-    assert found.marks[Mark.WRONG] <= 1, _print(group, found)
+    assert not found.marks[Mark.WRONG], _print(group, found)
 
 
 def test_what_cant_be_decided_is_nearly_always_left_open():

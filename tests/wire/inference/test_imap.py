@@ -173,6 +173,17 @@ def test_a_mail_that_is_saved_is_no_token(folder: str, allowed: set[tuple[str, s
     assert set(told(text, microsoft=False)) <= allowed
 
 
+def test_a_challenge_isnt_answered_in_a_few_bytes():
+    """ID is as long as AUTHENTICATE SCRAM-SHA-1, LOGIN {15} as a response of 16 bytes: no client's proof is so short."""
+    text = (
+        "S: * OK [CAPABILITY IMAP4rev1 <110>] ready\nC: abcd1 ID (<88>)\nS: * ID (<54>)\nabcd1 OK ID completed\n"
+        "C: abcd2 LOGIN {15}\nS: + Ready for literal data\nC: <15> {33}\nS: + Ready for literal data\nC: <33>\n"
+        "S: abcd2 OK [CAPABILITY <295>] Welcome\nC: <44>\nS: <63>\nC: abcd4 IDLE\nS: + idling\nC: DONE\n"
+        "S: abcd4 OK IDLE terminated"
+    )
+    assert told(text, microsoft=False) == [("password", "accepted")]
+
+
 def test_several_attempts_in_order():
     text = dovecot(
         "C: a2 LOGIN someone@example.org wrong-password", "(1 s)", "S: a2 NO [AUTHENTICATIONFAILED] Authentication failed.",

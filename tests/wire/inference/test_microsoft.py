@@ -38,7 +38,7 @@ def test_no_size_of_imap_means_accepted_and_refused():
     [
         ("user", 5, Verdict.CONTINUE), ("begin", 4, Verdict.CONTINUE), ("login", 39, Verdict.REFUSED), ("login", 40, Verdict.REFUSED),
         ("login", 56, Verdict.REFUSED), ("login", 34, Verdict.ACCEPTED), ("token", 65, Verdict.REFUSED), ("token", 38, Verdict.ACCEPTED),
-        ("token", 47, Verdict.REFUSED), ("login", 40, Verdict.UNAVAILABLE), ("capability", 45, Verdict.DONE), ("capability", 39, Verdict.DONE),
+        ("token at once", 47, Verdict.REFUSED), ("login", 40, Verdict.UNAVAILABLE), ("capability", 45, Verdict.DONE), ("capability", 39, Verdict.DONE),
     ],
 )  # fmt: skip
 def test_pop(question: str, size: int, verdict: Verdict):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exporter.vocabulary import Protocol
 from exporter.wire.inference.infer import infer
 from exporter.wire.trace import Record, Trace, TraceEnd
 from tests.clients import corpus
@@ -26,6 +27,7 @@ from tests.wire.inference.mutations import (
 
 SESSIONS = list(corpus.read_all())
 EXACT = [each for each in SESSIONS if "CBC" not in each.trace.cipher]
+PADDED = [each for each in SESSIONS if "CBC" in each.trace.cipher]
 
 
 def told(trace: Trace) -> list[tuple[str, str]]:
@@ -81,6 +83,12 @@ def test_single_bytes_and_swaps_keep_the_order_of_things(session, seed: int):
 @given(session=st.sampled_from(SESSIONS), seed=st.integers(0, 2**32))
 def test_a_capture_that_ends_early_never_says_abandoned(session, seed: int):
     assert "abandoned" not in [outcome for _, outcome in told(cut_tail(session.trace, Random(seed)))]
+
+
+@pytest.mark.parametrize("session", [each for each in PADDED if each.trace.protocol is Protocol.SMTP])
+def test_where_every_word_is_cut_into_padded_records_no_length_is_known(session: Session):
+    for seed in range(12):
+        assert never_another(told(split(session.trace, Random(seed))), session)
 
 
 record = st.builds(

@@ -16,6 +16,11 @@ _OVERHEAD = {
     ("TLSv1.2", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"): 24,
     ("TLSv1.2", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"): 16,
 }
+#: CBC sends an initialization vector, the MAC of so many bytes, and is as long as the next 16 allow.
+CBC = ("TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384")
+CBC_SHA1 = ("TLSv1.2", "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA")
+_MAC = {CBC: 48, CBC_SHA1: 20}
+_BLOCK = 16
 ROUND_TRIP = 0.05
 
 
@@ -40,14 +45,21 @@ def trace(
         length = _length(said)
         if side:
             now += ROUND_TRIP / 2
-            records.append(Record(now, side == "C", 23, length + _OVERHEAD[tls]))
+            records.append(Record(now, side == "C", 23, length))
         else:
             records[-1] = records[-1]._replace(length=records[-1].length + length)
+    records = [record._replace(length=_encrypted(record.length, tls)) for record in records]
     return Trace(
         protocol=protocol, tls_version=tls[0], cipher=tls[1], handshake_end=0.0, records=tuple(records), end=end,
         quiet=now - records[-1].time if records else 0.0, microsoft=microsoft, starttls=starttls,
         banner_length=banner_length,
     )  # fmt: skip
+
+
+def _encrypted(length: int, tls: tuple[str, str]) -> int:
+    if tls in _MAC:
+        return _BLOCK + (length + _MAC[tls] + _BLOCK) // _BLOCK * _BLOCK
+    return length + _OVERHEAD[tls]
 
 
 def _length(said: str) -> int:
