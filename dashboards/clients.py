@@ -7,18 +7,36 @@ from dashboards.panels import Ask, Column, lines, numbers, rows
 from dashboards.queries import TARGET, grown, rate, total
 from dashboards.words import BAD, GOOD, NEUTRAL, RESULTS, WARNING, WAYS, words
 from exporter.vocabulary import AuthOutcome, ClientFamily, ClientState, ConnectionOutcome, Mechanism
+from exporter.web.words import CONNECTION_OUTCOMES
 
 NOT_WELL = 'state!="healthy"'
 _TARGET = Column("target", "Target")
 CLIENTS, TIMES = Column("Value", "Clients", unit="short"), Column("Value", "Times", unit="short")
-STATES = words(
+_FARES: dict[str, tuple[str, str | None]] = {
+    ClientState.HEALTHY: ("sign in well", GOOD),
+    ClientState.PASSWORD_REFUSED: ("send passwords, which Outlook.com refuses", BAD),
+    ClientState.RETRY_LOOP: ("try again and again", BAD),
+    ClientState.TOKEN_REFUSED: ("have their token refused", BAD),
+    ClientState.BLOCKED: ("are blocked on the way", BAD),
+    ClientState.ABANDONED: ("leave without signing in", WARNING),
+}
+STATES = words(_FARES)
+#: Where not the fault counts but how one differs from the other, colours are the list's own.
+FARING = words({state: (text, None) for state, (text, _) in _FARES.items()})
+#: Ways of signing in, of which one ended in 2024.
+USED = words(
     {
-        ClientState.HEALTHY: ("sign in well", GOOD),
-        ClientState.PASSWORD_REFUSED: ("send passwords, which Outlook.com refuses", BAD),
-        ClientState.RETRY_LOOP: ("try again and again", BAD),
-        ClientState.TOKEN_REFUSED: ("have their token refused", BAD),
-        ClientState.BLOCKED: ("are blocked on the way", BAD),
-        ClientState.ABANDONED: ("leave without signing in", WARNING),
+        Mechanism.PASSWORD: ("password", BAD),
+        Mechanism.TOKEN: ("token", GOOD),
+        Mechanism.OTHER: ("something else", WARNING),
+        Mechanism.UNKNOWN: ("can't be told", NEUTRAL),
+    }
+)
+FAR = words(
+    {
+        ConnectionOutcome.ESTABLISHED: ("TLS established", None),
+        **{outcome: (text, None) for outcome, text in CONNECTION_OUTCOMES.items()},
+        ConnectionOutcome.INCOMPLETE: ("seen in part", "#666666"),
     }
 )
 
@@ -71,7 +89,7 @@ _ROWS = (
                 "Distinct clients of the inspector's window, over time.",
                 Ask(total("state", "wire_clients", TARGET), "{{state}}"),
                 unit="short",
-                names=tuple(ClientState),
+                words=FARING,
                 stacked=True,
             ),
         ),
@@ -84,7 +102,7 @@ _ROWS = (
                 "Of all attempts that were seen. Passwords should fade away.",
                 Ask(rate("mechanism", "wire_auth_attempts_total", TARGET), "{{mechanism}}"),
                 unit="cps",
-                names=tuple(Mechanism),
+                words=USED,
                 share=True,
             ),
             lines(
@@ -120,7 +138,7 @@ _ROWS = (
                 "Counted once that is known.",
                 Ask(rate("outcome", "wire_connections_total", TARGET), "{{outcome}}"),
                 unit="cps",
-                names=tuple(ConnectionOutcome),
+                words=FAR,
                 stacked=True,
             ),
             lines(

@@ -45,14 +45,14 @@ _ROWS = (
                 columns=(),
                 matrix=("target", "vantage"),
                 words=WORKS,
-                height=13,
+                height=17,
             ),
             rows(
                 "Steps that fail now",
                 "The step of the way at which it breaks, and how. What lies behind it was not reached.",
                 Ask(f"{most('target, vantage, phase, outcome', 'probe_outcome', WAY, FAILED)} == 1"),
                 columns=(_TARGET, _FROM, Column("phase", "Step", words=STEPS), Column("outcome", "How", words=ENDS)),
-                height=13,
+                height=17,
             ),
             rows(
                 "The gateway has to act",

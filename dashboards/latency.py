@@ -5,6 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from dashboards.page import Row, page
 from dashboards.panels import THIRD, Ask, heat, lines
 from dashboards.queries import ACCOUNT, HERE, LIMITS, TARGET, WAY, quantile, rate, series
+from dashboards.words import STEPS
 from exporter.vocabulary import Phase
 
 #: What alerts/source.yaml records.
@@ -38,7 +39,7 @@ _ROWS = (
                 "How long each step took in the last run: the mean of the targets and vantages chosen.",
                 Ask(f"avg by (phase) ({series('probe_phase_last_seconds', WAY)})", "{{phase}}"),
                 unit="s",
-                names=tuple(Phase),
+                words=STEPS,
                 stacked=True,
                 span=24,
             ),

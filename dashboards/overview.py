@@ -5,16 +5,16 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from dashboards.page import Row, page
 from dashboards.panels import HALF, THIRD, WHOLE, Ask, Column, numbers, rows, states
 from dashboards.queries import ACCOUNT, FAULT, LIMITS, TOKEN, VANTAGE, WAY, least, most, series, since, until
-from dashboards.words import ASKED, BAD, CAUSES, GOOD, NEVER_WORKS, WARNING, WHO, WORKS
+from dashboards.words import ASKED, BAD, CAUSES, GOOD, NEVER_WORKS, OFTEN_EMPTY, WARNING, WHO, WORKS
 
 DAY = 86_400
 VERDICT = (
-    Column("target", "Target"),
-    Column("vantage", "Seen from"),
+    Column("target", "Target", width=130),
+    Column("vantage", "Seen from", width=90),
     Column("cause", "What is wrong", words=CAUSES),
     Column("responsible", "Who has to act", words=WHO),
-    Column("account", "Account"),
-    Column("Value", "How sure", unit="percentunit"),
+    Column("account", "Account", words=OFTEN_EMPTY, width=90),
+    Column("Value", "How sure", unit="percentunit", width=80),
 )
 LABELS = "target, vantage, account, cause, responsible"
 
@@ -76,6 +76,7 @@ _ROWS = (
                 "Every fault that was found, also those that are over.",
                 Ask(f"max by ({LABELS}) (max_over_time({series('diagnosis', WAY, FAULT)}[24h]))"),
                 columns=VERDICT,
+                span=16,
             ),
             rows(
                 "Ways that came and went",
@@ -86,6 +87,7 @@ _ROWS = (
                     Column("vantage", "Seen from"),
                     Column("Value", "Changes", unit="short"),
                 ),
+                span=THIRD,
             ),
         ),
     ),

@@ -19,6 +19,7 @@ DATASOURCE = model.DataSourceRef(type_val="prometheus", uid="${datasource}")
 #: Grafana's grid is 24 wide.
 WHOLE, HALF, THIRD = 24, 12, 8
 NO_VALUE = "nothing seen"
+_IN_COLOUR = model.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +32,14 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column: the field's name, its title, and how its values read."""
+    """A table's column: the field's name, its title, how its values read; how many pixels wide, None: what is left."""
 
     field: str
     title: str
     words: model.ValueMapping | None = None
     unit: str | None = None
     link: str | None = None
+    width: int | None = None
 
 
 def _query(ask: Ask, number: int, form: PromQueryFormat, *, instant: bool) -> prometheus.Dataquery:
@@ -80,6 +82,15 @@ def _coloured(panel: Any, names: Iterable[str]) -> Any:
     return panel
 
 
+def _called(panel: Any, words: model.ValueMap) -> Any:
+    """Series whose legend is such a value are called so, in its colour."""
+    for number, (value, said) in enumerate(words.options.items()):
+        colour = {"mode": "fixed", "fixedColor": said.color or COLOURS[number % len(COLOURS)]}
+        looks = {"displayName": said.text, "color": colour}
+        panel = panel.override_by_name(value, [model.DynamicConfigValue(id_val=id, value=v) for id, v in looks.items()])
+    return panel
+
+
 def states(title: str, text: str, *asks: Ask, words: model.ValueMapping, span: int = WHOLE, height: int = 10) -> Panel:
     """Bars over time, in words."""
     panel = _dressed(statetimeline.Panel(), title, text, asks, span=span, height=height)
@@ -117,13 +128,16 @@ def lines(
     *asks: Ask,
     unit: str,
     names: Iterable[str] = (),
+    words: model.ValueMap | None = None,
     stacked: bool = False,
     share: bool = False,
     limit: float | None = None,
     span: int = HALF,
     height: int = 9,
 ) -> Panel:
-    """Series over time. `names`: what legends begin with, each in its colour; `limit`: a line where bad begins."""
+    """Series over time. `names`: what legends begin with, each in its colour; `words`: what those are called that are
+    values of the vocabulary; `limit`: a line where bad begins.
+    """
     panel = _dressed(timeseries.Panel(), title, text, asks, span=span, height=height).unit(unit).min(0)
     legend = made.VizLegendOptions().display_mode(common.LegendDisplayMode.TABLE).show_legend(True)
     panel = panel.legend(legend.placement(common.LegendPlacement.RIGHT).calcs(["lastNotNull", "max"]))
@@ -136,7 +150,7 @@ def lines(
     if limit is not None:
         panel = panel.thresholds(_steps(((None, "transparent"), (limit, BAD))))
         panel = panel.thresholds_style(made.GraphThresholdsStyleConfig().mode(common.GraphThresholdsStyleMode.DASHED))
-    built: Panel = _coloured(panel, names)
+    built: Panel = _called(_coloured(panel, names), words) if words else _coloured(panel, names)
     return built
 
 
@@ -174,6 +188,8 @@ def rows(
         panel = panel.with_transformation(_organized(columns))
     if words:
         panel = panel.mappings([words])
+    if matrix:  # the values, not what stands at the beginning of each row
+        panel = panel.override_by_regexp(f"/^(?!{matrix[0]})/", [_IN_COLOUR])
     for column in columns:
         panel = panel.override_by_name(column.title, list(_looks(column)))
     built: Panel = panel
@@ -201,6 +217,8 @@ def _looks(column: Column) -> Iterable[model.DynamicConfigValue]:
         yield model.DynamicConfigValue(id_val="unit", value=column.unit)
     if column.words:
         yield model.DynamicConfigValue(id_val="mappings", value=[column.words])
-        yield model.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"})
+        yield _IN_COLOUR
+    if column.width:
+        yield model.DynamicConfigValue(id_val="custom.width", value=column.width)
     if column.link:
         yield model.DynamicConfigValue(id_val="links", value=[{"title": "Look closer", "url": column.link}])

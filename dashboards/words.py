@@ -1,6 +1,12 @@
-"""Values in words, and colours that can be told apart by the colour-blind (Okabe and Ito's set)."""
+"""Values in words, and colours that can be told apart by the colour-blind (Okabe and Ito's set, then Tol's muted)."""
 
-from grafana_foundation_sdk.models.dashboard import ValueMap, ValueMappingResult
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardSpecialValueMapOptions,
+    SpecialValueMap,
+    SpecialValueMatch,
+    ValueMap,
+    ValueMappingResult,
+)
 
 from exporter.diagnosis.causes import about
 from exporter.vocabulary import AuthOutcome, Cause, Responsible, Tampering
@@ -8,8 +14,9 @@ from exporter.web.words import JOURNEYS, MECHANISMS, OUTCOMES, PHASES
 
 BLUE, SKY, GREEN, YELLOW = "#0072B2", "#56B4E9", "#009E73", "#F0E442"
 ORANGE, VERMILLION, PURPLE, GREY = "#E69F00", "#D55E00", "#CC79A7", "#999999"
+INDIGO, WINE, TEAL = "#332288", "#882255", "#44AA99"
 #: In the order in which they are given to the words of a list.
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, GREY)
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, VERMILLION, YELLOW, GREY, INDIGO, WINE, TEAL)
 GOOD, WARNING, BAD, NEUTRAL = BLUE, ORANGE, VERMILLION, GREY
 
 ACTS = {
@@ -31,6 +38,12 @@ def words(known: dict[str, tuple[str, str | None]]) -> ValueMap:
             for index, (value, (text, colour)) in enumerate(known.items())
         }
     )
+
+
+#: A label that most series have not, as an account's name in a verdict.
+OFTEN_EMPTY = SpecialValueMap(
+    options=DashboardSpecialValueMapOptions(match=SpecialValueMatch.EMPTY, result=ValueMappingResult(text="–"))
+)
 
 
 def yes_no(yes: str, no: str, *, good: bool = True) -> ValueMap:

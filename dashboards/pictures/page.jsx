@@ -26,7 +26,7 @@ const option = (path, isCustom = false) => ({
 });
 const registry = new FieldConfigOptionsRegistry(() => [
   ...['unit', 'min', 'max', 'decimals', 'displayName', 'noValue', 'mappings', 'thresholds', 'color', 'links'].map((each) => option(each)),
-  ...['cellOptions', 'stacking', 'fillOpacity', 'thresholdsStyle'].map((each) => option(each, true)),
+  ...['cellOptions', 'width', 'stacking', 'fillOpacity', 'thresholdsStyle'].map((each) => option(each, true)),
 ]);
 
 const LINE = {

@@ -19,7 +19,17 @@ from dashboards.render import HERE, JSON, rendered
 from dashboards.render import RULES as RULES_AS_JSON
 from dashboards.words import BAD, CAUSES, COLOURS, DONE, ENDS, GOOD, RESULTS, STEPS, WARNING, WAYS, WHO
 from exporter.metrics.catalogue import METRICS, Kind
-from exporter.vocabulary import AuthOutcome, Cause, Mechanism, Outcome, Phase, Responsible, Tampering
+from exporter.vocabulary import (
+    AuthOutcome,
+    Cause,
+    ClientState,
+    ConnectionOutcome,
+    Mechanism,
+    Outcome,
+    Phase,
+    Responsible,
+    Tampering,
+)
 from scripts.render_dashboards import ALL as PICTURED
 from tests.conftest import require_program
 from tests.dashboards.asked import DASHBOARDS, panels, queries
@@ -184,6 +194,23 @@ def test_no_table_shows_a_word_of_the_vocabulary_as_it_is(content: dict[str, Any
                     each for each in panel["fieldConfig"]["overrides"] if each["matcher"]["options"] == renamed[field]
                 ]
                 assert "mappings" in [each["id"] for each in override["properties"]], (panel["title"], field)
+
+
+@every
+def test_no_legend_is_a_word_of_the_vocabulary_alone(content: dict[str, Any]):
+    """A series that is called by such a word is called in words, whichever of them it is."""
+    closed = {"phase": Phase, "mechanism": Mechanism, "state": ClientState, "outcome": ConnectionOutcome}
+    for panel in panels(content):
+        for target in panel["targets"]:
+            alone = re.fullmatch(r"\{\{(\w+)\}\}", target.get("legendFormat", ""))
+            if panel["type"] != "timeseries" or alone is None or alone[1] not in closed:
+                continue
+            called = {
+                override["matcher"]["options"]
+                for override in panel["fieldConfig"]["overrides"]
+                if "displayName" in [each["id"] for each in override["properties"]]
+            }
+            assert called == set(closed[alone[1]]), panel["title"]
 
 
 def test_colours_differ_for_the_colour_blind_too():
