@@ -108,13 +108,19 @@ def _of_tls(flow: Flow, tls: TlsStory, now: int) -> ConnectionOutcome:
     refused_unseen = not flow.server.last and _is_fatal(tls)  # what the client refused was of the other direction
     if tls.server.spoke is not None or refused_unseen:
         return ConnectionOutcome.HANDSHAKE_FAILED if over or _is_fatal(tls) else ConnectionOutcome.INCOMPLETE
-    if flow.other:
+    if flow.other or (over and _has_no_hello_behind_text(flow, tls)):
         return ConnectionOutcome.NOT_TLS
     if not over or (flow.server.high_time and not flow.server.synchronized):  # it said something, in its middle
         return ConnectionOutcome.INCOMPLETE
     if flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER):
         return ConnectionOutcome.HELLO_RESET
     return ConnectionOutcome.HELLO_UNANSWERED
+
+
+def _has_no_hello_behind_text(flow: Flow, tls: TlsStory) -> bool:
+    """The server agreed to STARTTLS, and the client left without a word of TLS: it was offered and not used."""
+    by_server = flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER)
+    return flow.text is not None and flow.text.spoken and tls.client.spoke is None and not by_server
 
 
 def _waits_since(flow: Flow, tls: TlsStory) -> int:
@@ -129,8 +135,8 @@ def _went_on_unseen(flow: Flow) -> bool:
 
 def _has_unseen(flow: Flow) -> bool:
     """Bytes passed that the capture lacks: it has a direction only, holes, or acknowledgments of more than it has."""
-    client, server = flow.client, flow.server
-    if flow.tls is not None and flow.tls.hello_begun is None:
+    client, server, tls = flow.client, flow.server, flow.tls
+    if tls is not None and tls.hello_begun is None and (tls.client.spoke is not None or tls.server.spoke is not None):
         return True
     if not client.last or not server.last or client.holes or server.holes or flow.missed:
         return True
