@@ -140,11 +140,11 @@ def _has_unseen(flow: Flow) -> bool:
         return True
     if not client.last or not server.last or client.holes or server.holes or flow.missed:
         return True
-    return _acknowledged_more(client, server) or _acknowledged_more(server, client)
+    return acknowledged_more(client, server) or acknowledged_more(server, client)
 
 
-def _acknowledged_more(half: Half, peer: Half) -> bool:
-    """Beyond the last byte that was seen of the other side, and its FIN; or it says itself that it sent more."""
+def acknowledged_more(half: Half, peer: Half) -> bool:
+    """`half` did beyond the last byte that was seen of `peer`, and its FIN; or `peer` says itself that it sent more."""
     if peer.first is None and not peer.high_time:  # none of its bytes, and not where they begin
         return half.acked - half.acked_first & SEQUENCE_MASK > (1 if peer.fin else 0)
     if peer.claimed >= 0 and 1 < (peer.claimed - peer.high & SEQUENCE_MASK) < BEHIND:

@@ -103,8 +103,20 @@ def _reset(half: Half, time: int, sequence: int, acknowledgment: int, flags: int
             flow.odd_reset = (time, who)
         return
     flow.reset = True
+    _note_ends(half, time, sequence, acknowledgment, flags)
     if flow.closed is None:
         flow.closed, flow.closed_at = who, time
+
+
+def _note_ends(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
+    """Where both directions end by a reset that was believed. Bytes that the capture lacks are counted in it."""
+    peer = half.peer
+    if half.high >= 0:
+        ahead = sequence - half.high & SEQUENCE_MASK
+        if 1 < ahead < BEHIND:
+            half.reaches(sequence, time)
+        half.ended = ahead < BEHIND
+    peer.ended = bool(flags & ACK) and peer.high >= 0 and (acknowledgment - peer.high & SEQUENCE_MASK) <= 1
 
 
 def _fin(half: Half, time: int, end: int, *, alone: bool) -> None:
