@@ -191,8 +191,8 @@ def _has_end(flow: Flow, *, from_client: bool) -> bool:
     half = flow.client if from_client else flow.server
     if half.fin or half.ended:
         return True
-    if not (flow.reset or flow.closed in (ClosedBy.RESET_CLIENT, ClosedBy.RESET_SERVER)):
-        return False
+    if not flow.reset and flow.closed is not (ClosedBy.RESET_SERVER if from_client else ClosedBy.RESET_CLIENT):
+        return False  # and a reset with a number of elsewhere doesn't tell how far its own sender was
     if flow.filtered and flow.tls is not None and flow.tls.established is not None:  # bulk may have been left out
         return False
     return half.last > 0 and not acknowledged_more(half.peer, half)

@@ -57,7 +57,9 @@ def _is_fatal(tls: TlsStory | None) -> bool:
 
 
 def closed_by(flow: Flow, outcome: ConnectionOutcome) -> ClosedBy | None:
-    """Who ended it, and how."""
+    """Who ended it, and how. Where the other side wasn't captured though it was there, that may have been the one."""
+    if flow.answered and not (flow.client.last and flow.server.last):
+        return None
     return ClosedBy.TIMEOUT if flow.closed is None and outcome in _BY_SILENCE else flow.closed
 
 

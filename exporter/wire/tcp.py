@@ -44,7 +44,7 @@ def take(
     else:
         half.claimed = sequence
     if flags & FIN:
-        _fin(half, time, sequence + length & SEQUENCE_MASK, alone=length == 0)
+        _fin(half, time, sequence + length & SEQUENCE_MASK, acknowledgment, alone=length == 0)
 
 
 def is_over(flow: Flow) -> bool:
@@ -119,7 +119,7 @@ def _note_ends(half: Half, time: int, sequence: int, acknowledgment: int, flags:
     peer.ended = bool(flags & ACK) and peer.high >= 0 and (acknowledgment - peer.high & SEQUENCE_MASK) <= 1
 
 
-def _fin(half: Half, time: int, end: int, *, alone: bool) -> None:
+def _fin(half: Half, time: int, end: int, acknowledgment: int, *, alone: bool) -> None:
     """`alone`: without payload, which counts as a retransmission by itself."""
     flow = half.flow
     if half.fin:
@@ -133,6 +133,15 @@ def _fin(half: Half, time: int, end: int, *, alone: bool) -> None:
     if flow.closed is None:
         first = half.peer.from_client if _answers_unseen_fin(half) else half.from_client
         flow.closed, flow.closed_at = (ClosedBy.CLIENT if first else ClosedBy.SERVER), time
+    elif half.peer.fin and not flow.reset and _was_answered(half, acknowledgment):
+        flow.closed = ClosedBy.CLIENT if half.from_client else ClosedBy.SERVER
+
+
+def _was_answered(half: Half, acknowledgment: int) -> bool:
+    """The other side's FIN, seen before, knew of this one, and not this one of it: the capture has them the wrong way
+    round."""
+    knew = 0 < (acknowledgment - half.peer.high & SEQUENCE_MASK) < BEHIND
+    return not knew and _knows_end(half.peer, half)
 
 
 def _answers_unseen_fin(half: Half) -> bool:
