@@ -53,8 +53,8 @@ class Half:
 
     __slots__ = (
         "acked", "acked_first", "claimed", "ended", "fin", "first", "flow", "from_client", "head", "held", "high",
-        "high_time", "holes", "last", "mss", "opened", "part", "part_time", "peer", "place", "plain", "reset_ttl", "stage",
-        "synchronized", "ttl", "waiting", "wraps",
+        "high_time", "holes", "last", "mss", "opened", "part", "part_time", "peer", "place", "plain", "reset_ttl",
+        "stage", "synchronized", "ttl", "waiting", "wraps",
     )  # fmt: skip
 
     def __init__(self, flow: "Flow", from_client: bool) -> None:
