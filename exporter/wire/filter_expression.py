@@ -65,15 +65,18 @@ def _tcp(words: _Words, spec: FilterSpec) -> str:
         f" and ({words.payload.format(2)} + 0x6060) & 0x8080 = 0x8080",
         *(_known(words, spec)),
     ]
+    if spec.anywhere:
+        elsewhere = f"not ({_ports('', tls)})"
+        parts.append(f"{elsewhere} and {_at_least(words, 2, '= 0x1703')} and {_finished(words, alone=True)}")
     payload = " or ".join(f"({part})" for part in parts)
     return f"({words.family} and (({ends}) or ({words.flags} & 7 = 0 and {words.length} > 0 and ({payload}))))"
 
 
-def _finished(words: _Words) -> str:
-    """A record's length, behind its type and version."""
+def _finished(words: _Words, *, alone: bool = False) -> str:
+    """A record's length, behind its type and version. `alone`: and not the end of early data's."""
     length = words.payload.replace("):{}]", ") + 3:2]")
     within = f"({length} >= {FINISHED.start} and {length} < {FINISHED.stop})"
-    return f"{length} = {END_OF_EARLY_DATA} or {within}"
+    return within if alone else f"{length} = {END_OF_EARLY_DATA} or {within}"
 
 
 def _at_least(words: _Words, size: int, comparison: str) -> str:

@@ -7,7 +7,8 @@ A stateless program sees one packet at a time. Of TCP at the servers' ports it l
   would let 1.2 % of bulk pass, where a segment continues something encrypted;
 * on mail's ports, and at known servers (`known`), what begins with a record of application data: a sign-in is read
   from those records' lengths and directions;
-* at other ports what begins with a client's record in which TLS 1.3's Finished fits;
+* at other ports what begins with a client's record in which TLS 1.3's Finished fits; at ports of which nothing is known
+  (`anywhere`) either side's;
 * what else a client sends in a short segment or with PSH: the rest of a ClientHello (post-quantum ones have two
   segments and their name in the second), and mail's commands in clear;
 * what else a server sends that begins with characters, likewise: mail in clear, and the pages and
@@ -362,7 +363,7 @@ tail:    ld M[4]
          ld M[5]
          jge #{SHORT}, untold, pass
 records: ld M[3]
-         jset #{_ELSEWHERE}, drop
+         jset #{_ELSEWHERE}, little
          ldh [x + {at + 3}]
          st M[7]
          add #5
@@ -383,6 +384,9 @@ sized:   st M[{SNAP_WORD}]
          jeq #{END_OF_EARLY_DATA}, pass
          jge #{FINISHED.start}, , others
          jge #{FINISHED.stop}, others, pass
+little:  ldh [x + {at + 3}]             ; nobody knows here who is the client
+         jge #{FINISHED.start}, , drop
+         jge #{FINISHED.stop}, drop, pass
 others:
 """
 
