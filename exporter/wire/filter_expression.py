@@ -7,7 +7,14 @@ capture of frames with a VLAN tag in them needs `with_vlan`, where the kernel to
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.wire.kernel_filter import END_OF_EARLY_DATA, FINISHED, MAX_KNOWN, SHORT, FilterSpec
+from exporter.wire.kernel_filter import (
+    END_OF_EARLY_DATA,
+    FINISHED,
+    MAX_KNOWN,
+    SHORT,
+    SHORTEST_WITH_FINISHED,
+    FilterSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +80,12 @@ def _tcp(words: _Words, spec: FilterSpec) -> str:
 
 
 def _finished(words: _Words, *, alone: bool = False) -> str:
-    """A record's length, behind its type and version. `alone`: and not the end of early data's."""
+    """A record's length, behind its type and version. `alone`: of either side, where no port tells which."""
     length = words.payload.replace("):{}]", ") + 3:2]")
     within = f"({length} >= {FINISHED.start} and {length} < {FINISHED.stop})"
-    return within if alone else f"{length} = {END_OF_EARLY_DATA} or {within}"
+    if alone:
+        return f"({within} or ({length} < {FINISHED.start} and {words.length} >= {SHORTEST_WITH_FINISHED}))"
+    return f"{length} = {END_OF_EARLY_DATA} or {within}"
 
 
 def _at_least(words: _Words, size: int, comparison: str) -> str:

@@ -48,6 +48,8 @@ MAX_KNOWN = {4: 64, 6: 48}
 #: of its messages that a client begins a segment with.
 FINISHED = range(50, 102)
 END_OF_EARLY_DATA = 4 + 17
+#: A segment in which a Finished stands behind the record of an empty certificate: GnuTLS, asked for one, has none.
+SHORTEST_WITH_FINISHED = 5 + 8 + 17 + 5 + FINISHED.start
 #: VLAN tags or PPPoE in front of IP, and IPv6 extension headers, that are stepped over.
 MAX_TAGS, MAX_EXTENSIONS = 3, 3
 
@@ -385,8 +387,10 @@ sized:   st M[{SNAP_WORD}]
          jge #{FINISHED.start}, , others
          jge #{FINISHED.stop}, others, pass
 little:  ldh [x + {at + 3}]             ; nobody knows here who is the client
-         jge #{FINISHED.start}, , drop
-         jge #{FINISHED.stop}, drop, pass
+         jge #{FINISHED.stop}, drop
+         jge #{FINISHED.start}, pass
+         ld M[5]                        ; or behind a certificate of nobody's
+         jge #{SHORTEST_WITH_FINISHED}, pass, drop
 others:
 """
 
