@@ -7,7 +7,14 @@ capture of frames with a VLAN tag in them needs `with_vlan`, where the kernel to
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from exporter.wire.kernel_filter import END_OF_EARLY_DATA, FINISHED, MAX_KNOWN, SHORT, FilterSpec
+from exporter.wire.kernel_filter import (
+    END_OF_EARLY_DATA,
+    FINISHED,
+    MAX_KNOWN,
+    SHORT,
+    SHORTEST_WITH_FINISHED,
+    FilterSpec,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +72,19 @@ def _tcp(words: _Words, spec: FilterSpec) -> str:
         f" and ({words.payload.format(2)} + 0x6060) & 0x8080 = 0x8080",
         *(_known(words, spec)),
     ]
+    if spec.anywhere:
+        elsewhere = f"not ({_ports('', tls)})"
+        parts.append(f"{elsewhere} and {_at_least(words, 2, '= 0x1703')} and {_finished(words, alone=True)}")
     payload = " or ".join(f"({part})" for part in parts)
     return f"({words.family} and (({ends}) or ({words.flags} & 7 = 0 and {words.length} > 0 and ({payload}))))"
 
 
-def _finished(words: _Words) -> str:
-    """A record's length, behind its type and version."""
+def _finished(words: _Words, *, alone: bool = False) -> str:
+    """A record's length, behind its type and version. `alone`: of either side, where no port tells which."""
     length = words.payload.replace("):{}]", ") + 3:2]")
     within = f"({length} >= {FINISHED.start} and {length} < {FINISHED.stop})"
+    if alone:
+        return f"({within} or ({length} < {FINISHED.start} and {words.length} >= {SHORTEST_WITH_FINISHED}))"
     return f"{length} = {END_OF_EARLY_DATA} or {within}"
 
 

@@ -52,9 +52,9 @@ class Half:
     """
 
     __slots__ = (
-        "acked", "acked_first", "claimed", "fin", "first", "flow", "from_client", "head", "held", "high", "high_time",
-        "holes", "last", "mss", "opened", "part", "part_time", "peer", "place", "plain", "reset_ttl", "stage",
-        "synchronized", "ttl", "waiting", "wraps",
+        "acked", "acked_first", "claimed", "ended", "fin", "first", "flow", "from_client", "head", "held", "high",
+        "high_time", "holes", "last", "mss", "opened", "part", "part_time", "peer", "place", "plain", "reset_ttl",
+        "stage", "synchronized", "ttl", "waiting", "wraps",
     )  # fmt: skip
 
     def __init__(self, flow: "Flow", from_client: bool) -> None:
@@ -75,6 +75,7 @@ class Half:
         self.synchronized = True  # a record or line begins at `head`
         self.opened: tuple[int, int, int] | None = None  # type, length, begin of a record whose end is still to come
         self.fin = False
+        self.ended = False  # a reset told that there is nothing behind `high`
         self.acked: i64 = -1
         self.acked_first: i64 = -1
         self.claimed: i64 = -1  # the number that its latest segment without payload gave for the next byte

@@ -7,7 +7,8 @@ A stateless program sees one packet at a time. Of TCP at the servers' ports it l
   would let 1.2 % of bulk pass, where a segment continues something encrypted;
 * on mail's ports, and at known servers (`known`), what begins with a record of application data: a sign-in is read
   from those records' lengths and directions;
-* at other ports what begins with a client's record in which TLS 1.3's Finished fits;
+* at other ports what begins with a client's record in which TLS 1.3's Finished fits; at ports of which nothing is known
+  (`anywhere`) either side's;
 * what else a client sends in a short segment or with PSH: the rest of a ClientHello (post-quantum ones have two
   segments and their name in the second), and mail's commands in clear;
 * what else a server sends that begins with characters, likewise: mail in clear, and the pages and
@@ -47,6 +48,8 @@ MAX_KNOWN = {4: 64, 6: 48}
 #: of its messages that a client begins a segment with.
 FINISHED = range(50, 102)
 END_OF_EARLY_DATA = 4 + 17
+#: A segment in which a Finished stands behind the record of an empty certificate: GnuTLS, asked for one, has none.
+SHORTEST_WITH_FINISHED = 5 + 8 + 17 + 5 + FINISHED.start
 #: VLAN tags or PPPoE in front of IP, and IPv6 extension headers, that are stepped over.
 MAX_TAGS, MAX_EXTENSIONS = 3, 3
 
@@ -362,7 +365,7 @@ tail:    ld M[4]
          ld M[5]
          jge #{SHORT}, untold, pass
 records: ld M[3]
-         jset #{_ELSEWHERE}, drop
+         jset #{_ELSEWHERE}, little
          ldh [x + {at + 3}]
          st M[7]
          add #5
@@ -383,6 +386,11 @@ sized:   st M[{SNAP_WORD}]
          jeq #{END_OF_EARLY_DATA}, pass
          jge #{FINISHED.start}, , others
          jge #{FINISHED.stop}, others, pass
+little:  ldh [x + {at + 3}]             ; nobody knows here who is the client
+         jge #{FINISHED.stop}, drop
+         jge #{FINISHED.start}, pass
+         ld M[5]                        ; or behind a certificate of nobody's
+         jge #{SHORTEST_WITH_FINISHED}, pass, drop
 others:
 """
 

@@ -14,7 +14,7 @@ from exporter.wire.attempts import Goal
 from exporter.wire.clear_text import ClearSignIn
 from exporter.wire.flow import Flow
 from exporter.wire.inference.infer import infer
-from exporter.wire.outcome import SECOND
+from exporter.wire.outcome import SECOND, acknowledged_more
 from exporter.wire.replies import application_data, first_reply, request_and_reply
 from exporter.wire.servers import mail_protocol
 from exporter.wire.story import ALERT_LENGTHS, APPLICATION_DATA, TLS13, TlsStory
@@ -187,7 +187,12 @@ def _alert(flow: Flow, tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert |
 
 
 def _has_end(flow: Flow, *, from_client: bool) -> bool:
-    """A reset ends both directions, a FIN its own."""
-    if flow.reset or flow.closed in (ClosedBy.RESET_CLIENT, ClosedBy.RESET_SERVER):
+    """A FIN ends its own direction, a reset both: where it tells the number, or nothing seems to be missing."""
+    half = flow.client if from_client else flow.server
+    if half.fin or half.ended:
         return True
-    return flow.client.fin if from_client else flow.server.fin
+    if not flow.reset and flow.closed is not (ClosedBy.RESET_SERVER if from_client else ClosedBy.RESET_CLIENT):
+        return False  # and a reset with a number of elsewhere doesn't tell how far its own sender was
+    if flow.filtered and flow.tls is not None and flow.tls.established is not None:  # bulk may have been left out
+        return False
+    return half.last > 0 and not acknowledged_more(half.peer, half)

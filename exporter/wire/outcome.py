@@ -57,7 +57,9 @@ def _is_fatal(tls: TlsStory | None) -> bool:
 
 
 def closed_by(flow: Flow, outcome: ConnectionOutcome) -> ClosedBy | None:
-    """Who ended it, and how."""
+    """Who ended it, and how. Where the other side wasn't captured though it was there, that may have been the one."""
+    if flow.answered and not (flow.client.last and flow.server.last):
+        return None
     return ClosedBy.TIMEOUT if flow.closed is None and outcome in _BY_SILENCE else flow.closed
 
 
@@ -108,13 +110,19 @@ def _of_tls(flow: Flow, tls: TlsStory, now: int) -> ConnectionOutcome:
     refused_unseen = not flow.server.last and _is_fatal(tls)  # what the client refused was of the other direction
     if tls.server.spoke is not None or refused_unseen:
         return ConnectionOutcome.HANDSHAKE_FAILED if over or _is_fatal(tls) else ConnectionOutcome.INCOMPLETE
-    if flow.other:
+    if flow.other or (over and _has_no_hello_behind_text(flow, tls)):
         return ConnectionOutcome.NOT_TLS
     if not over or (flow.server.high_time and not flow.server.synchronized):  # it said something, in its middle
         return ConnectionOutcome.INCOMPLETE
     if flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER):
         return ConnectionOutcome.HELLO_RESET
     return ConnectionOutcome.HELLO_UNANSWERED
+
+
+def _has_no_hello_behind_text(flow: Flow, tls: TlsStory) -> bool:
+    """The server agreed to STARTTLS, and the client left without a word of TLS: it was offered and not used."""
+    by_server = flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER)
+    return flow.text is not None and flow.text.spoken and tls.client.spoke is None and not by_server
 
 
 def _waits_since(flow: Flow, tls: TlsStory) -> int:
@@ -129,16 +137,16 @@ def _went_on_unseen(flow: Flow) -> bool:
 
 def _has_unseen(flow: Flow) -> bool:
     """Bytes passed that the capture lacks: it has a direction only, holes, or acknowledgments of more than it has."""
-    client, server = flow.client, flow.server
-    if flow.tls is not None and flow.tls.hello_begun is None:
+    client, server, tls = flow.client, flow.server, flow.tls
+    if tls is not None and tls.hello_begun is None and (tls.client.spoke is not None or tls.server.spoke is not None):
         return True
     if not client.last or not server.last or client.holes or server.holes or flow.missed:
         return True
-    return _acknowledged_more(client, server) or _acknowledged_more(server, client)
+    return acknowledged_more(client, server) or acknowledged_more(server, client)
 
 
-def _acknowledged_more(half: Half, peer: Half) -> bool:
-    """Beyond the last byte that was seen of the other side, and its FIN; or it says itself that it sent more."""
+def acknowledged_more(half: Half, peer: Half) -> bool:
+    """`half` did beyond the last byte that was seen of `peer`, and its FIN; or `peer` says itself that it sent more."""
     if peer.first is None and not peer.high_time:  # none of its bytes, and not where they begin
         return half.acked - half.acked_first & SEQUENCE_MASK > (1 if peer.fin else 0)
     if peer.claimed >= 0 and 1 < (peer.claimed - peer.high & SEQUENCE_MASK) < BEHIND:

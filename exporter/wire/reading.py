@@ -227,12 +227,27 @@ def _text(half: Half, data: bytes | bytearray, time: int) -> None:
     elif text.upgraded:
         begin_tls(flow)
         half.synchronized = True
+        _drop_commands(flow.client)
         for each in (flow.client, flow.server):
             part, each.part = bytes(each.part), b""
             _records(each, part, each.part_time)
     elif not half.from_client and flow.client.part:  # what waited for this answer
         waited, flow.client.part = flow.client.part, b""
         _text(flow.client, waited, flow.client.part_time)
+
+
+def _drop_commands(client: Half) -> None:
+    """Of what a client sent in clear behind its STARTTLS: the server throws it away (RFC 3207, 4.2), and nobody reads
+    it here either."""
+    text = client.part
+    end = 0
+    while end < len(text) and not CHANGE_CIPHER_SPEC <= text[end] <= _LAST_KIND:
+        newline = text.find(b"\n", end)
+        end = len(text) if newline < 0 else newline + 1
+    if isinstance(text, bytearray):  # a password may stand there
+        text[:end] = b"x" * end
+    _move(client, end)
+    client.part = text[end:]
 
 
 # ---- records ---------------------------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def take(
     else:
         half.claimed = sequence
     if flags & FIN:
-        _fin(half, time, sequence + length & SEQUENCE_MASK, alone=length == 0)
+        _fin(half, time, sequence + length & SEQUENCE_MASK, acknowledgment, alone=length == 0)
 
 
 def is_over(flow: Flow) -> bool:
@@ -103,11 +103,23 @@ def _reset(half: Half, time: int, sequence: int, acknowledgment: int, flags: int
             flow.odd_reset = (time, who)
         return
     flow.reset = True
+    _note_ends(half, time, sequence, acknowledgment, flags)
     if flow.closed is None:
         flow.closed, flow.closed_at = who, time
 
 
-def _fin(half: Half, time: int, end: int, *, alone: bool) -> None:
+def _note_ends(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
+    """Where both directions end by a reset that was believed. Bytes that the capture lacks are counted in it."""
+    peer = half.peer
+    if half.high >= 0:
+        ahead = sequence - half.high & SEQUENCE_MASK
+        if 1 < ahead < BEHIND:
+            half.reaches(sequence, time)
+        half.ended = ahead < BEHIND
+    peer.ended = bool(flags & ACK) and peer.high >= 0 and (acknowledgment - peer.high & SEQUENCE_MASK) <= 1
+
+
+def _fin(half: Half, time: int, end: int, acknowledgment: int, *, alone: bool) -> None:
     """`alone`: without payload, which counts as a retransmission by itself."""
     flow = half.flow
     if half.fin:
@@ -121,6 +133,15 @@ def _fin(half: Half, time: int, end: int, *, alone: bool) -> None:
     if flow.closed is None:
         first = half.peer.from_client if _answers_unseen_fin(half) else half.from_client
         flow.closed, flow.closed_at = (ClosedBy.CLIENT if first else ClosedBy.SERVER), time
+    elif half.peer.fin and not flow.reset and _was_answered(half, acknowledgment):
+        flow.closed = ClosedBy.CLIENT if half.from_client else ClosedBy.SERVER
+
+
+def _was_answered(half: Half, acknowledgment: int) -> bool:
+    """The other side's FIN, seen before, knew of this one, and not this one of it: the capture has them the wrong way
+    round."""
+    knew = 0 < (acknowledgment - half.peer.high & SEQUENCE_MASK) < BEHIND
+    return not knew and _knows_end(half.peer, half)
 
 
 def _answers_unseen_fin(half: Half) -> bool:

@@ -273,3 +273,24 @@ def test_a_sign_in_in_clear_is_told_as_one():
     assert connection.auth is not None
     assert (connection.auth.mechanism, connection.auth.outcome) == (Mechanism.PASSWORD, AuthOutcome.REFUSED)
     assert connection.auth.seconds == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize("joined", [True, False])
+@pytest.mark.parametrize("behind", [b"EHLO again\r\n", b"AUTH PLAIN AGEAYg==\r\nMAIL FR"])
+def test_commands_pipelined_behind_starttls_are_thrown_away_as_the_server_does(joined: bool, behind: bytes):
+    """RFC 3207, 4.2; what some filters leave of a client's impatience, and what command injection tries."""
+    asked = [(True, b"STARTTLS\r\n" + behind)] if joined else [(True, b"STARTTLS\r\n"), (True, behind)]
+    before = [(False, b"220 mx\r\n"), (True, b"EHLO me\r\n"), (False, b"250 STARTTLS\r\n"), *asked]
+    script = [*before, (False, b"220 go\r\n"), *healthy()]
+    seen = one(Conversation(server=("192.0.2.1", 587)).opens().plays(script).closes())
+    assert (seen.outcome, seen.sni) == (ConnectionOutcome.ESTABLISHED, "imap-mail.outlook.com")
+
+
+def test_a_hello_that_never_came_behind_the_go_ahead():
+    """STARTTLS unused is no TLS; a server's side that ends it there did what it does to hellos."""
+    go = [(False, b"220 mx\r\n"), (True, b"EHLO me\r\n"), (False, b"250 STARTTLS\r\n"), (True, b"STARTTLS\r\n")]
+    agreed = [*go, (False, b"220 go\r\n")]
+    left = one(Conversation(server=("192.0.2.1", 587)).opens().plays(agreed).closes())
+    assert left.outcome is ConnectionOutcome.NOT_TLS
+    cut = one(Conversation(server=("192.0.2.1", 587)).opens().plays(agreed).resets(False))
+    assert cut.outcome is ConnectionOutcome.HELLO_RESET

@@ -165,6 +165,12 @@ class TestOtherPorts:
             (BULK, False),
             (b"SSH-", False),
             (b"x", False),
+            # A Finished that isn't joined to a ChangeCipherSpec, as GnuTLS and NSS send it; and behind an empty certificate.
+            (record(23, bytes(52)), True),
+            (record(23, bytes(69)), True),
+            (record(23, bytes(25)) + record(23, bytes(69)), True),
+            (record(23, bytes(25)), False),
+            (record(23, bytes(102)), False),
         ):
             assert passes(segment(ACK | PSH, payload, server_port=2_222), program) is expected
         assert passes(segment(SYN, server_port=2_222), program)

@@ -301,3 +301,19 @@ def test_both_close_at_once():
     connection = one(conversation.segment(True, ACK).segment(False, ACK))
     assert connection.closed_by is ClosedBy.CLIENT
     assert connection.bytes_received == sum(len(data) for from_client, data in healthy() if not from_client)
+
+
+def test_farewells_that_overtook_each_other_in_the_capture():
+    """What a FIN acknowledges tells which was first, not where it stands in the file."""
+    made = Conversation().opens().plays(healthy()).closes(False)
+    answer, first = len(made.sent) - 2, len(made.sent) - 3
+    made.sent[first], made.sent[answer] = made.sent[answer], made.sent[first]
+    assert one(made).closed_by is ClosedBy.SERVER
+
+
+def test_who_closed_is_not_known_where_one_side_was_not_captured():
+    """The one that is there may have answered a farewell that isn't."""
+    made = Conversation().opens().plays(healthy()).closes(False)
+    for side in (True, False):
+        unseen = [place for place, sent in enumerate(made.sent) if sent.from_client is side]
+        assert one(made.without(*unseen)).closed_by is None

@@ -297,6 +297,40 @@ def test_bytes_up_to_a_reset():
     assert connection.bytes_received == sum(len(data) for side, data in healthy() if not side)
 
 
+def test_bytes_that_the_capture_lacks_are_not_left_out_silently():
+    """A wrong number is worse than none: the reset's own number tells, or the acknowledgments tell that more passed."""
+    sent = sum(len(data) for side, data in healthy() if side)
+
+    def reset_behind_a_lost_farewell(from_client: bool) -> Connection:
+        made = Conversation().opens().plays(healthy())
+        farewell = len(made.sent) - 2
+        assert made.sent[farewell].payload
+        return one(made.resets(from_client).without(farewell))
+
+    told, untold = map(reset_behind_a_lost_farewell, (True, False))
+    assert (told.closed_by, told.bytes_sent) == (ClosedBy.RESET_CLIENT, sent)
+    assert (untold.closed_by, untold.bytes_sent) == (ClosedBy.RESET_SERVER, None)
+
+
+def test_a_direction_that_was_not_captured_has_no_length():
+    made = Conversation().opens().plays(healthy()).resets(False)
+    unseen = one(made.without(*(place for place, sent in enumerate(made.sent) if sent.from_client)))
+    assert (unseen.bytes_sent, unseen.bytes_received) == (None, sum(len(data) for side, data in healthy() if not side))
+
+
+@pytest.mark.parametrize("reset", [RST | ACK, RST])
+def test_what_the_kernel_left_out_is_not_counted_up_to_a_reset(reset: int):
+    """Live, bulk never comes here: only the client's reset tells that there was more."""
+    made = Conversation().opens().plays(healthy())
+    for _ in range(5):
+        made.segment(False, ACK, b"b" * 1_400)
+    made.segment(True, reset)
+    bulk = [place for place, sent in enumerate(made.sent) if sent.payload[:3] == b"bbb"]
+    seen = one(made.without(*bulk), filtered=True)
+    assert (seen.closed_by, seen.bytes_received) == (ClosedBy.RESET_CLIENT, None)
+    assert seen.bytes_sent == sum(len(data) for side, data in healthy() if side)
+
+
 def test_a_half_closed_connection_has_one_known_length():
     connection = one(Conversation().opens().plays(healthy()).segment(True, FIN | ACK))
     assert connection.bytes_sent == sum(len(data) for side, data in healthy() if side)
