@@ -3,6 +3,7 @@
 Feed packets in the order of capture; `expire` tells how late it is where no packets come; `finish` ends it.
 """
 
+from collections import OrderedDict
 from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
@@ -79,7 +80,7 @@ class Tracker:
         self.skimmer = Skimmer(self._halves, self._clock, self._frame)
         self._slow_path = SlowPath()
         self._patience = int(config.patience * SECOND)
-        self._quic: dict[bytes, None] = {}
+        self._quic: OrderedDict[bytes, None] = OrderedDict()
 
     def packet(
         self,
@@ -231,7 +232,7 @@ class Tracker:
                 self._counts.quic += 1
                 self._quic[key] = None
                 if len(self._quic) > MAX_QUIC:
-                    del self._quic[next(iter(self._quic))]
+                    self._quic.popitem(last=False)
 
     def _icmp_error(self, error: IcmpError) -> None:
         """A SYN didn't arrive. (What happens to later segments shows in the connection itself.)"""
