@@ -60,12 +60,12 @@ def test_closing_ones_are_given_up_first_then_unanswered_syns_then_long_silent_o
 
 
 def test_giving_up_costs_no_more_in_a_large_table():
-    """To look for the first of a dict past all that were deleted took 20 times as long at the default size."""
+    """To look for the first of a dict past all that were deleted took three times as long as all the rest, at the default size."""
 
     def seconds(limit: int) -> float:
         table = Table(limit)
         begun = time.thread_time()
-        for number in range(30_000):
+        for number in range(16_384 + 8_000):
             if table.full():
                 table.remove(table.to_give_up(0), remembered=False)
             flow = Flow((number.to_bytes(4), 1_024), (b"srvr", 993), 0, (), None)
@@ -73,7 +73,7 @@ def test_giving_up_costs_no_more_in_a_large_table():
             table.add(flow, client, server)
         return time.thread_time() - begun
 
-    assert seconds(16_384) < 4 * seconds(256)
+    assert seconds(16_384) < 1.8 * seconds(256)
 
 
 def _ends(flow: Flow, *, back: bool = False) -> tuple[bytes, bytes, int, int]:
