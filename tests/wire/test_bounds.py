@@ -7,7 +7,7 @@ import tracemalloc
 from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.attempts import MAX_CLIENTS, REMEMBERED, Attempts
-from exporter.wire.flow import MAX_REASSEMBLY, Flow
+from exporter.wire.flow import LOOK_AFTER, MAX_HELD, MAX_REASSEMBLY, Flow
 from exporter.wire.table import Table, key_of
 from exporter.wire.tracker import Tracker, TrackerConfig
 from tests.wire.conversation import START, Conversation, inspect, one
@@ -164,6 +164,28 @@ def test_clients_that_are_remembered_are_bounded():
             attempts.remember(number.to_bytes(4), ("x", 1), number)
     assert attempts.earlier((0).to_bytes(4), ("x", 1), 10) == 0
     assert attempts.earlier((MAX_CLIENTS + 4).to_bytes(4), ("x", 1), REMEMBERED) == 32
+
+
+def test_bytes_of_all_connections_together_are_bounded():
+    """16 KiB each of 16,384 connections would be 256 MiB; those that wait longest go on without what is missing."""
+    found: list[Connection] = []
+    tracker = Tracker(TrackerConfig(everything=True), found.append)
+    behind_a_hole = ethernet(ip("10.0.0.0", "192.0.2.1", TCP, tcp(5_000, 993, 0, 1, ACK, bytes(15_000))))
+    template, most = bytearray(behind_a_hole), 0
+    for number in range(6_500):
+        at, client = START + number * 1_000, number.to_bytes(4)
+        template[26:30] = client
+        template[38:42] = (number + 100).to_bytes(4)
+        feed(tracker, (at, ethernet(ip(".".join(map(str, client)), "192.0.2.1", TCP, tcp(5_000, 993, number, 0, SYN)))))
+        feed(tracker, (at + 500, bytes(template)))
+        if number % 500 == 0:
+            most = max(most, sum(flow.held for flow in tracker._table.flows()))
+    assert LOOK_AFTER < most <= MAX_HELD + LOOK_AFTER
+    assert len(tracker) == 6_500
+    true = Conversation(client=("172.16.0.1", 5_000), now=START + 7_000_000).opens().plays(healthy()).closes()
+    for frame in true.frames():
+        feed(tracker, frame)
+    assert [connection.outcome for connection in found] == [ConnectionOutcome.ESTABLISHED]
 
 
 # ---- time ----------------------------------------------------------------------------------------------------------------
