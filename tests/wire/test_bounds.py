@@ -60,20 +60,20 @@ def test_closing_ones_are_given_up_first_then_unanswered_syns_then_long_silent_o
 
 
 def test_giving_up_costs_no_more_in_a_large_table():
-    """To look for the first of a dict past all that were deleted took three times as long as all the rest, at the default size."""
+    """The first of a dict is looked for past all that were deleted: that took ten times as long at the default size."""
 
     def seconds(limit: int) -> float:
         table = Table(limit)
-        begun = time.thread_time()
-        for number in range(16_384 + 8_000):
+        for number in range(limit + 12_000):
+            if number == limit + 6_000:
+                begun = time.thread_time()
             if table.full():
                 table.remove(table.to_give_up(0), remembered=False)
             flow = Flow((number.to_bytes(4), 1_024), (b"srvr", 993), 0, (), None)
-            client, server = key_of(*_ends(flow)), key_of(*_ends(flow, back=True))
-            table.add(flow, client, server)
+            table.add(flow, key_of(*_ends(flow)), key_of(*_ends(flow, back=True)))
         return time.thread_time() - begun
 
-    assert seconds(16_384) < 1.8 * seconds(256)
+    assert seconds(16_384) < 5 * seconds(256)
 
 
 def _ends(flow: Flow, *, back: bool = False) -> tuple[bytes, bytes, int, int]:
