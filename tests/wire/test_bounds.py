@@ -63,7 +63,7 @@ def test_giving_up_costs_no_more_in_a_large_table():
     """The first of a dict is looked for past all that were deleted: that took ten times as long at the default size."""
 
     def seconds(limit: int) -> float:
-        table = Table(limit)
+        table, begun = Table(limit), 0.0
         for number in range(limit + 12_000):
             if number == limit + 6_000:
                 begun = time.thread_time()
