@@ -26,6 +26,7 @@ _SNAP: Final = (b"\xaa\xaa\x03\x00\x00\x00", b"\xaa\xaa\x03\x00\x00\xf8")
 #: Cisco's Inter-Switch Link: destination, and bytes in front of the Ethernet frame within.
 _ISL: Final = (b"\x01\x00\x0c\x00\x00", b"\x03\x00\x0c\x00\x00")
 _ISL_HEADER: Final = 26
+_GPE_PROTOCOLS: Final = {1: IPV4, 2: IPV6, 3: ETHERNET}
 _PPP_PROTOCOLS: Final = {0x0021: IPV4, 0x0057: IPV6, 0x0281: _MPLS}
 
 _short = struct.Struct(">H").unpack_from
@@ -120,6 +121,8 @@ def _gre(buffer: Buffer, offset: int, end: int) -> Stripped | NotRead:
         length += 4  # PPTP's acknowledgment
     if kind == 0x88BE:  # ERSPAN: a mirrored frame, behind 8 bytes where there is a sequence number (type II)
         return Stripped(ETHERNET, offset + length + (8 if flags & 0x1000 else 0))
+    if kind == 0x22EB and end - offset > length + 12:  # type III says in its last bit whether 8 more bytes follow
+        return Stripped(ETHERNET, offset + length + (20 if buffer[offset + length + 11] & 1 else 12))
     return Stripped(kind, offset + length)
 
 
@@ -128,6 +131,25 @@ def _vxlan(buffer: Buffer, offset: int, end: int) -> Stripped | NotRead:
     if end - offset < 8 or not buffer[offset] & 0x08:
         return NotRead.OTHER
     return Stripped(ETHERNET, offset + 8)
+
+
+def _vxlan_gpe(buffer: Buffer, offset: int, end: int) -> Stripped | NotRead:
+    """draft-ietf-nvo3-vxlan-gpe: names what follows, where the flag says so."""
+    kind = _GPE_PROTOCOLS.get(buffer[offset + 3]) if end - offset >= 8 and buffer[offset] & 0x04 else None
+    return NotRead.OTHER if kind is None else Stripped(kind, offset + 8)
+
+
+def _l2tp(buffer: Buffer, offset: int, end: int) -> Stripped | NotRead:
+    """RFC 2661, 3.1: a data message of version 2 carries PPP behind the fields that its flags announce."""
+    if end - offset < 12:
+        return NotRead.OTHER
+    flags = _short(buffer, offset)[0]
+    if flags & 0x800F != 2:
+        return NotRead.OTHER
+    inner = offset + 6 + (2 if flags & 0x4000 else 0) + (4 if flags & 0x0800 else 0)
+    if flags & 0x0200 and inner + 2 <= end:
+        inner += 2 + _short(buffer, inner)[0]
+    return Stripped(PPP, inner)
 
 
 def _geneve(buffer: Buffer, offset: int, end: int) -> Stripped | NotRead:
@@ -164,4 +186,6 @@ IN_IP: dict[int, _Strip] = {
     137: lambda buffer, offset, end: Stripped(_MPLS, offset),
 }
 #: By UDP destination port; 8472 is what Linux took for VXLAN before it had a number.
-IN_UDP: dict[int, _Strip] = {4789: _vxlan, 8472: _vxlan, 6081: _geneve, 2152: _gtp, 3544: _teredo}
+IN_UDP: dict[int, _Strip] = {
+    1701: _l2tp, 2152: _gtp, 3544: _teredo, 4789: _vxlan, 4790: _vxlan_gpe, 6081: _geneve, 8472: _vxlan,
+}  # fmt: skip

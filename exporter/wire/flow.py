@@ -22,6 +22,9 @@ BEHIND: Final = 0x8000_0000
 
 #: Bytes kept of one direction of a connection while segments or a record's rest are waited for.
 MAX_REASSEMBLY: Final = 16_384
+#: And of all connections together; so many new ones later it is looked at.
+MAX_HELD: Final = 64 << 20
+LOOK_AFTER: Final = 16 << 20
 #: What a direction's bytes are read as (`Half.stage`): nothing, for there is nothing more to learn from them; something
 #: that the first bytes will tell; mail in clear; TLS.
 SKIMMED: Final = 0
@@ -30,6 +33,18 @@ TEXT: Final = 2
 RECORDS: Final = 3
 #: And a client's request to a proxy.
 TUNNEL: Final = 4
+
+
+class Held:
+    """Bytes that began to wait for others, of any connection of this process, since the sum was looked at."""
+
+    __slots__ = ("added",)
+
+    def __init__(self) -> None:
+        self.added: i64 = 0
+
+
+HELD: Final = Held()
 
 
 class Waiting:
@@ -191,6 +206,13 @@ class Flow:
     def may_pass(self, plain: int) -> None:
         """What of both directions may be passed over from now on, as in `Half.plain`."""
         self.client.plain = self.server.plain = plain
+
+    @property
+    def held(self) -> int:
+        """Bytes kept while others are waited for."""
+        client, server, tls = self.client, self.server, self.tls
+        held = client.held + len(client.part) + server.held + len(server.part)
+        return held if tls is None else held + len(tls.client.message) + len(tls.server.message)
 
     @property
     def service_port(self) -> int:

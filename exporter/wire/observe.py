@@ -24,6 +24,7 @@ from exporter.wire.trace import Record, Trace, TraceEnd
 QUIET: Final = 30 * SECOND
 #: Hosts whose answer to a request is a token, or the refusal of one.
 _SIGN_IN: Final = frozenset({"sign_in_work", "sign_in_personal"})
+_HTTPS: Final = 443
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -193,6 +194,14 @@ def _has_end(flow: Flow, *, from_client: bool) -> bool:
         return True
     if not flow.reset and flow.closed is not (ClosedBy.RESET_SERVER if from_client else ClosedBy.RESET_CLIENT):
         return False  # and a reset with a number of elsewhere doesn't tell how far its own sender was
-    if flow.filtered and flow.tls is not None and flow.tls.established is not None:  # bulk may have been left out
+    if flow.filtered and not _ends_are_seen(flow, from_client):
         return False
     return half.last > 0 and not acknowledged_more(half.peer, half)
+
+
+def _ends_are_seen(flow: Flow, from_client: bool) -> bool:
+    """Whether the kernel's filter lets the last segment pass: up to the handshake's end it does, and behind it a
+    client's, which has PSH, at ports of which it knows that they are servers'."""
+    if flow.tls is None or flow.tls.established is None:
+        return True
+    return from_client and (flow.server_port == _HTTPS or mail_protocol(flow.server_port) is not None)

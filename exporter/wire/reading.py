@@ -11,6 +11,7 @@ from exporter.wire.clear_text import ClearText
 from exporter.wire.flow import (
     BEHIND,
     FIRST,
+    HELD,
     MAX_REASSEMBLY,
     RECORDS,
     SEQUENCE_MASK,
@@ -71,6 +72,18 @@ def read_part(half: Half) -> bool:
     tls.incomplete_message(half.from_client, half.last)
     _move(half, RECORD_HEADER + length)
     return True
+
+
+def let_go(half: Half) -> None:
+    """What is kept of it is read as far as it goes, as if nothing more came."""
+    half.flow.missed = True
+    end = half.head + len(half.part) & SEQUENCE_MASK
+    if half.part and not read_part(half):
+        half.head = end
+        _lose(half)
+    tls = half.flow.tls
+    if tls is not None:
+        tls.incomplete_message(half.from_client, half.last)
 
 
 def read_unanswered(flow: Flow) -> None:
@@ -290,6 +303,8 @@ def _records(half: Half, chunk: bytes | bytearray, time: int) -> None:
         position, begun = end, time
     _move(half, position)
     half.part, half.part_time = data[position:], begun
+    if position < size:
+        HELD.added += len(chunk)
 
 
 def _not_a_record(half: Half, size: int) -> None:

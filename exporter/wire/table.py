@@ -20,16 +20,19 @@ def key_of(source: bytes, destination: bytes, source_port: int, destination_port
 
 
 class Table:
-    """`halves`: each direction by its segments' key. A connection's state decides how soon it may be given up."""
+    """`halves`: each direction by its segments' key. A connection's state decides how soon it may be given up.
+
+    The states are OrderedDicts for their first entry's sake: in a dict it is looked for past all that were deleted.
+    """
 
     __slots__ = ("_active", "_closing", "_limit", "_over", "_unanswered", "halves")
 
     def __init__(self, limit: int) -> None:
         self.halves: dict[bytes, Half] = {}
         self._limit = limit
-        self._unanswered: dict[Flow, None] = {}
-        self._active: dict[Flow, None] = {}
-        self._closing: dict[Flow, None] = {}
+        self._unanswered: OrderedDict[Flow, None] = OrderedDict()
+        self._active: OrderedDict[Flow, None] = OrderedDict()
+        self._closing: OrderedDict[Flow, None] = OrderedDict()
         self._over: OrderedDict[bytes, int | None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -93,6 +96,5 @@ class Table:
             flow = next(iter(self._active))
             if now - flow.last > _RECENT:
                 return flow
-            del self._active[flow]
-            self._active[flow] = None
+            self._active.move_to_end(flow)
         return next(iter(self._active))

@@ -6,7 +6,7 @@ from typing import Final
 from exporter.vocabulary import ClosedBy
 from exporter.wire.capture_file import Buffer
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, SKIMMED, TEXT, TUNNEL, Flow, Half
-from exporter.wire.reading import missing, read_part, read_unanswered
+from exporter.wire.reading import let_go, missing, read_part, read_unanswered
 from exporter.wire.streams import count_segment, receive, skip_filtered, skip_hole
 
 FIN: Final = 1
@@ -61,6 +61,14 @@ def is_over(flow: Flow) -> bool:
 def _knows_end(half: Half, peer: Half) -> bool:
     """Whether this side acknowledged the other's FIN."""
     return half.acked >= 0 and 0 < (half.acked - peer.high & SEQUENCE_MASK) < BEHIND
+
+
+def make_room(flow: Flow) -> None:
+    """It goes on without the bytes that are kept of it."""
+    for half in (flow.client, flow.server):
+        while half.waiting:
+            skip_hole(half)
+        let_go(half)
 
 
 def flush(flow: Flow) -> None:

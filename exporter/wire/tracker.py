@@ -3,6 +3,7 @@
 Feed packets in the order of capture; `expire` tells how late it is where no packets come; `finish` ends it.
 """
 
+from collections import OrderedDict
 from collections.abc import Container, Iterable, Iterator
 from typing import Final
 
@@ -12,7 +13,7 @@ from exporter.wire.capture_file import Buffer, PacketTuple
 from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
 from exporter.wire.fast_path import Frame
-from exporter.wire.flow import SEQUENCE_MASK, SKIMMED, Flow, Half
+from exporter.wire.flow import HELD, LOOK_AFTER, MAX_HELD, SEQUENCE_MASK, SKIMMED, Flow, Half
 from exporter.wire.link_headers import cooked_place
 from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
@@ -25,7 +26,7 @@ from exporter.wire.sighting import Sighting, SightingCallback
 from exporter.wire.skim import Skimmer
 from exporter.wire.slow_path import SlowPath
 from exporter.wire.table import Table, key_of
-from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, take
+from exporter.wire.tcp import ACK, RST, SYN, flush, is_over, make_room, take
 from exporter.wire.tcp_options import mss_of, options_of
 from exporter.wire.timers import Clock, Timers
 from exporter.wire.trace import MAX_RECORDS
@@ -79,7 +80,7 @@ class Tracker:
         self.skimmer = Skimmer(self._halves, self._clock, self._frame)
         self._slow_path = SlowPath()
         self._patience = int(config.patience * SECOND)
-        self._quic: dict[bytes, None] = {}
+        self._quic: OrderedDict[bytes, None] = OrderedDict()
 
     def packet(
         self,
@@ -231,7 +232,7 @@ class Tracker:
                 self._counts.quic += 1
                 self._quic[key] = None
                 if len(self._quic) > MAX_QUIC:
-                    del self._quic[next(iter(self._quic))]
+                    self._quic.popitem(last=False)
 
     def _icmp_error(self, error: IcmpError) -> None:
         """A SYN didn't arrive. (What happens to later segments shows in the connection itself.)"""
@@ -289,9 +290,26 @@ class Tracker:
             self._timers.set(flow, deadline(flow, 0))
         elif length and half.stage != SKIMMED:
             self._progress(flow, half)
+            if HELD.added > LOOK_AFTER:
+                self._bound_held()
         elif flow.other and not flow.named:
             flow.named = True
             self._pass_over(flow)
+
+    def _bound_held(self) -> None:
+        """Many connections may each wait for a little, but not for all that each may have: the oldest go on without."""
+        HELD.added = 0
+        flows = self._table.flows()
+        total = sum([flow.held for flow in flows])
+        if total <= MAX_HELD:
+            return
+        for flow in flows:
+            held = flow.held
+            if held:
+                make_room(flow)
+                total += flow.held - held
+                if total <= MAX_HELD // 2:
+                    return
 
     def _begin(
         self, time: int, key: bytes, segment: Segment, buffer: Buffer, interface: str | None, vlan: int | None
