@@ -53,6 +53,10 @@ def consume(half: Half, data: bytes | bytearray, time: int) -> None:
 
 def missing(half: Half, until: int) -> None:
     """The bytes up to this sequence number will never come."""
+    if half.opened is not None and half.flow.tls is not None and not _is_behind(until, half.head):
+        kind, length, begun = half.opened  # it ends with what is missing, not when the next is seen
+        half.opened = None
+        half.flow.tls.record(half.from_client, kind, length, None, begun, half.last)
     if not _is_behind(half.head + len(half.part), until):
         return
     half.flow.missed = True

@@ -39,6 +39,8 @@ _FINISHED_OVERHEAD: Final = 4 + 1 + 16
 _JSSE_PADDING: Final = 16
 #: No client's certificate makes its first record exceed a Finished by less.
 _SHORT_CERTIFICATE: Final = 200
+#: Before TLS 1.3 a Finished has 16 bytes, and a MAC, padding and vector of 16 to 48 each around it.
+_LONGEST_FINISHED: Final = 160
 #: An encrypted alert of TLS 1.3: two bytes, type, tag; JSSE pads it.
 ALERT_LENGTHS: Final = frozenset({2 + 17, 2 + _JSSE_PADDING + 17})
 _FATAL: Final = 2
@@ -162,7 +164,7 @@ class TlsStory:
         if side.changed_cipher and not _is_clear(body, from_client):
             if self.established is not None:
                 self._log(ended, from_client, HANDSHAKE, length)  # a ticket, or a renegotiation
-            elif side.finished is None:
+            elif side.finished is None and length <= _LONGEST_FINISHED:  # else a second ClientHello, cut
                 side.finished, side.finished_length = ended, length
                 if self.client.finished is not None and self.server.finished is not None:
                     self._complete(max(self.client.finished, self.server.finished))
