@@ -8,6 +8,13 @@ from dashboards.queries import HERE, LIMITS, RATE, SITE, WAY, least, most, rate,
 from dashboards.words import BAD, GOOD, WARNING, yes_no
 
 _SUCCESS = since(f"{SITE}, task", "exporter_task_last_success_timestamp_seconds", HERE)
+_TABLE, _WAITING = (
+    f"{total('interface', used, HERE)} / {total('interface', limit, HERE)}"
+    for used, limit in (
+        ("wire_connections_tracked", "wire_connections_limit"),
+        ("wire_reassembly_bytes", "wire_reassembly_limit_bytes"),
+    )
+)
 _OURS = f"and on ({SITE}, job) {series('exporter_build_info', HERE)}"
 
 
@@ -109,10 +116,12 @@ _ROWS = (
                 unit="pps",
             ),
             lines(
-                "Connections in the table",
-                "When last looked; a full table pushes the oldest out.",
-                Ask(total("interface", "wire_connections_tracked", HERE), "{{interface}}"),
-                unit="short",
+                "Room in use",
+                "Connections in the table, and bytes of segments that wait for others, of what is configured. What is "
+                "beyond pushes the oldest out.",
+                Ask(_TABLE, "connections, {{interface}}"),
+                Ask(_WAITING, "bytes, {{interface}}"),
+                unit="percentunit",
             ),
             lines(
                 "Connections pushed out",

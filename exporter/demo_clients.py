@@ -96,5 +96,9 @@ class _Captured:
             self._tracker.packet(moment, LinkType.ETHERNET, frame, 0, len(frame), len(frame), interface.name)
         self._packets += len(frames)
         counted = self._inspection.counted
-        counted.counters(interface.name, InterfaceCounts(packets=self._packets, tracked=len(self._tracker)))
+        counts = InterfaceCounts(
+            packets=self._packets, tracked=len(self._tracker), max_tracked=config.max_connections,
+            held=self._tracker.held, max_held=config.max_held,
+        )  # fmt: skip
+        counted.counters(interface.name, counts)
         mirror.take(Message(0, Kind.SAMPLES, list(counted.samples())))

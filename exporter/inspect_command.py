@@ -77,6 +77,7 @@ def _tracked(config: Path | None, env: Mapping[str, str]) -> TrackerConfig:
         servers=settings.inspect.servers,
         everything=True,
         max_connections=settings.inspect.max_connections,
+        max_held=settings.inspect.reassembly_mib << 20,
         patience=PATIENCE,
     )
 

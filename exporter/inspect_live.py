@@ -157,6 +157,7 @@ class _Listener:
             Counts(
                 packets=self._total("outlook_wire_packets_total"),
                 evicted=self._total("outlook_wire_connections_evicted_total"),
+                let_go=self._total("outlook_wire_reassembly_let_go_total"),
             )
         )
         self.summary.dropped = self._total("outlook_wire_packets_dropped_total")

@@ -42,7 +42,7 @@ class Summary:
             "damaged": self.damaged,
             **{
                 name: self._counts[name]
-                for name in ("undecoded", "cut", "fragments", "slow", "quic", "evicted", "elsewhere")
+                for name in ("undecoded", "cut", "fragments", "slow", "quic", "evicted", "let_go", "elsewhere")
             },
         }
         return json.dumps({"summary": content})
@@ -59,7 +59,7 @@ class Summary:
             for name, number in (
                 ("dropped", self.dropped), ("undecoded", self._counts["undecoded"]), ("cut", self._counts["cut"]),
                 ("fragments", self._counts["fragments"]), ("QUIC", self._counts["quic"]),
-                ("evicted", self._counts["evicted"]),
+                ("evicted", self._counts["evicted"]), ("without what waited", self._counts["let_go"]),
             )
             if number
         )  # fmt: skip

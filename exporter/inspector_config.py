@@ -21,6 +21,7 @@ def config_of(settings: Settings, own_stack: str | None) -> InspectorConfig:
         servers=settings.inspect.servers,
         proxies=frozenset(filter(None, map(_proxy_port, settings.vantages))),
         max_connections=settings.inspect.max_connections,
+        max_held=settings.inspect.reassembly_mib << 20,
         window=settings.inspect.window,
         privacy=settings.privacy.client_addresses,
         ring_mib=settings.inspect.ring_mib,

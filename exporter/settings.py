@@ -58,8 +58,9 @@ class InspectSettings(Section):
 
     `socket`: where an inspector that is a unit of its own listens (`run --only inspector`), and the service asks.
     `workers`: processes that share each interface. `ring_mib`: packets that wait for one of them, of an interface, in
-    MiB. `promiscuous`: for mirror ports. `ignored_clients`: networks whose
-    connections are nobody's, as those of other monitoring.
+    MiB. `reassembly_mib`: of an interface's segments that wait for others before them, of all connections together.
+    `promiscuous`: for mirror ports. `ignored_clients`: networks whose connections are nobody's, as those of other
+    monitoring.
     """
 
     interfaces: Annotated[tuple[InterfaceSettings, ...], Field(max_length=MAX_ENTRIES)] = ()
@@ -69,6 +70,7 @@ class InspectSettings(Section):
     socket: ConfigPath | None = None
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     ring_mib: Annotated[int, Field(ge=2, le=1_024)] = 8
+    reassembly_mib: Annotated[int, Field(ge=1, le=1_024)] = 64
     promiscuous: bool = False
     ignored_clients: Networks = ()
 

@@ -70,6 +70,7 @@ def test_usage(words):
     [
         ({"workers": 0}, "inspect.workers"),
         ({"ring_mib": 1}, "inspect.ring_mib"),
+        ({"reassembly_mib": 0}, "inspect.reassembly_mib"),
         ({"socket": ""}, "inspect.socket"),
         ({"promiscuous": "perhaps"}, "inspect.promiscuous"),
     ],

@@ -162,6 +162,12 @@ _INSPECTOR: tuple[_Row, ...] = (
     ("wire_packets_dropped_total", _COUNTER, "interface", "Packets the kernel dropped for want of room."),
     ("wire_connections_tracked", _GAUGE, "interface", "Connections in the table when last looked."),
     ("wire_connections_evicted_total", _COUNTER, "interface", "Connections pushed out of a full table."),
+    # Not the contract's: bounds are to be seen.
+    ("wire_connections_limit", _GAUGE, "interface", "Connections that the table holds: `inspect.max_connections`."),
+    ("wire_reassembly_bytes", _GAUGE, "interface", "Bytes that waited for others before them when last looked."),
+    ("wire_reassembly_limit_bytes", _GAUGE, "interface", "Bytes that may wait so: `inspect.reassembly_mib`."),
+    ("wire_reassembly_let_go_total", _COUNTER, "interface",
+     "Connections that went on without the bytes that waited, for want of room."),
 )  # fmt: skip
 
 _VERDICT: tuple[_Row, ...] = (

@@ -42,12 +42,19 @@ _BUCKETS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterfaceCounts:
-    """What the inspector tells of an interface: totals since its start, and what its table holds now."""
+    """What the inspector tells of an interface: totals since its start; what its table holds now, and may hold.
+
+    `held`: bytes of segments that wait for others. `let_go`: connections that went on without theirs for want of room.
+    """
 
     packets: int = 0
     dropped: int = 0
     evicted: int = 0
+    let_go: int = 0
     tracked: int = 0
+    max_tracked: int = 0
+    held: int = 0
+    max_held: int = 0
     open: Mapping[str, int] | None = None  # connections by target
 
 
@@ -170,6 +177,10 @@ class WireState:
             yield Sample("outlook_wire_packets_dropped_total", own, counts.dropped)
             yield Sample("outlook_wire_connections_evicted_total", own, counts.evicted)
             yield Sample("outlook_wire_connections_tracked", own, counts.tracked)
+            yield Sample("outlook_wire_connections_limit", own, counts.max_tracked)
+            yield Sample("outlook_wire_reassembly_bytes", own, counts.held)
+            yield Sample("outlook_wire_reassembly_limit_bytes", own, counts.max_held)
+            yield Sample("outlook_wire_reassembly_let_go_total", own, counts.let_go)
             for target, count in (counts.open or {}).items():
                 yield Sample("outlook_wire_connections_open", (("target", target), *own), count)
         states = self._clients.counts(self._now())
@@ -216,6 +227,10 @@ def _sum(before: InterfaceCounts | None, now: InterfaceCounts | None) -> Interfa
         packets=before.packets + now.packets,
         dropped=before.dropped + now.dropped,
         evicted=before.evicted + now.evicted,
+        let_go=before.let_go + now.let_go,
         tracked=now.tracked,
+        max_tracked=now.max_tracked,
+        held=now.held,
+        max_held=now.max_held,
         open=now.open,
     )

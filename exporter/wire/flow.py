@@ -22,9 +22,6 @@ BEHIND: Final = 0x8000_0000
 
 #: Bytes kept of one direction of a connection while segments or a record's rest are waited for.
 MAX_REASSEMBLY: Final = 16_384
-#: And of all connections together; so many new ones later it is looked at.
-MAX_HELD: Final = 64 << 20
-LOOK_AFTER: Final = 16 << 20
 #: What a direction's bytes are read as (`Half.stage`): nothing, for there is nothing more to learn from them; something
 #: that the first bytes will tell; mail in clear; TLS.
 SKIMMED: Final = 0
@@ -36,15 +33,12 @@ TUNNEL: Final = 4
 
 
 class Held:
-    """Bytes that began to wait for others, of any connection of this process, since the sum was looked at."""
+    """Bytes that began to wait for others, of all connections of one tracker, since their sum was looked at."""
 
     __slots__ = ("added",)
 
     def __init__(self) -> None:
         self.added: i64 = 0
-
-
-HELD: Final = Held()
 
 
 class Waiting:
@@ -69,11 +63,12 @@ class Half:
     __slots__ = (
         "acked", "acked_first", "claimed", "ended", "fin", "first", "flow", "from_client", "head", "held", "high",
         "high_time", "holes", "last", "mss", "opened", "part", "part_time", "peer", "place", "plain", "reset_ttl",
-        "stage", "synchronized", "ttl", "waiting", "wraps",
+        "stage", "synchronized", "together", "ttl", "waiting", "wraps",
     )  # fmt: skip
 
-    def __init__(self, flow: "Flow", from_client: bool) -> None:
+    def __init__(self, flow: "Flow", from_client: bool, together: Held) -> None:
         self.flow = flow
+        self.together = together
         self.peer: Half = self
         self.from_client = from_client
         self.stage = FIRST
@@ -163,15 +158,16 @@ class Flow:
 
     def __init__(
         self, client: tuple[bytes, int], server: tuple[bytes, int], start: int, vlan: tuple[int, ...],
-        interface: str | None,
+        interface: str | None, together: Held,
     ) -> None:  # fmt: skip
+        """`together`: of all connections of its tracker."""
         self.client_address, self.client_port = client
         self.server_address, self.server_port = server
         self.start = start
         self.vlan = vlan
         self.interface = interface
-        self.client = Half(self, True)
-        self.server = Half(self, False)
+        self.client = Half(self, True, together)
+        self.server = Half(self, False, together)
         self.client.peer, self.server.peer = self.server, self.client
         self.syn: int | None = None  # time of the first
         self.syn_ack: int | None = None
@@ -226,4 +222,4 @@ class Flow:
         return max(self.client.last, self.server.last)
 
 
-_NOBODY: Final = Flow((b"", 0), (b"", 0), 0, (), None).client
+_NOBODY: Final = Flow((b"", 0), (b"", 0), 0, (), None, Held()).client

@@ -118,7 +118,7 @@ class Inspection:
         config = self.config
         tracked = TrackerConfig(
             targets=config.targets, servers=config.servers, everything=config.everything,
-            max_connections=config.max_connections, patience=PATIENCE, filtered=True,
+            max_connections=config.max_connections, max_held=config.max_held, patience=PATIENCE, filtered=True,
         )  # fmt: skip
 
         def decided(connection: Connection) -> None:
@@ -184,7 +184,8 @@ class Inspection:
     def _count_interface(self, watched: Watched) -> None:
         tracker = watched.tracker
         counts = InterfaceCounts(
-            packets=watched.packets, dropped=watched.dropped, evicted=tracker.counts.evicted, tracked=len(tracker),
-            open=tracker.open_connections(),
+            packets=watched.packets, dropped=watched.dropped, evicted=tracker.counts.evicted,
+            let_go=tracker.counts.let_go, tracked=len(tracker), held=tracker.held, open=tracker.open_connections(),
+            max_tracked=self.config.max_connections, max_held=self.config.max_held,
         )  # fmt: skip
         self.counted.counters(watched.interface.name, counts)

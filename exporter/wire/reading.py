@@ -11,7 +11,6 @@ from exporter.wire.clear_text import ClearText
 from exporter.wire.flow import (
     BEHIND,
     FIRST,
-    HELD,
     MAX_REASSEMBLY,
     RECORDS,
     SEQUENCE_MASK,
@@ -308,7 +307,7 @@ def _records(half: Half, chunk: bytes | bytearray, time: int) -> None:
     _move(half, position)
     half.part, half.part_time = data[position:], begun
     if position < size:
-        HELD.added += len(chunk)
+        half.together.added += len(chunk)
 
 
 def _not_a_record(half: Half, size: int) -> None:

@@ -43,6 +43,7 @@ def read_side(path: Path, settings: Settings, *, interface: str | None = None) -
         servers=settings.inspect.servers,
         everything=True,
         max_connections=settings.inspect.max_connections,
+        max_held=settings.inspect.reassembly_mib << 20,
         patience=PATIENCE,
     )
     tracker = Tracker(config, lambda _connection: None, sighted=keep)

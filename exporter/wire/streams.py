@@ -7,7 +7,7 @@
 
 from typing import Final
 
-from exporter.wire.flow import BEHIND, HELD, MAX_REASSEMBLY, SEQUENCE_MASK, Half, Waiting
+from exporter.wire.flow import BEHIND, MAX_REASSEMBLY, SEQUENCE_MASK, Half, Waiting
 from exporter.wire.reading import consume, missing
 
 #: Segments kept of one direction while one before them is waited for.
@@ -83,7 +83,7 @@ def receive(half: Half, sequence: int, data: bytes | bytearray, time: int) -> No
 def _add_waiting(half: Half, sequence: int, data: bytes | bytearray, time: int) -> None:
     half.waiting.append(Waiting(sequence, data, time))
     half.held += len(data)
-    HELD.added += len(data)
+    half.together.added += len(data)
 
 
 def _missing_before(half: Half, waiting: Waiting) -> int:

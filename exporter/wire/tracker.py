@@ -13,7 +13,7 @@ from exporter.wire.capture_file import Buffer, PacketTuple
 from exporter.wire.decode import LinkType, decode
 from exporter.wire.dns_answers import read_answer
 from exporter.wire.fast_path import Frame
-from exporter.wire.flow import HELD, LOOK_AFTER, MAX_HELD, SEQUENCE_MASK, SKIMMED, Flow, Half
+from exporter.wire.flow import SEQUENCE_MASK, SKIMMED, Flow, Half, Held
 from exporter.wire.link_headers import cooked_place
 from exporter.wire.observe import server_name
 from exporter.wire.outcome import NO_ANSWER, SECOND, deadline
@@ -79,6 +79,8 @@ class Tracker:
         self._frame = Frame()
         self.skimmer = Skimmer(self._halves, self._clock, self._frame)
         self._slow_path = SlowPath()
+        self._held = Held()
+        self._look_after = config.max_held // 4
         self._patience = int(config.patience * SECOND)
         self._quic: OrderedDict[bytes, None] = OrderedDict()
 
@@ -147,6 +149,11 @@ class Tracker:
     def __len__(self) -> int:
         """Connections tracked at the moment."""
         return len(self._table)
+
+    @property
+    def held(self) -> int:
+        """Bytes kept at the moment while others are waited for."""
+        return sum([flow.held for flow in self._table.flows()])
 
     @property
     def counts(self) -> Counts:
@@ -290,7 +297,7 @@ class Tracker:
             self._timers.set(flow, deadline(flow, 0))
         elif length and half.stage != SKIMMED:
             self._progress(flow, half)
-            if HELD.added > LOOK_AFTER:
+            if self._held.added > self._look_after:
                 self._bound_held()
         elif flow.other and not flow.named:
             flow.named = True
@@ -298,17 +305,18 @@ class Tracker:
 
     def _bound_held(self) -> None:
         """Many connections may each wait for a little, but not for all that each may have: the oldest go on without."""
-        HELD.added = 0
-        flows = self._table.flows()
+        self._held.added = 0
+        flows, most = self._table.flows(), self.config.max_held
         total = sum([flow.held for flow in flows])
-        if total <= MAX_HELD:
+        if total <= most:
             return
         for flow in flows:
             held = flow.held
             if held:
                 make_room(flow)
+                self._counts.let_go += 1
                 total += flow.held - held
-                if total <= MAX_HELD // 2:
+                if total <= most // 2:
                     return
 
     def _begin(
@@ -329,7 +337,8 @@ class Tracker:
             return None
         if self._table.full():
             self._give_up()
-        flow = Flow(client, server, time, segment.vlan if vlan is None else (vlan, *segment.vlan), interface)
+        vlans = segment.vlan if vlan is None else (vlan, *segment.vlan)
+        flow = Flow(client, server, time, vlans, interface, self._held)
         flow.filtered = self.config.filtered
         if begins and from_client:
             flow.syn = time

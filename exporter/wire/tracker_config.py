@@ -11,15 +11,17 @@ from exporter.wire.servers import Network
 class TrackerConfig:
     """What is followed and how much is kept. Durations are seconds of the packets' clock.
 
-    `everything`: any server's connections (files, --all), else only those of `targets` and `servers`.
-    `patience`: how long behind a decision that rests on silence it may still be answered. `filtered`: the capture lacks
-    segments on purpose, so that holes say nothing.
+    `everything`: any server's connections (files, --all), else only those of `targets` and `servers`. `max_held`: bytes
+    that wait for others, of all connections together, give or take a quarter. `patience`: how long behind a decision
+    that rests on silence it may still be answered. `filtered`: the capture lacks segments on purpose, so that holes say
+    nothing.
     """
 
     targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
     servers: tuple[Network, ...] = ()
     everything: bool = False
     max_connections: int = 16_384
+    max_held: int = 64 << 20
     patience: float = 5.0
     filtered: bool = False
 
@@ -30,7 +32,8 @@ class Counts:
 
     `fragments`: of IP packets, not followed. `undecoded`: frames of links or tunnels that aren't read, `cut`: headers
     beyond the snap length, `slow`: read by the slow path. `quic`: connections of HTTP/3 begun. `evicted`: connections
-    given up for want of room. `elsewhere`: segments seen again at another interface, on their way.
+    given up for want of room, `let_go`: such as went on without the bytes kept of them, likewise. `elsewhere`: segments
+    seen again at another interface, on their way.
     """
 
     packets: int = 0
@@ -40,4 +43,5 @@ class Counts:
     slow: int = 0
     quic: int = 0
     evicted: int = 0
+    let_go: int = 0
     elsewhere: int = 0

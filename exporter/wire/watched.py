@@ -31,10 +31,10 @@ class InspectorConfig:
     """What is followed, and what of it may be told. `window`: of the clients' states, seconds.
 
     `worker` of `workers`: which share of the clients is this process's; `group` ties the workers together. `ring_mib`:
-    what the kernel keeps of each interface for us. `proxies`: ports of HTTP proxies that clients ask for a way out.
-    `promiscuous`: frames for other machines are read too (a mirror
-    port). `own_stack`: the last two parts of our own prober's JA4, which is no client. `ignored_clients`: their
-    connections are passed over.
+    what the kernel keeps of each interface for us, `max_held`: bytes that wait in ours for others. `proxies`: ports of
+    HTTP proxies that clients ask for a way out. `promiscuous`: frames for other machines are read too (a mirror port).
+    `own_stack`: the last two parts of our own prober's JA4, which is no client. `ignored_clients`: their connections
+    are passed over.
     """
 
     targets: Mapping[str, Target] = field(default_factory=lambda: TARGETS)
@@ -42,6 +42,7 @@ class InspectorConfig:
     proxies: frozenset[int] = frozenset()
     everything: bool = False
     max_connections: int = 16_384
+    max_held: int = 64 << 20
     window: float = 900.0
     privacy: Mode = "off"
     ring_mib: int = BLOCKS

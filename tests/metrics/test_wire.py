@@ -136,15 +136,19 @@ def test_a_flood_of_targets_has_bounded_series():
 def test_counters_of_an_inspector_that_begins_anew_go_on():
     state = WireState(now=lambda: 1.0)
     state.set_up(True)
-    state.counters("eth1", InterfaceCounts(packets=100, dropped=3, tracked=7))
+    state.counters("eth1", InterfaceCounts(packets=100, dropped=3, let_go=2, tracked=7, max_tracked=9, held=5))
     state.set_up(False)
     assert told(state)["outlook_exporter_inspector_up{}"] == 0
     state.set_up(True)
-    state.counters("eth1", InterfaceCounts(packets=20, tracked=1))
+    state.counters("eth1", InterfaceCounts(packets=20, let_go=1, tracked=1, max_tracked=8, held=4, max_held=6))
     series = told(state)
     assert series["outlook_wire_packets_total{interface=eth1}"] == 120
     assert series["outlook_wire_packets_dropped_total{interface=eth1}"] == 3
     assert series["outlook_wire_connections_tracked{interface=eth1}"] == 1
+    assert series["outlook_wire_connections_limit{interface=eth1}"] == 8
+    assert series["outlook_wire_reassembly_bytes{interface=eth1}"] == 4
+    assert series["outlook_wire_reassembly_limit_bytes{interface=eth1}"] == 6
+    assert series["outlook_wire_reassembly_let_go_total{interface=eth1}"] == 3
 
 
 def test_what_was_rendered_is_kept_while_nothing_changed():

@@ -60,7 +60,17 @@ def tell(wire: WireState, scrapes: int) -> None:
         if connection.auth is not None:
             wire.signed_in(connection)
         wire.finished(connection, client)
-    totals = InterfaceCounts(packets=100 * scrapes, dropped=scrapes, evicted=scrapes, tracked=4, open={"imap": 3})
+    totals = InterfaceCounts(
+        packets=100 * scrapes,
+        dropped=scrapes,
+        evicted=scrapes,
+        let_go=scrapes,
+        tracked=4,
+        max_tracked=16_384,
+        held=100,
+        max_held=64 << 20,
+        open={"imap": 3},
+    )
     wire.counters("eth1", totals)
 
 

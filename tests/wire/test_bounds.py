@@ -1,14 +1,14 @@
 """What is kept is bounded, and true connections are still told in a flood."""
 
 import random
-import time
 import tracemalloc
+
+import pytest
 
 from exporter.observations import Connection
 from exporter.vocabulary import ConnectionOutcome
 from exporter.wire.attempts import MAX_CLIENTS, REMEMBERED, Attempts
-from exporter.wire.flow import LOOK_AFTER, MAX_HELD, MAX_REASSEMBLY, Flow
-from exporter.wire.table import Table, key_of
+from exporter.wire.flow import MAX_REASSEMBLY
 from exporter.wire.tracker import Tracker, TrackerConfig
 from tests.wire.conversation import START, Conversation, inspect, one
 from tests.wire.flights import Talk, healthy
@@ -57,29 +57,6 @@ def test_closing_ones_are_given_up_first_then_unanswered_syns_then_long_silent_o
     assert len(found) == 1  # a SYN without answer in a flood isn't told
     tracker.finish()
     assert ("172.16.0.1", ConnectionOutcome.ESTABLISHED) in [(each.client, each.outcome) for each in found]
-
-
-def test_giving_up_costs_no_more_in_a_large_table():
-    """The first of a dict is looked for past all that were deleted: that took ten times as long at the default size."""
-
-    def seconds(limit: int) -> float:
-        table, begun = Table(limit), 0.0
-        for number in range(limit + 12_000):
-            if number == limit + 6_000:
-                begun = time.thread_time()
-            if table.full():
-                table.remove(table.to_give_up(0), remembered=False)
-            flow = Flow((number.to_bytes(4), 1_024), (b"srvr", 993), 0, (), None)
-            table.add(flow, key_of(*_ends(flow)), key_of(*_ends(flow, back=True)))
-        return time.thread_time() - begun
-
-    assert seconds(16_384) < 5 * seconds(256)
-
-
-def _ends(flow: Flow, *, back: bool = False) -> tuple[bytes, bytes, int, int]:
-    client, server = (flow.client_address, flow.client_port), (flow.server_address, flow.server_port)
-    (here, here_port), (there, there_port) = (server, client) if back else (client, server)
-    return here, there, here_port, there_port
 
 
 def test_a_flood_of_hellos_with_random_names():
@@ -166,26 +143,45 @@ def test_clients_that_are_remembered_are_bounded():
     assert attempts.earlier((MAX_CLIENTS + 4).to_bytes(4), ("x", 1), REMEMBERED) == 32
 
 
+def behind_a_hole(number: int) -> tuple[Frame, Frame]:
+    """A client's SYN, and 15,000 bytes of it that wait for some before them."""
+    client, at = ".".join(map(str, number.to_bytes(4))), START + number * 1_000
+    opens = ethernet(ip(client, "192.0.2.1", TCP, tcp(5_000, 993, number, 0, SYN)))
+    goes_on = ethernet(ip(client, "192.0.2.1", TCP, tcp(5_000, 993, number + 100, 1, ACK, bytes(15_000))))
+    return (at, opens), (at + 500, goes_on)
+
+
 def test_bytes_of_all_connections_together_are_bounded():
     """16 KiB each of 16,384 connections would be 256 MiB; those that wait longest go on without what is missing."""
     found: list[Connection] = []
-    tracker = Tracker(TrackerConfig(everything=True), found.append)
-    behind_a_hole = ethernet(ip("10.0.0.0", "192.0.2.1", TCP, tcp(5_000, 993, 0, 1, ACK, bytes(15_000))))
-    template, most = bytearray(behind_a_hole), 0
-    for number in range(6_500):
-        at, client = START + number * 1_000, number.to_bytes(4)
-        template[26:30] = client
-        template[38:42] = (number + 100).to_bytes(4)
-        feed(tracker, (at, ethernet(ip(".".join(map(str, client)), "192.0.2.1", TCP, tcp(5_000, 993, number, 0, SYN)))))
-        feed(tracker, (at + 500, bytes(template)))
-        if number % 500 == 0:
-            most = max(most, sum(flow.held for flow in tracker._table.flows()))
-    assert LOOK_AFTER < most <= MAX_HELD + LOOK_AFTER
-    assert len(tracker) == 6_500
+    limit = 4 << 20
+    tracker = Tracker(TrackerConfig(everything=True, max_held=limit), found.append)
+    most = 0
+    for number in range(500):
+        for frame in behind_a_hole(number):
+            feed(tracker, frame)
+        most = max(most, tracker.held)
+    assert limit / 2 < most <= 1.25 * limit + 15_000
+    assert tracker.held == sum(flow.held for flow in tracker._table.flows())
+    assert len(tracker) == 500
+    assert 0 < tracker.counts.let_go <= 500 - tracker.held // 15_000
     true = Conversation(client=("172.16.0.1", 5_000), now=START + 7_000_000).opens().plays(healthy()).closes()
     for frame in true.frames():
         feed(tracker, frame)
     assert [connection.outcome for connection in found] == [ConnectionOutcome.ESTABLISHED]
+
+
+@pytest.mark.parametrize("before", [0, 35])
+def test_each_interface_has_a_bound_of_its_own_for_bytes_that_wait(before):
+    """If they were counted together, `there` would look whenever enough were added, and only at its own."""
+    limit = 4 << 20
+    here, there = (Tracker(TrackerConfig(everything=True, max_held=limit), lambda connection: None) for _ in range(2))
+    turns = [there] * before + ([here] * 35 + [there] * 35) * 18  # 70 of them are a quarter of the limit
+    for number, tracker in enumerate(turns):
+        for frame in behind_a_hole(number):
+            feed(tracker, frame)
+        assert max(here.held, there.held) <= 1.25 * limit + 15_000
+    assert min(here.counts.let_go, there.counts.let_go) > 0
 
 
 # ---- time ----------------------------------------------------------------------------------------------------------------

@@ -446,3 +446,12 @@ def test_the_rings_size_is_the_configurations(captures):
         Interface("eth1", "inside"), ring_mib=config_of(Settings(inspect=InspectSettings(ring_mib=32)), None).ring_mib
     )
     assert [capture.blocks * BLOCK for capture in captures] == [32 << 20]
+
+
+def test_the_bound_of_bytes_that_wait_is_the_configurations(captures):
+    settings = Settings(inspect=InspectSettings(reassembly_mib=3, max_connections=7))
+    made, _ = inspection(Interface("eth1", "inside"), max_held=config_of(settings, None).max_held, max_connections=7)
+    assert made.watched["eth1"].tracker.config.max_held == 3 << 20
+    made.finish()
+    assert counts(made, "outlook_wire_reassembly_limit_bytes") == {("eth1",): 3 << 20}
+    assert counts(made, "outlook_wire_connections_limit") == {("eth1",): 7}
