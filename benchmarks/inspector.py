@@ -17,6 +17,7 @@ from benchmarks.children import PYTHON, ROOT
 from benchmarks.figures import quantile, table
 from benchmarks.machine import NotPossible, describe_load
 from benchmarks.peers import NDPI, NFSTREAM, OURS, SCAPY, TCPDUMP, TSHARK, Names, Peer, Run, measured, peers, scapy_peer
+from benchmarks.traffic import floods
 from benchmarks.traffic.judge import Verdict, judge, key_of
 
 _COPY = 1 << 20
@@ -61,6 +62,7 @@ def measure(quick: bool) -> str:
         directory = Path(name)
         texts = [_side_by_side(directory, each, runs) for each in sets]
         texts.append(_growth(directory, 27_000 // share, runs))
+        texts.append(_floods(directory, 1_000_000 // share, runs))
         texts += [_live(directory, each) for each in sets]
     return "\n\n".join(texts)
 
@@ -220,3 +222,22 @@ def _growth(directory: Path, most: int, runs: int) -> str:
         )
         made.capture.unlink()
     return f"### Growth\n\n{table(['connections', 'packets', 'CPU s', 'ratio'], rows)}"
+
+
+def _floods(directory: Path, most: int, runs: int) -> str:
+    """What a flood costs, and that ten times as much of it costs ten times as much: each is given up at the same price.
+
+    A hello costs three packets and a name, so that a third as many are sent.
+    """
+    asked = [peer for peer in peers() if peer.name in (OURS, TCPDUMP, NDPI, NFSTREAM)]
+    rows = []
+    for what, make, count in (("SYNs", floods.syns, most), ("hellos", floods.hellos, most // 3)):
+        small, large = directory / "small.pcap", directory / "large.pcap"
+        made = [Made(path, path, make(path, number)) for path, number in ((small, count // 10), (large, count))]
+        for peer in asked:
+            few, many = (_result(peer, each, directory, runs).run for each in made)
+            rows.append(
+                [f"{count:,} {what}: {peer.name}", f"{many.cpu:.2f}", f"{many.cpu / few.cpu:.1f}", f"{many.peak:.0f}"]
+            )
+    head = ["flood", "CPU s", "ratio to a tenth of it", "peak MiB"]
+    return f"### Floods\n\n{table(head, rows)}\n\nRequired: at most 200 MiB."

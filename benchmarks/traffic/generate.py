@@ -43,7 +43,7 @@ IPV6_SHARE, VLAN_SHARE, ODD_CUTS_SHARE, TWO_RECORDS_SHARE = 0.20, 0.10, 0.10, 0.
 QUIET = 15_000_000
 BEGINNING = 1_760_000_000_000_000
 
-_FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)
+FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1)
 _PACKET_HEADER = struct.Struct("<IIII")
 
 
@@ -98,7 +98,7 @@ def write(
     kinds = _record(names)
     generator = random.Random(seed + 1)
     pool = generator.randbytes(1 << 20)
-    capture.write(_FILE_HEADER)
+    capture.write(FILE_HEADER)
     waiting: list[tuple[int, bytes]] = []
     count = 0
     end = BEGINNING
@@ -109,11 +109,11 @@ def write(
         if len(waiting) > 50_000:
             waiting.sort(key=_time)
             due = sum(1 for _ in _before(waiting, plan.start))
-            count += _put(capture, waiting[:due])
+            count += put(capture, waiting[:due])
             del waiting[:due]
     waiting.sort(key=_time)
     end = waiting[-1][0] + QUIET
-    count += _put(capture, [*waiting, (end, waiting[-1][1])])
+    count += put(capture, [*waiting, (end, waiting[-1][1])])
     return count
 
 
@@ -128,7 +128,8 @@ def _before(packets: list[tuple[int, bytes]], time: int) -> Iterator[tuple[int, 
         yield packet
 
 
-def _put(capture: BinaryIO, packets: list[tuple[int, bytes]]) -> int:
+def put(capture: BinaryIO, packets: Sequence[tuple[int, bytes]]) -> int:
+    """Frames with their times, µs since 1970; returns how many."""
     for time, frame in packets:
         capture.write(_PACKET_HEADER.pack(time // 1_000_000, time % 1_000_000, len(frame), len(frame)))
         capture.write(frame)
