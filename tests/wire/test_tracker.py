@@ -336,6 +336,24 @@ def test_what_the_kernel_left_out_is_not_counted_up_to_a_reset(reset: int):
     assert seen.bytes_sent == sum(len(data) for side, data in healthy() if side)
 
 
+@pytest.mark.parametrize(("port", "told"), [(993, True), (8_993, False)])
+def test_a_clients_bytes_up_to_a_reset_live(port: int, told: bool):
+    """A server's reset without acknowledgment doesn't tell how far the client was: only that its last segment was seen
+    does, which the kernel's filter lets pass where it knows the server by its port."""
+    made = Conversation(server=("192.0.2.1", port)).opens().plays(healthy()).segment(False, RST)
+    seen = one(made, filtered=True)
+    assert seen.closed_by is ClosedBy.RESET_SERVER
+    assert seen.bytes_sent == (sum(len(data) for side, data in healthy() if side) if told else None)
+
+
+def test_a_reset_with_a_number_of_elsewhere_does_not_tell_how_far_its_sender_was():
+    made = Conversation().opens().plays(healthy())
+    made.segment(True, RST | ACK, sequence=made.next[True] + 5_000)
+    connection = one(made)
+    assert (connection.closed_by, connection.bytes_sent) == (ClosedBy.RESET_CLIENT, None)
+    assert connection.bytes_received == sum(len(data) for side, data in healthy() if not side)
+
+
 def test_a_half_closed_connection_has_one_known_length():
     connection = one(Conversation().opens().plays(healthy()).segment(True, FIN | ACK))
     assert connection.bytes_sent == sum(len(data) for side, data in healthy() if side)
