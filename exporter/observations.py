@@ -218,7 +218,8 @@ class Connection:
 
     `reply_seconds`: from the client's request to the server's first reply to it. `refusal`: the SMTP code by which the
     server would not go on in clear (421, 454 …). `server_ttl`, `reset_ttl`: time to live, or hop limit, of the SYN-ACK
-    and of the first reset from the server's side.
+    and of the first reset from the server's side. `resumed`: an earlier TLS session went on, so that no certificate was
+    sent; `hello_retry`: the server asked for another hello first (RFC 8446, 4.1.4). None where it wasn't seen.
     """
 
     start: datetime
@@ -255,6 +256,8 @@ class Connection:
     refusal: int | None = None
     server_ttl: int | None = None
     reset_ttl: int | None = None
+    resumed: bool | None = None
+    hello_retry: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

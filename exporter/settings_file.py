@@ -40,14 +40,6 @@ def load(path: Path | None, env: Mapping[str, str]) -> Settings:
     return settings
 
 
-def problems_in(path: Path, env: Mapping[str, str]) -> Iterator[str]:
-    """Each problem of a file, for `check-config`."""
-    try:
-        load(path, env)
-    except ConfigurationError as error:
-        yield from error.problems
-
-
 @dataclass(frozen=True, slots=True)
 class _Origin:
     """Tells whether a problem is the file's or the environment's."""

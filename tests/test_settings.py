@@ -4,6 +4,7 @@ import errno
 import ipaddress
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from exporter.catalogue import TARGETS
 from exporter.settings import Settings, VantageSettings, parse_listen
 from exporter.settings_errors import ConfigurationError
 from exporter.settings_fields import MAX_DURATION, MIN_DURATION, parse_duration, parse_host, parse_positive
-from exporter.settings_file import load, problems_in
+from exporter.settings_file import load
 from exporter.vocabulary import AccountKind, Protocol
 
 #: The contract's example, its ellipses filled in.
@@ -75,6 +76,15 @@ diagnosis: {controls: [www.example.com, "192.0.2.1:8443"], experiments_per_hour:
 privacy: {client_addresses: off}
 """
 PLANTED = "hunter2Qplanted"
+
+
+def problems_in(path: Path, env: Mapping[str, str]) -> tuple[str, ...]:
+    """What is told of a file's configuration, none where it is taken."""
+    try:
+        load(path, env)
+    except ConfigurationError as error:
+        return tuple(error.problems)
+    return ()
 
 
 @pytest.fixture
@@ -328,7 +338,7 @@ class TestFile:
         assert said == f"{tmp_path}: is a directory; name the file in it"
 
     def test_a_name_that_is_none(self):
-        assert list(problems_in(Path("a\0b\x1b[2J"), {})) == ["a\\x00b\\x1b[2J: is not a usable file name"]
+        assert [*problems_in(Path("a\0b\x1b[2J"), {})] == ["a\\x00b\\x1b[2J: is not a usable file name"]
 
     def test_unreadable(self, tmp_path, monkeypatch):
         def refuse(*_):
@@ -345,7 +355,7 @@ class TestFile:
     def test_a_good_one_has_no_problem(self, tmp_path):
         path = tmp_path / "good.yml"
         path.write_text(EXAMPLE)
-        assert list(problems_in(path, {})) == []
+        assert problems_in(path, {}) == ()
 
     def test_file_names_are_relative_to_it(self, good, tmp_path, monkeypatch):
         monkeypatch.chdir("/")

@@ -4,10 +4,9 @@ The service shows what it tells of them (`wire_mirror`). A connection is counted
 its sign-in when that was read (`signed_in`), the rest when it is over (`finished`), as the tracker calls them.
 """
 
-import threading
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from exporter.metrics.catalogue import REACH_BUCKETS, SIGN_IN_BUCKETS
@@ -20,8 +19,6 @@ from exporter.vocabulary import ClientState
 
 #: Targets by interfaces that have series of their own; what comes later is `other`.
 MAX_PLACES = 40
-#: Connections kept for the page and the API.
-RECENT = 500
 #: States of clients are looked at again after so many seconds.
 AGE = 5.0
 OTHER = "other"
@@ -59,119 +56,83 @@ class InterfaceCounts:
 
 
 class WireState:
-    """Thread-safe; a SampleSource for `State.sources["wire"]`. `now`: Unix seconds."""
+    """Of one worker, in its one thread; a SampleSource. `now`: Unix seconds."""
 
     def __init__(self, window: float = 900.0, now: Callable[[], float] = time.time, mail: Collection[str] = ()) -> None:
         """`window`: of clients' states, seconds. `mail`: targets whose sign-ins can be read."""
-        self._lock = threading.Lock()
         self._now = now
         self._counts: Counter[tuple[str, Labels]] = Counter()
         self._histograms: dict[tuple[str, Labels], Histogram] = {}
         self._interfaces: dict[str, InterfaceCounts] = {}
-        self._before: dict[str, InterfaceCounts] = {}  # totals of inspectors that ran before
         self._clients = Clients(window, mail)
         self._places: set[tuple[str, str]] = set()
         self._few = FewValues()
-        self._recent: deque[Connection] = deque(maxlen=RECENT)
-        self._up: bool | None = None
         self._version: tuple[object, int] = (object(), 0)
 
-    # ---- what the link tells
-
-    def set_up(self, up: bool) -> None:
-        """Whether the inspector runs. When it begins anew its counters begin at 0; ours go on."""
-        with self._lock:
-            if up and not self._up:
-                self._before, self._interfaces = self._totals(), {}
-            self._up = up
-            self._changed()
-
-    @property
-    def up(self) -> bool:
-        """Whether it runs."""
-        return self._up is True
+    # ---- what trackers tell
 
     def decided(self, connection: Connection) -> None:
         """Its outcome is known."""
-        with self._lock:
-            place = self._place(connection)
-            self._counts["outlook_wire_connections_total", (*place, ("outcome", connection.outcome))] += 1
-            self._observe(_TCP, place, connection.tcp_handshake_seconds)
-            self._observe(_TLS, place, connection.tls_handshake_seconds)
-            if connection.client_family is not None:
-                labels = (place[0], ("family", connection.client_family))
-                self._counts["outlook_wire_client_family_total", labels] += 1
-            self._changed()
+        place = self._place(connection)
+        self._counts["outlook_wire_connections_total", (*place, ("outcome", connection.outcome))] += 1
+        self._observe(_TCP, place, connection.tcp_handshake_seconds)
+        self._observe(_TLS, place, connection.tls_handshake_seconds)
+        if connection.client_family is not None:
+            labels = (place[0], ("family", connection.client_family))
+            self._counts["outlook_wire_client_family_total", labels] += 1
+        self._changed()
 
     def signed_in(self, connection: Connection, client: str | None = None) -> None:
         """Its attempts to sign in are known; an acceptance makes its client healthy long before it ends."""
-        with self._lock:
-            place = self._place(connection)
-            for auth in connection.attempts or ((connection.auth,) if connection.auth is not None else ()):
-                labels = (*place, ("mechanism", auth.mechanism))
-                self._counts["outlook_wire_auth_attempts_total", (*labels, ("outcome", auth.outcome))] += 1
-                self._observe(_AUTH, labels, auth.seconds)
-            if client is not None and state_after(connection) is ClientState.HEALTHY:
-                self._clients.seen(place[0][1], client, connection, self._now())
-            self._changed()
+        place = self._place(connection)
+        for auth in connection.attempts or ((connection.auth,) if connection.auth is not None else ()):
+            labels = (*place, ("mechanism", auth.mechanism))
+            self._counts["outlook_wire_auth_attempts_total", (*labels, ("outcome", auth.outcome))] += 1
+            self._observe(_AUTH, labels, auth.seconds)
+        if client is not None and state_after(connection) is ClientState.HEALTHY:
+            self._clients.seen(place[0][1], client, connection, self._now())
+        self._changed()
 
     def finished(self, connection: Connection, client: str | None) -> None:
         """It is over. `client`: the inspector's key for its client, None where clients aren't told apart."""
-        with self._lock:
-            place = self._place(connection)
-            self._observe(_REPLY, place, connection.first_reply_seconds)
-            if connection.target in _SIGN_IN:
-                self._observe(_TOKEN, place, connection.reply_seconds)
-            if connection.retransmissions:
-                self._counts["outlook_wire_retransmissions_total", place] += connection.retransmissions
-            self._alert(connection, place)
-            for each in connection.tampering:
-                self._counts["outlook_wire_tampering_total", (place[0], ("kind", each.kind))] += 1
-            if connection.target is not None and client is not None:
-                self._clients.seen(place[0][1], client, connection, self._now())
-            self._recent.append(connection)
-            self._changed()
+        place = self._place(connection)
+        self._observe(_REPLY, place, connection.first_reply_seconds)
+        if connection.target in _SIGN_IN:
+            self._observe(_TOKEN, place, connection.reply_seconds)
+        if connection.retransmissions:
+            self._counts["outlook_wire_retransmissions_total", place] += connection.retransmissions
+        self._alert(connection, place)
+        for each in connection.tampering:
+            self._counts["outlook_wire_tampering_total", (place[0], ("kind", each.kind))] += 1
+        if connection.target is not None and client is not None:
+            self._clients.seen(place[0][1], client, connection, self._now())
+        self._changed()
 
     def counters(self, interface: str, counts: InterfaceCounts) -> None:
         """The interface's totals as of now."""
-        with self._lock:
-            self._interfaces[interface] = counts
-            self._changed()
+        self._interfaces[interface] = counts
+        self._changed()
 
     # ---- what pages and scrapes read
 
-    def connections(self) -> tuple[Connection, ...]:
-        """The latest, the newest first."""
-        with self._lock:
-            return tuple(reversed(self._recent))
-
     def clients(self) -> Mapping[tuple[str, ClientState], int]:
         """Distinct clients by target and state."""
-        with self._lock:
-            return self._clients.counts(self._now())
+        return self._clients.counts(self._now())
 
     def version(self) -> object:
         """See SampleSource: another object when something changed, or states may have aged."""
-        with self._lock:
-            age = int(self._now() / AGE)
-            if self._version[1] != age:
-                self._version = (object(), age)
-            return self._version[0]
+        age = int(self._now() / AGE)
+        if self._version[1] != age:
+            self._version = (object(), age)
+        return self._version[0]
 
-    def samples(self) -> Iterable[Sample]:
+    def samples(self) -> Iterator[Sample]:
         """See SampleSource."""
-        with self._lock:
-            return [*self._samples()]
-
-    def _samples(self) -> Iterator[Sample]:
-        if self._up is not None:
-            yield Sample("outlook_exporter_inspector_up", (), float(self._up))
         for (metric, labels), count in self._counts.items():
             yield Sample(metric, labels, count)
         for (metric, labels), histogram in self._histograms.items():
             yield from histogram_samples(metric, labels, histogram)
-        totals = self._totals()
-        for interface, counts in totals.items():
+        for interface, counts in self._interfaces.items():
             own = (("interface", interface),)
             yield Sample("outlook_wire_packets_total", own, counts.packets)
             yield Sample("outlook_wire_packets_dropped_total", own, counts.dropped)
@@ -214,23 +175,3 @@ class WireState:
             return
         name = "encrypted" if alert.encrypted else self._few.value("alert", alert.name, connection.end.date())
         self._counts["outlook_wire_alerts_total", (*place, ("alert", name), ("from", alert.sender))] += 1
-
-    def _totals(self) -> dict[str, InterfaceCounts]:
-        """This inspector's counters on top of those before it."""
-        names = dict.fromkeys([*self._before, *self._interfaces])
-        return {name: _sum(self._before.get(name), self._interfaces.get(name)) for name in names}
-
-
-def _sum(before: InterfaceCounts | None, now: InterfaceCounts | None) -> InterfaceCounts:
-    before, now = before or InterfaceCounts(), now or InterfaceCounts()
-    return InterfaceCounts(
-        packets=before.packets + now.packets,
-        dropped=before.dropped + now.dropped,
-        evicted=before.evicted + now.evicted,
-        let_go=before.let_go + now.let_go,
-        tracked=now.tracked,
-        max_tracked=now.max_tracked,
-        held=now.held,
-        max_held=now.max_held,
-        open=now.open,
-    )

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field, replace
 
 from exporter.metrics.catalogue import METRICS, Kind
 from exporter.metrics.samples import Labels, Sample
-from exporter.metrics.wire import RECENT
 from exporter.observations import Connection
 from exporter.wire.interface_state import InterfaceState
 from exporter.wire.messages import Kind as MessageKind
 from exporter.wire.messages import Message
 
+#: Connections kept for the page and the API.
+RECENT = 500
 #: Series of all workers together (contract).
 MAX_SERIES = 3_000
 

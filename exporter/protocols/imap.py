@@ -157,10 +157,6 @@ def logout(tag: str) -> bytes:
     return _command(tag, "LOGOUT")
 
 
-def noop(tag: str) -> bytes:
-    return _command(tag, "NOOP")
-
-
 def _quoted(text: str) -> str:
     if not text.isascii() or not text.isprintable():
         raise ValueError("a user or password that isn't printable ASCII can't be sent by LOGIN")

@@ -13,7 +13,7 @@ _FIELDS: Final = (
     "sni", "outcome", "alert", "tls_version", "cipher", "group", "ja4", "client_family", "certificate_issuer",
     "tcp_handshake_seconds", "tls_handshake_seconds", "first_reply_seconds", "auth", "attempts", "bytes_sent",
     "bytes_received", "closed_by", "retry_of", "tampering", "retransmissions", "reply_seconds",
-    "refusal", "server_ttl", "reset_ttl",
+    "refusal", "server_ttl", "reset_ttl", "resumed", "hello_retry",
 )  # fmt: skip
 _IS_KNOWN: Final = tuple(field.name for field in fields(Connection)) == _FIELDS
 
@@ -38,7 +38,8 @@ def connection_json(connection: Connection) -> str:
         f'"bytes_sent":{_number(c.bytes_sent)},"bytes_received":{_number(c.bytes_received)},'
         f'"closed_by":{_word(c.closed_by)},"retry_of":{c.retry_of},"tampering":[],'
         f'"retransmissions":{c.retransmissions},"reply_seconds":{_seconds(c.reply_seconds)},'
-        f'"refusal":{_number(c.refusal)},"server_ttl":{_number(c.server_ttl)},"reset_ttl":{_number(c.reset_ttl)}}}'
+        f'"refusal":{_number(c.refusal)},"server_ttl":{_number(c.server_ttl)},"reset_ttl":{_number(c.reset_ttl)},'
+        f'"resumed":{_truth(c.resumed)},"hello_retry":{_truth(c.hello_retry)}}}'
     )
 
 
@@ -52,6 +53,10 @@ def _text(value: str | None) -> str:
 
 def _number(value: int | None) -> str:
     return "null" if value is None else str(value)
+
+
+def _truth(value: bool | None) -> str:
+    return "null" if value is None else "true" if value else "false"
 
 
 def _moment(value: datetime) -> str:

@@ -171,6 +171,8 @@ def connection_of(flow: Flow, outcome: ConnectionOutcome, *, target: str | None,
         refusal=flow.text.refusal if flow.text is not None else None,
         server_ttl=flow.server.ttl or None,
         reset_ttl=flow.server.reset_ttl or None,
+        resumed=tls.resumed if tls is not None else None,
+        hello_retry=_hello_retry(flow, tls) if tls is not None else None,
     )
 
 
@@ -185,6 +187,13 @@ def _alert(flow: Flow, tls: TlsStory, outcome: ConnectionOutcome) -> WireAlert |
     if tls.alert is not None or outcome is ConnectionOutcome.INCOMPLETE:
         return tls.alert
     return tls.encrypted_alert(established=outcome is ConnectionOutcome.ESTABLISHED, closed_at=flow.closed_at)
+
+
+def _hello_retry(flow: Flow, tls: TlsStory) -> bool | None:
+    """That there was none is known where the server's bytes were seen from the first to its hello."""
+    if tls.hello_retry or (tls.server_hello is not None and flow.server.first is not None):
+        return tls.hello_retry
+    return None
 
 
 def _has_end(flow: Flow, *, from_client: bool) -> bool:

@@ -328,3 +328,5 @@ def _lose(half: Half) -> None:
     flow, tls = half.flow, half.flow.tls
     if flow.gap is None or (tls is not None and (tls.established is None or flow.gap < tls.established)):
         flow.gap = half.last
+    if tls is not None and tls.server_hello is None:
+        tls.hello_retry = None  # it may have been among what is missing

@@ -66,7 +66,7 @@ LoggedRecord = tuple[int, bool, int, int]
 class Side:
     """What one side of a handshake did. Times are nanoseconds."""
 
-    __slots__ = ("changed_cipher", "finished", "finished_length", "message", "protected", "protected_bytes", "spoke")
+    __slots__ = ("changed_cipher", "finished", "finished_length", "message", "protected", "spoke")
 
     def __init__(self) -> None:
         self.spoke: int | None = None  # its first TLS record
@@ -74,7 +74,6 @@ class Side:
         self.finished: int | None = None
         self.finished_length: int | None = None
         self.protected = 0  # records of application data
-        self.protected_bytes = 0
         self.message = b""  # the beginning of a handshake message
 
 
@@ -98,7 +97,7 @@ class TlsStory:
         self.client_hello: ClientHello | None = None
         self.hello_begun: int | None = None
         self.hello_ended: int | None = None
-        self.hello_retry = False
+        self.hello_retry: bool | None = False  # None: what the server said wasn't all read
         self.server_hello: ServerHello | None = None
         self.version: str | None = None
         self.group: str | None = None
@@ -121,7 +120,6 @@ class TlsStory:
             side.spoke = begun
         if kind == APPLICATION_DATA:
             side.protected += 1
-            side.protected_bytes += length
             self._log(ended, from_client, kind, length)
             if from_client and self.established is None:
                 self._is_finished(ended, length)
@@ -205,8 +203,10 @@ class TlsStory:
     def _server_hello(self, message: bytes) -> None:
         hello = read_server_hello(message)
         if hello is None:
+            self.hello_retry = self.hello_retry or None
             return
-        self.hello_retry = self.hello_retry or hello.hello_retry_request  # which names version and suite too
+        if hello.hello_retry_request:
+            self.hello_retry = True  # which names version and suite too
         self.server_hello = hello
         self.version = TLS13 if _is_of_tls13(hello.cipher) else hello.version
         self.group = hello.group or self.group
@@ -238,8 +238,11 @@ class TlsStory:
 
     @property
     def resumed(self) -> bool | None:
-        """Whether an earlier session went on, None where no ServerHello was seen."""
-        return is_resumed(self.client_hello, self.server_hello) if self.server_hello is not None else None
+        """Whether an earlier session went on, None where what tells it wasn't seen: both hellos, whole."""
+        client, server = self.client_hello, self.server_hello
+        if client is None or server is None or server.partial or server.hello_retry_request:
+            return None
+        return is_resumed(client, server)
 
     @property
     def finished_size(self) -> int:

@@ -100,7 +100,6 @@ def test_alerts_say_who_sent_them_and_tampering_its_kind():
 
 def test_every_metric_is_in_the_catalogue_with_those_labels():
     state = WireState(now=lambda: 1.0)
-    state.set_up(True)
     alert = WireAlert(name="unknown_ca", level="fatal", sender="client", encrypted=False)
     take(state, replace(GOOD, alert=alert, tampering=(TamperingSeen(kind=Tampering.TERMINATED),)))
     take(state, replace(GOOD, target="sign_in_work", reply_seconds=1.0))
@@ -110,9 +109,7 @@ def test_every_metric_is_in_the_catalogue_with_those_labels():
         labels = tuple(key for key, _ in sample.labels if key != "le")
         assert METRICS[sample.metric].labels == labels, sample
         names.add(sample.metric)
-    assert {name for name, metric in METRICS.items() if name.startswith("outlook_wire_")} == names - {
-        "outlook_exporter_inspector_up"
-    }
+    assert {name for name in METRICS if name.startswith("outlook_wire_")} == names
 
 
 def test_no_address_is_in_any_label():
@@ -133,22 +130,26 @@ def test_a_flood_of_targets_has_bounded_series():
     assert len(told(state)) < 3_000
 
 
-def test_counters_of_an_inspector_that_begins_anew_go_on():
+def test_an_interfaces_totals_bounds_and_what_it_holds_now():
     state = WireState(now=lambda: 1.0)
-    state.set_up(True)
-    state.counters("eth1", InterfaceCounts(packets=100, dropped=3, let_go=2, tracked=7, max_tracked=9, held=5))
-    state.set_up(False)
-    assert told(state)["outlook_exporter_inspector_up{}"] == 0
-    state.set_up(True)
-    state.counters("eth1", InterfaceCounts(packets=20, let_go=1, tracked=1, max_tracked=8, held=4, max_held=6))
-    series = told(state)
-    assert series["outlook_wire_packets_total{interface=eth1}"] == 120
-    assert series["outlook_wire_packets_dropped_total{interface=eth1}"] == 3
-    assert series["outlook_wire_connections_tracked{interface=eth1}"] == 1
-    assert series["outlook_wire_connections_limit{interface=eth1}"] == 8
-    assert series["outlook_wire_reassembly_bytes{interface=eth1}"] == 4
-    assert series["outlook_wire_reassembly_limit_bytes{interface=eth1}"] == 6
-    assert series["outlook_wire_reassembly_let_go_total{interface=eth1}"] == 3
+    state.counters("eth1", InterfaceCounts(packets=100, dropped=3, evicted=1, let_go=2, tracked=7, held=5))
+    state.counters(
+        "eth1",
+        InterfaceCounts(
+            packets=120, dropped=4, evicted=2, let_go=3, tracked=1, max_tracked=8, held=4, max_held=6, open={"imap": 1}
+        ),
+    )
+    assert told(state) == {
+        "outlook_wire_packets_total{interface=eth1}": 120,
+        "outlook_wire_packets_dropped_total{interface=eth1}": 4,
+        "outlook_wire_connections_evicted_total{interface=eth1}": 2,
+        "outlook_wire_connections_tracked{interface=eth1}": 1,
+        "outlook_wire_connections_limit{interface=eth1}": 8,
+        "outlook_wire_connections_open{target=imap,interface=eth1}": 1,
+        "outlook_wire_reassembly_bytes{interface=eth1}": 4,
+        "outlook_wire_reassembly_limit_bytes{interface=eth1}": 6,
+        "outlook_wire_reassembly_let_go_total{interface=eth1}": 3,
+    }
 
 
 def test_what_was_rendered_is_kept_while_nothing_changed():
@@ -161,13 +162,6 @@ def test_what_was_rendered_is_kept_while_nothing_changed():
     assert second is not first
     time[0] += 60  # clients may have left the window
     assert state.version() is not second
-
-
-def test_the_latest_connections_come_first():
-    state = WireState(now=lambda: 1.0)
-    take(state, GOOD)
-    take(state, BLOCKED)
-    assert state.connections() == (BLOCKED, GOOD)
 
 
 @pytest.mark.parametrize(

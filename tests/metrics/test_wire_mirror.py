@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from exporter.metrics.samples import Sample
-from exporter.metrics.wire import RECENT
-from exporter.metrics.wire_mirror import MAX_SERIES, WireMirror
+from exporter.metrics.wire_mirror import MAX_SERIES, RECENT, WireMirror
 from exporter.wire.interface_state import InterfaceState
 from exporter.wire.messages import Kind, Message
 from tests.wire.test_privacy import SEEN

@@ -48,6 +48,7 @@ MADE = (
     "account_credential_expiry_timestamp_seconds",
     "token_request_seconds",
     "account_auth_seconds",
+    "exporter_inspector_up",
 )
 LABELS = {"target": "imap", "vantage": "clients"}
 _BUCKETS = ("0.1", "1.0", "+Inf")
@@ -91,7 +92,6 @@ class _Pages:
 
     def __init__(self) -> None:
         self._wire = WireState()
-        self._wire.set_up(True)
         state = State()
         state.sources["wire"] = self._wire
         self._exposition = Exposition(state)

@@ -190,7 +190,7 @@ def test_commands():
     assert imap.starttls("a2") == b"a2 STARTTLS\r\n"
     assert imap.authenticate_xoauth2("a3", "dXNlcj0=") == b"a3 AUTHENTICATE XOAUTH2 dXNlcj0=\r\n"
     assert imap.authenticate_xoauth2("a3") == b"a3 AUTHENTICATE XOAUTH2\r\n"
-    assert imap.noop("a4") + imap.logout("a5") == b"a4 NOOP\r\na5 LOGOUT\r\n"
+    assert imap.logout("a4") == b"a4 LOGOUT\r\n"
 
 
 def test_commands_of_an_account():

@@ -39,11 +39,13 @@ def _identity() -> tuple[str, str]:
 
 
 @cache
-def server_context(version: ssl.TLSVersion, tickets: int = 2) -> ssl.SSLContext:
+def server_context(version: ssl.TLSVersion, tickets: int = 2, curve: str | None = None) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*_identity())
     context.minimum_version = context.maximum_version = version
     context.num_tickets = tickets
+    if curve is not None:
+        context.set_ecdh_curve(curve)
     return context
 
 
@@ -69,6 +71,7 @@ class Talk:
     client: ssl.SSLContext = field(default_factory=client_context)
     session: ssl.SSLSession | None = None
     tickets: int = 2
+    curve: str | None = None  # the only one that the server takes
 
     def __post_init__(self) -> None:
         self.flights: list[Flight] = []
@@ -76,7 +79,7 @@ class Talk:
         self._client = self.client.wrap_bio(
             self._to_client, self._to_server, server_hostname=self.name, session=self.session
         )
-        context = server_context(self.version, self.tickets)
+        context = server_context(self.version, self.tickets, self.curve)
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._server = context.wrap_bio(self._in, self._out, server_side=True)
 

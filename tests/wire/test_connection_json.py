@@ -34,6 +34,7 @@ connections = st.builds(
     first_reply_seconds=_seconds, auth=st.none() | _auth, attempts=st.lists(_auth, max_size=2).map(tuple),
     bytes_sent=_numbers, bytes_received=_numbers, closed_by=st.none() | st.sampled_from(ClosedBy),
     retry_of=st.integers(0, 9), retransmissions=st.integers(0, 9), reply_seconds=_seconds,
+    resumed=st.none() | st.booleans(), hello_retry=st.none() | st.booleans(),
 )  # fmt: skip
 
 

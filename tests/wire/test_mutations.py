@@ -31,10 +31,23 @@ def _refused(version: ssl.TLSVersion) -> list[Flight]:
     return Talk(version, client=client_context(trusting=False)).shake().flights
 
 
+def _asked_again() -> list[Flight]:
+    """By a server that wants another group than the client had guessed."""
+    talk = Talk(client=_any_group(), curve="secp384r1").shake().says(False, b"* OK\r\n")
+    return talk.flights
+
+
+def _any_group() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
 STORIES = {
     "healthy-1.2": (993, healthy(V12)), "healthy-1.3": (993, healthy(V13)),
     "resumed-1.2": (993, _resumed(V12)), "resumed-1.3": (993, _resumed(V13)),
     "refused-1.2": (443, _refused(V12)), "refused-1.3": (443, _refused(V13)),
+    "asked-again": (993, _asked_again()),
     "starttls": (587, SMTP + healthy(V13)),
     "no-hello-answered": (443, healthy(V13)[:1]),
     "stripped": (587, [*SMTP[:4], (False, b"454 4.7.0 TLS not available\r\n"), (True, b"QUIT\r\n")]),
@@ -70,6 +83,16 @@ def test_the_stories_are_what_they_are_called(story: str):
         "stripped": ConnectionOutcome.NOT_TLS,
     }.get(story.partition("-")[0], ConnectionOutcome.ESTABLISHED)  # fmt: skip
     assert told(conversation(story)).outcome is outcome
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_what_both_hellos_tell(story: str):
+    connection = told(conversation(story))
+    if connection.outcome is ConnectionOutcome.ESTABLISHED or story.startswith("refused"):
+        assert connection.resumed is story.startswith("resumed")
+        assert connection.hello_retry is (story == "asked-again")
+    else:
+        assert (connection.resumed, connection.hello_retry) == (None, None)
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -144,6 +167,8 @@ def less_or_equal(seen: Connection, whole: Connection) -> None:
         "tls_version",
         "cipher",
         "group",
+        "resumed",
+        "hello_retry",
         "certificate_issuer",
         "bytes_sent",
         "bytes_received",

@@ -149,10 +149,12 @@ def test_hello_retry_request_counts_into_the_handshake():
     connection = one(made)
     assert connection.outcome is ConnectionOutcome.ESTABLISHED
     assert connection.tls_handshake_seconds == pytest.approx(0.008)
+    assert connection.hello_retry is True
     for snap_length in range(54, 300):  # where the retry can't be read, its second hello is no Finished
         frames = [(time, data[:snap_length], len(data)) for time, data in made.frames()]  # type: ignore[misc]
         for cut in inspect(frames):
             assert cut.tls_handshake_seconds in (None, connection.tls_handshake_seconds), snap_length
+            assert cut.hello_retry is not False, snap_length
     assert connection.group == one(Conversation().opens().plays(healthy()).closes()).group  # the last ServerHello's
 
 
