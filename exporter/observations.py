@@ -212,7 +212,9 @@ class TamperingSeen:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Not frozen, though nobody changes one: a frozen dataclass sets its fields by a call each, which with so many took a
+# thirtieth of reading a capture.
+@dataclass(slots=True, kw_only=True)
 class Connection:
     """A client's connection, read from its packets. Fields as in the contract; `bytes_*` are payload.
 
