@@ -88,7 +88,10 @@ def flush(flow: Flow) -> None:
 def _syn(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
     flow, first = half.flow, sequence + 1 & SEQUENCE_MASK
     if half.first == first:
-        flow.retransmissions += 1
+        if half.from_client and flow.syn is None:  # its answer overtook it in the capture
+            flow.syn = time
+        else:
+            flow.retransmissions += 1
     elif half.high < 0 or half.first is None:
         half.begins_at(first)
     if flags & ACK and not half.from_client and flow.syn_ack is None:
@@ -113,7 +116,15 @@ def _reset(half: Half, time: int, sequence: int, acknowledgment: int, flags: int
     flow.reset = True
     _note_ends(half, time, sequence, acknowledgment, flags)
     if flow.closed is None:
-        flow.closed, flow.closed_at = who, time
+        flow.closed, flow.closed_at = _farewell_before(half, sequence, acknowledgment, flags) or who, time
+
+
+def _farewell_before(half: Half, sequence: int, acknowledgment: int, flags: int) -> ClosedBy | None:
+    """Who had sent a FIN that the capture has behind the reset or not at all: the reset's numbers count it."""
+    for side, counted in ((half, sequence), (half.peer, acknowledgment if flags & ACK else None)):
+        if counted is not None and not side.fin and side.high >= 0 and counted == (side.high + 1 & SEQUENCE_MASK):
+            return ClosedBy.CLIENT if side.from_client else ClosedBy.SERVER
+    return None
 
 
 def _note_ends(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
@@ -139,7 +150,7 @@ def _fin(half: Half, time: int, end: int, acknowledgment: int, *, alone: bool) -
     elif end != half.high:
         count_segment(half, end, 0, time)
     if flow.closed is None:
-        first = half.peer.from_client if _answers_unseen_fin(half) else half.from_client
+        first = half.peer.from_client if _answers_unseen_fin(half, acknowledgment) else half.from_client
         flow.closed, flow.closed_at = (ClosedBy.CLIENT if first else ClosedBy.SERVER), time
     elif half.peer.fin and not flow.reset and _was_answered(half, acknowledgment):
         flow.closed = ClosedBy.CLIENT if half.from_client else ClosedBy.SERVER
@@ -152,10 +163,10 @@ def _was_answered(half: Half, acknowledgment: int) -> bool:
     return not knew and _knows_end(half.peer, half)
 
 
-def _answers_unseen_fin(half: Half) -> bool:
-    """Its FIN acknowledges one of the other side that the capture lacks."""
+def _answers_unseen_fin(half: Half, acknowledgment: int) -> bool:
+    """Its FIN acknowledges one of the other side that the capture lacks, or has behind it."""
     peer = half.peer
-    return not peer.fin and half.acked >= 0 and peer.high >= 0 and (half.acked - peer.high & SEQUENCE_MASK) == 1
+    return not peer.fin and peer.high >= 0 and (acknowledgment - peer.high & SEQUENCE_MASK) == 1
 
 
 def _payload(half: Half, time: int, sequence: int, buffer: Buffer, begin: int, end: int, length: int) -> None:

@@ -303,11 +303,15 @@ def test_both_close_at_once():
     assert connection.bytes_received == sum(len(data) for from_client, data in healthy() if not from_client)
 
 
-def test_farewells_that_overtook_each_other_in_the_capture():
+@pytest.mark.parametrize("with_data", [False, True])
+def test_farewells_that_overtook_each_other_in_the_capture(with_data: bool):
     """What a FIN acknowledges tells which was first, not where it stands in the file."""
-    made = Conversation().opens().plays(healthy()).closes(False)
-    answer, first = len(made.sent) - 2, len(made.sent) - 3
-    made.sent[first], made.sent[answer] = made.sent[answer], made.sent[first]
+    made = Conversation().opens().plays(healthy())
+    if with_data:
+        made.segment(False, ACK, b"\x17\x03\x03\0\x20" + bytes(32))
+    made.closes(False)
+    answer = made.sent.pop(len(made.sent) - 2)
+    made.sent.insert(len(made.sent) - (3 if with_data else 2), answer)
     assert one(made).closed_by is ClosedBy.SERVER
 
 
