@@ -40,8 +40,8 @@ def moment(time: int) -> datetime:
 
 
 def seconds_between(begun: int | None, ended: int | None) -> float | None:
-    """None where either is unknown, or the order of packets is not that of time."""
-    return None if begun is None or ended is None or ended < begun else (ended - begun) / SECOND
+    """None where either is unknown, or the order of packets is not that of time. At 0 are packets without any."""
+    return None if begun is None or not ended or ended < begun else (ended - begun) / SECOND
 
 
 def goal_of(flow: Flow) -> Goal:

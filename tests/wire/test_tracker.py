@@ -362,6 +362,16 @@ def test_a_half_closed_connection_has_one_known_length():
     assert connection.bytes_received is None
 
 
+def test_packets_without_times_have_no_durations():
+    """As simple packet blocks of pcapng are, and what some programs write."""
+    made = Conversation(now=0).opens().plays(healthy()).closes()
+    made.sent = [replace(each, time=0) for each in made.sent]
+    connection = one(made)
+    assert connection.outcome is ConnectionOutcome.ESTABLISHED
+    durations = (connection.tcp_handshake_seconds, connection.tls_handshake_seconds, connection.first_reply_seconds)
+    assert (*durations, connection.auth and connection.auth.seconds) == (None,) * 4
+
+
 def test_start_and_end():
     made = Conversation().opens().plays(healthy()).wait(30).closes()
     connection = one(made)
