@@ -21,8 +21,8 @@ MODULES: Final = (
     "wire/inference/alike", "wire/inference/bursts", "wire/inference/grammar", "wire/inference/infer",
     "wire/inference/overhead", "wire/inference/readings", "wire/inference/verdict",
     "wire/link_headers", "wire/observe", "wire/outcome", "wire/pcap", "wire/reading", "wire/replies", "wire/reporting",
-    "wire/ring_block", "wire/segments", "wire/servers", "wire/sighting", "wire/skim", "wire/story", "wire/streams",
-    "wire/table", "wire/tcp", "wire/tcp_options", "wire/timers", "wire/tracker", "wire/tunnel",
+    "wire/ring_block", "wire/segments", "wire/servers", "wire/sighting", "wire/skim", "wire/socks", "wire/story",
+    "wire/streams", "wire/table", "wire/tcp", "wire/tcp_options", "wire/timers", "wire/tracker", "wire/tunnel",
 )  # fmt: skip
 #: Set to anything, the sources are interpreted.
 INTERPRETED: Final = "OUTLOOK_AUTH_EXPORTER_INTERPRETED"

@@ -7,6 +7,9 @@ from exporter.settings_vantage import VantageSettings
 from exporter.wire.interface_state import Interface
 from exporter.wire.watched import InspectorConfig
 
+#: Of proxies that are asked in clear.
+_USUAL_PORTS = {"http": 80, "socks5": 1_080, "socks5h": 1_080}
+
 
 def interfaces_of(settings: Settings) -> list[Interface]:
     """The configured interfaces."""
@@ -33,6 +36,7 @@ def config_of(settings: Settings, own_stack: str | None) -> InspectorConfig:
 
 
 def _proxy_port(vantage: VantageSettings) -> int | None:
-    """Where clients ask the vantage's proxy: those that are asked in clear, by CONNECT."""
+    """Where clients ask the vantage's proxy: those that are asked in clear, by CONNECT or SOCKS."""
     where = urlsplit(vantage.proxy or "")
-    return (where.port or 80) if where.scheme == "http" else None
+    usual = _USUAL_PORTS.get(where.scheme)
+    return None if usual is None else where.port or usual

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.observations import WireAuth
 from exporter.vocabulary import ClosedBy
 from exporter.wire.clear_text import ClearText
+from exporter.wire.socks import Socks
 from exporter.wire.story import TlsStory
 from exporter.wire.tunnel import Tunnel
 
@@ -186,7 +187,7 @@ class Flow:
         self.other = False  # something else than TLS was spoken
         self.tls: TlsStory | None = None
         self.text: ClearText | None = None
-        self.tunnel: Tunnel | None = None  # the server is a proxy
+        self.tunnel: Tunnel | Socks | None = None  # the server is a proxy
         self.decided = False  # its outcome was told
         self.settled = False  # what follows of records was read, and isn't kept
         self.sign_ins: tuple[WireAuth, ...] = ()

@@ -21,6 +21,7 @@ from exporter.wire.flow import (
     Half,
 )  # fmt: skip
 from exporter.wire.servers import mail_protocol
+from exporter.wire.socks import Socks, begins_socks
 from exporter.wire.story import ALERT, APPLICATION_DATA, CHANGE_CIPHER_SPEC, TlsStory
 from exporter.wire.trace import MAX_RECORDS
 from exporter.wire.tunnel import CONNECT, Tunnel
@@ -176,14 +177,21 @@ def _first(half: Half, data: bytes | bytearray, time: int) -> None:
         if len(data) < len(CONNECT):
             half.part = data
             return
-        flow.tunnel = Tunnel()
-        for each in (flow.client, flow.server):
-            each.stage = TUNNEL
-        _tunnel(half, data, half.part_time)
+        _begin_tunnel(half, Tunnel(), data)
+    elif half.from_client and flow.tunnel is None and begins_socks(data):
+        _begin_tunnel(half, Socks(filtered=flow.filtered), data)
     else:
         flow.other = True
         skim(flow)
         _move(half, len(data))
+
+
+def _begin_tunnel(half: Half, tunnel: Tunnel | Socks, data: bytes | bytearray) -> None:
+    flow = half.flow
+    flow.tunnel = tunnel
+    for each in (flow.client, flow.server):
+        each.stage = TUNNEL
+    _tunnel(half, data, half.part_time)
 
 
 def _tunnel(half: Half, data: bytes | bytearray, time: int) -> None:

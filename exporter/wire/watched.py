@@ -32,7 +32,7 @@ class InspectorConfig:
 
     `worker` of `workers`: which share of the clients is this process's; `group` ties the workers together. `ring_mib`:
     what the kernel keeps of each interface for us, `max_held`: bytes that wait in ours for others. `proxies`: ports of
-    HTTP proxies that clients ask for a way out. `promiscuous`: frames for other machines are read too (a mirror port).
+    proxies that clients ask for a way out. `promiscuous`: frames for other machines are read too (a mirror port).
     `own_stack`: the last two parts of our own prober's JA4, which is no client. `ignored_clients`: their connections
     are passed over.
     """

@@ -185,10 +185,12 @@ class TestFilter:
 
     def test_a_client_that_asks_a_proxy(self, captures):
         """Of what it says to the proxy and through it enough passes, also where much does, but for the sign-in then."""
-        proxies = {"proxied": "http://192.0.2.8:3128", "tls": "https://proxy.example"}
+        proxies = {
+            "proxied": "http://192.0.2.8:3128", "tls": "https://proxy.example", "socks": "socks5h://192.0.2.9",
+        }  # fmt: skip
         vantages = tuple(VantageSettings(name=name, proxy=proxy) for name, proxy in proxies.items())
         config = config_of(Settings(vantages=vantages), None)
-        assert config.proxies == {3_128}
+        assert config.proxies == {3_128, 1_080}
         for busy in (False, True):
             made, told = inspection(proxies=config.proxies)
             capture = captures[-1]

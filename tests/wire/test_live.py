@@ -174,6 +174,28 @@ class TestCommand:
         token = found.to("imap")["auth"]
         assert (token["mechanism"], token["outcome"]) == ("token", "refused")
 
+    def test_clients_of_a_socks_proxy_that_a_vantage_names(self, lab, tmp_path):
+        """microsocks, asked for a user and a password before it is told where to go."""
+        binary = require_program("microsocks")
+        config = tmp_path / "proxied.yml"
+        config.write_text(f"vantages: [{{name: proxied, proxy: 'socks5://{GATEWAYS_RESOLVER}'}}]\n")
+        lab.clear()
+        serving = [binary, "-i", GATEWAYS_RESOLVER, "-p", "1080", "-u", "user", "-P", SECRET]
+        with subprocess.Popen(lab.network.command("gateway", *serving), stderr=subprocess.DEVNULL) as proxy:
+            try:
+                with inspecting(lab, "--interface", "in0", "--config", str(config)) as found:
+                    through = f"curl --retry-connrefused --retry 3 --socks5 {GATEWAYS_RESOLVER} -U user:{SECRET}"
+                    clients(lab, SIGN_IN.replace("curl", through, 1), TOKEN.replace("curl", through, 1))
+            finally:
+                proxy.terminate()
+        assert {each["target"]: each["outcome"] for each in found.connections} == {
+            "sign_in_work": "established", "imap": "established",
+        }  # fmt: skip
+        assert {(each["server"], each["server_port"]) for each in found.connections} == {(GATEWAYS_RESOLVER, 1_080)}
+        token = found.to("imap")["auth"]
+        assert (token["mechanism"], token["outcome"]) == ("token", "refused")
+        assert SECRET not in found.output + found.errors
+
     def test_two_interfaces_at_once(self, lab):
         lab.clear()
         with inspecting(lab, "--interface", "in0", "--interface", "out0", device="out0") as found:
