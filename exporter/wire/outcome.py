@@ -5,7 +5,7 @@ from typing import Final
 from exporter.vocabulary import ClosedBy, ConnectionOutcome
 from exporter.wire.clear_text import StartTls
 from exporter.wire.flow import BEHIND, SEQUENCE_MASK, Flow, Half
-from exporter.wire.story import TlsStory
+from exporter.wire.story import TLS13, TlsStory
 
 SECOND: Final = 1_000_000_000
 #: A SYN that got nothing back for so long has no answer, nanoseconds.
@@ -104,7 +104,7 @@ def _of_unanswered(flow: Flow, now: int) -> ConnectionOutcome:
 
 
 def _of_tls(flow: Flow, tls: TlsStory, now: int) -> ConnectionOutcome:
-    if tls.is_complete():
+    if tls.is_complete() or (flow.filtered and _finished_unseen(flow, tls)):
         return ConnectionOutcome.ESTABLISHED
     over = flow.closed is not None or now - _waits_since(flow, tls) >= SILENCE
     refused_unseen = not flow.server.last and _is_fatal(tls)  # what the client refused was of the other direction
@@ -117,6 +117,16 @@ def _of_tls(flow: Flow, tls: TlsStory, now: int) -> ConnectionOutcome:
     if flow.closed in (ClosedBy.SERVER, ClosedBy.RESET_SERVER):
         return ConnectionOutcome.HELLO_RESET
     return ConnectionOutcome.HELLO_UNANSWERED
+
+
+def _finished_unseen(flow: Flow, tls: TlsStory) -> bool:
+    """At ports of which it knows nothing the kernel's filter keeps a client's large records: a certificate's, with the
+    Finished behind it. Behind TLS 1.3's ServerHello a client that fails sends no more than an alert."""
+    hello = tls.server_hello
+    if hello is None or hello.hello_retry_request or tls.version != TLS13 or tls.server.spoke is None:
+        return False
+    unseen = [end - begin & SEQUENCE_MASK for begin, end, opened in flow.client.holes if opened >= tls.server.spoke]
+    return max(unseen, default=0) >= tls.finished_size
 
 
 def _has_no_hello_behind_text(flow: Flow, tls: TlsStory) -> bool:

@@ -222,6 +222,18 @@ def test_the_server_refuses_the_hello():
     assert (connection.alert.name, connection.alert.sender) == ("protocol_version", "server")
 
 
+@pytest.mark.parametrize(
+    ("size", "outcome"), [(2_028, ConnectionOutcome.ESTABLISHED), (24, ConnectionOutcome.HANDSHAKE_FAILED)]
+)
+def test_a_clients_certificate_that_the_kernel_keeps_from_us(size: int, outcome: ConnectionOutcome):
+    """At a port of which nothing is known; what is too short for a Finished behind it was an alert."""
+    hello_, flight = healthy()[:2]
+    made = Conversation(server=("192.0.2.1", 8_765)).opens().plays([hello_, flight, (True, b"\x14\x03\x03\0\1\1")])
+    unseen = len(made.sent)
+    made.segment(True, PSH | ACK, b"\x17\x03\x03" + (size - 5).to_bytes(2) + bytes(size - 5))
+    assert one(made.closes(False).without(unseen), filtered=True).outcome is outcome
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("end", ["reset", "fin", "silence"])
 def test_cut_in_the_middle_of_the_handshake(version: ssl.TLSVersion, end: str):
