@@ -62,7 +62,7 @@ def measure(quick: bool) -> str:
         directory = Path(name)
         texts = [_side_by_side(directory, each, runs) for each in sets]
         texts.append(_growth(directory, 27_000 // share, runs))
-        texts.append(_floods(directory, 1_000_000 // share, runs))
+        texts.append(_floods(directory, 1_000_000 // share))
         texts += [_live(directory, each) for each in sets]
     return "\n\n".join(texts)
 
@@ -224,10 +224,10 @@ def _growth(directory: Path, most: int, runs: int) -> str:
     return f"### Growth\n\n{table(['connections', 'packets', 'CPU s', 'ratio'], rows)}"
 
 
-def _floods(directory: Path, most: int, runs: int) -> str:
+def _floods(directory: Path, most: int) -> str:
     """What a flood costs, and that ten times as much of it costs ten times as much: each is given up at the same price.
 
-    A hello costs three packets and a name, so that a third as many are sent.
+    A hello costs three packets and a name, so that a third as many are sent. Once each: peers take minutes.
     """
     asked = [peer for peer in peers() if peer.name in (OURS, TCPDUMP, NDPI, NFSTREAM)]
     rows = []
@@ -235,7 +235,7 @@ def _floods(directory: Path, most: int, runs: int) -> str:
         small, large = directory / "small.pcap", directory / "large.pcap"
         made = [Made(path, path, make(path, number)) for path, number in ((small, count // 10), (large, count))]
         for peer in asked:
-            few, many = (_result(peer, each, directory, runs).run for each in made)
+            few, many = (_result(peer, each, directory, 1).run for each in made)
             rows.append(
                 [f"{count:,} {what}: {peer.name}", f"{many.cpu:.2f}", f"{many.cpu / few.cpu:.1f}", f"{many.peak:.0f}"]
             )
