@@ -48,7 +48,7 @@ class Socks:
         if self._step == _GREETING:
             self.failed = data[0] != VERSION
         elif self._step == _REQUEST:
-            self.failed = data[0] != VERSION or data[1] != _CONNECT or data[3] not in (*_ADDRESSES, _NAME)
+            self.failed = data[0] != VERSION or data[1] != _CONNECT or not (data[3] in _ADDRESSES or data[3] == _NAME)
             self.port = int.from_bytes(data[length - 2 : length])
         return length
 
