@@ -101,12 +101,12 @@ def trace_of(flow: Flow, now: int, target: Target | None) -> Trace | None:
     gap = flow.gap if flow.gap is not None and flow.gap >= tls.established else None
     log = [record for record in tls.log if gap is None or record[0] < gap]
     end = TraceEnd.GAP if gap is not None else _trace_end(flow, tls, now)
-    records = [Record(time / SECOND, from_client, kind, length) for time, from_client, kind, length in log]
+    begun = tls.established
+    records = [Record((time - begun) / SECOND, from_client, kind, length) for time, from_client, kind, length in log]
     return Trace(
         protocol=protocol,
         tls_version=tls.version,
         cipher=tls.server_hello.cipher,
-        handshake_end=tls.established / SECOND,
         records=records,
         end=end,
         quiet=(now - log[-1][0]) / SECOND if log and end is TraceEnd.CAPTURE_ENDED else 0.0,

@@ -30,7 +30,8 @@ OPEN_ENDS = frozenset({TraceEnd.CAPTURE_ENDED, TraceEnd.GAP, TraceEnd.FULL})
 
 
 class Record(NamedTuple):
-    """A TLS record behind the client's Finished: `length` is its header's field, `time` its last byte's, seconds."""
+    """A TLS record behind the client's Finished: `length` is its header's field, `time` its last byte's, seconds since
+    the handshake's end. (Since 1970 they would be off by a quarter of a microsecond.)"""
 
     time: float
     from_client: bool
@@ -54,7 +55,6 @@ class Trace:
     protocol: Protocol
     tls_version: str  # "TLSv1.2", "TLSv1.3"
     cipher: str  # IANA name
-    handshake_end: float
     records: Sequence[Record]
     end: TraceEnd
     quiet: float = 0.0

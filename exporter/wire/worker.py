@@ -241,7 +241,7 @@ def warm_up() -> None:
         records = [Record(1.0, from_client, 23, 60) for from_client in (False, True, False, True)]
         infer(
             Trace(
-                protocol=protocol, tls_version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256", handshake_end=0.5,
+                protocol=protocol, tls_version="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256",
                 records=records, end=TraceEnd.CLIENT_CLOSED,
             )
         )  # fmt: skip

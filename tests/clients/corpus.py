@@ -35,16 +35,16 @@ def dump(session: Session) -> str:
             **({"banner": trace.banner_length, "ehlo": trace.ehlo_reply_length} if trace.banner_length else {}),
             **({} if session.decidable else {"decidable": False}),
             "truth": session.truth,
-            "records": [_packed(record, trace.handshake_end) for record in trace.records[:_KEPT]],
+            "records": [_packed(record) for record in trace.records[:_KEPT]],
         },
         separators=(",", ":"),
     )
 
 
-def _packed(record: Record, since: float) -> list[int]:
+def _packed(record: Record) -> list[int]:
     """Milliseconds, length (negative from the server), and the type where it isn't application data."""
     length = record.length if record.from_client else -record.length
-    packed = [round((record.time - since) * 1000), length]
+    packed = [round(record.time * 1000), length]
     return packed if record.content_type == _APPLICATION_DATA else [*packed, record.content_type]
 
 
@@ -55,7 +55,6 @@ def load(line: str) -> Session:
         protocol=Protocol(read["protocol"]),
         tls_version=read["version"],
         cipher=read["cipher"],
-        handshake_end=0.0,
         records=tuple(_unpacked(*packed) for packed in read["records"]),
         end=TraceEnd(read["end"]),
         finished_length=read["finished"],

@@ -64,7 +64,7 @@ class Recording:
             if self.handshake_end is None:
                 self._handshake(now, from_client, kind, length, fragment)
             elif len(self.records) < MAX_RECORDS:
-                self.records.append(Record(now, from_client, kind, length))
+                self.records.append(Record(now - self.handshake_end, from_client, kind, length))
 
     def close(self, by_client: bool) -> None:
         if not self.ended:
@@ -81,7 +81,6 @@ class Recording:
             protocol=self.protocol,
             tls_version=self.version,
             cipher=self.cipher,
-            handshake_end=self.handshake_end,
             records=tuple(self.records),
             end=TraceEnd.FULL if full else self.end,
             finished_length=self.finished_length,

@@ -362,6 +362,16 @@ def test_a_half_closed_connection_has_one_known_length():
     assert connection.bytes_received is None
 
 
+def test_a_sign_ins_time_is_as_exact_as_the_capture():
+    """Seconds since 1970 as a float would be off by a quarter of a microsecond."""
+    talk = Talk(V13).shake().says(False, b"* OK ready\r\n").says(True, b"a LOGIN me@x.example secret-word\r\n")
+    made = Conversation().opens().plays(talk.flights).wait(0.000_123_457)
+    answered = talk.says(False, b"a NO LOGIN failed.\r\n").flights[-1:]
+    connection = one(made.plays(answered).closes())
+    assert connection.auth is not None
+    assert connection.auth.seconds == 0.002_123_457  # two segments of a millisecond
+
+
 def test_packets_without_times_have_no_durations():
     """As simple packet blocks of pcapng are, and what some programs write."""
     made = Conversation(now=0).opens().plays(healthy()).closes()

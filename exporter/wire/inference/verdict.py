@@ -43,7 +43,7 @@ def _seconds(sent: int, answered: int | None, turns: tuple[Turn, ...]) -> float 
     """From the credential's last byte to the first of the final answer."""
     if answered is None or (answered_at := turns[answered].answered_at) is None:
         return None
-    return answered_at - turns[sent].sent_at
+    return round(answered_at - turns[sent].sent_at, 9)
 
 
 def _without_answer(end: TraceEnd) -> AuthOutcome:

@@ -542,7 +542,7 @@ def conversation(protocol: Protocol, words: Words, form: str, random: Random) ->
         records = [*tickets, *records, *(farewell if talk.end is TraceEnd.CLIENT_CLOSED else [])]
     finished = {"TLS 1.3": 69, "TLS 1.3, JSSE": 85}.get(form)
     return Trace(
-        protocol=protocol, tls_version=version, cipher=cipher, handshake_end=0.0, records=tuple(records), end=talk.end,
+        protocol=protocol, tls_version=version, cipher=cipher, records=tuple(records), end=talk.end,
         finished_length=finished, starttls=protocol is Protocol.SMTP,
     ), talk  # fmt: skip
 

@@ -100,7 +100,7 @@ def test_old_cbc_sends_a_byte_in_front():
         )
     )
     base = Trace(
-        protocol=Protocol.IMAP, tls_version="TLSv1", cipher=CBC, handshake_end=0, records=records, end=TraceEnd.SILENCE
+        protocol=Protocol.IMAP, tls_version="TLSv1", cipher=CBC, records=records, end=TraceEnd.SILENCE
     )  # fmt: skip
     heard = conversation(base)
     assert heard is not None

@@ -9,7 +9,7 @@ from exporter.wire.inference.overhead import Length, overheads
 from exporter.wire.trace import Trace, TraceEnd
 
 TRACE = Trace(
-    protocol=Protocol.IMAP, tls_version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", handshake_end=0.0, records=(),
+    protocol=Protocol.IMAP, tls_version="TLSv1.3", cipher="TLS_AES_256_GCM_SHA384", records=(),
     end=TraceEnd.CLIENT_CLOSED,
 )  # fmt: skip
 

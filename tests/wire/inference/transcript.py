@@ -50,7 +50,7 @@ def trace(
             records[-1] = records[-1]._replace(length=records[-1].length + length)
     records = [record._replace(length=_encrypted(record.length, tls)) for record in records]
     return Trace(
-        protocol=protocol, tls_version=tls[0], cipher=tls[1], handshake_end=0.0, records=tuple(records), end=end,
+        protocol=protocol, tls_version=tls[0], cipher=tls[1], records=tuple(records), end=end,
         quiet=now - records[-1].time if records else 0.0, microsoft=microsoft, starttls=starttls,
         banner_length=banner_length,
     )  # fmt: skip
