@@ -245,7 +245,8 @@ def _end(own: Sighting, other: Sighting, *, captured: bool) -> Iterator[Tamperin
     """Who ended it, on each side; and what didn't get through before."""
     mine, its = own.connection, other.connection
     quiet = _silence(own)
-    if mine.closed_by is ClosedBy.RESET_SERVER and its.closed_by is not ClosedBy.RESET_SERVER:
+    passed_on = _by_proxy(own, other) and its.closed_by is ClosedBy.SERVER  # a proxy with unread bytes says it so
+    if mine.closed_by is ClosedBy.RESET_SERVER and its.closed_by is not ClosedBy.RESET_SERVER and not passed_on:
         if quiet >= IDLE:
             yield TamperingSeen(
                 kind=Tampering.IDLE_CUT, direction=TO_CLIENT, detail=f"reset after {quiet:.0f} s of silence"

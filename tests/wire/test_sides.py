@@ -199,6 +199,13 @@ def test_two_connections_by_way_of_a_proxy_are_one_and_their_differences_no_tamp
     }  # fmt: skip
 
 
+def test_a_proxy_that_resets_the_client_where_the_server_had_closed():
+    """As squid does where the client was still saying its farewell; but one that ends what goes on is to blame."""
+    inside = asked(closed_by=ClosedBy.RESET_SERVER)
+    assert kinds(inside, sighting(side="outside", closed_by=ClosedBy.SERVER)) == set()
+    assert kinds(inside, sighting(side="outside", closed_by=ClosedBy.CLIENT)) == {Tampering.RESET_FORGED}
+
+
 def test_a_proxy_that_ends_tls_is_known_by_name_port_and_time():
     inside, outside = asked(), sighting(side="outside", random=b"s" * 32, server="203.0.113.9", at=0.2)
     assert kinds(inside, outside) == {Tampering.TERMINATED}
