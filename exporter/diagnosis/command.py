@@ -306,7 +306,7 @@ class Diagnosis:
     def _print(self, seen: Seen, *, except_for: set[tuple[str, str]]) -> None:
         """Verdicts of ways that nothing more is tried on, once each; accounts' when all is over."""
         printed = {(v.target, v.vantage) for v in self.printing.verdicts if v.account is None}
-        over = not except_for
+        over = not except_for and not any(v.account is not None for v in self.printing.verdicts)
         verdicts = [each.verdict for each in judge(seen)]
         new = [v for v in verdicts if v.account is None and (v.target, v.vantage) not in except_for | printed]
         self.printing.print([*new, *(v for v in verdicts if over and v.account is not None)])

@@ -14,6 +14,7 @@ import yaml
 from exporter.demo import LabThread
 from exporter.observations import Verdict, as_json, from_json
 from exporter.vocabulary import Outcome, Phase
+from tests.accounts.trying import work
 from tests.diagnosis.made import broken, walk
 
 ROOT = Path(__file__).parent.parent.parent
@@ -56,6 +57,22 @@ def test_all_is_well(lab):
     assert done.stderr == ""
     assert len(lines) == 30
     assert {line.cause for line in lines} == {"healthy"}
+
+
+def test_an_accounts_fault_is_told_once(lab, tmp_path):
+    assert lab.lab is not None
+    settings = lab.lab.configuration() | {"accounts": [work(lab.lab, tmp_path)]}
+    config = tmp_path / "with-account.yml"
+    config.write_text(yaml.safe_dump(settings))
+    lab.lab.outlook.behaviour.token_error = 7000222
+    try:
+        trust = str(lab.lab.trust_store())
+        done = run("--config", str(config), "--json", "sign_in_work", "imap_office365", SSL_CERT_FILE=trust)
+    finally:
+        lab.lab.outlook.behaviour.token_error = None
+    of_accounts = [line for line in map(json.loads, done.stdout.splitlines()) if line["account"]]
+    assert [line["target"] for line in of_accounts] == ["sign_in_work"]
+    assert done.returncode == 1
 
 
 def test_a_fault_for_machines_people_vendors_and_filters(reset_by_name, tmp_path):
