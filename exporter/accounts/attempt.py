@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from exporter.accounts.errors import Explanation, TokenError, explain, explain_meaning, responsible_for
+from exporter.accounts.errors import OTHER, Explanation, TokenError, explain, explain_meaning, responsible_for
 from exporter.accounts.presenting import AccountPresenter
 from exporter.accounts.withholding import Withheld, why_withheld
 from exporter.catalogue import Target
@@ -73,15 +73,27 @@ async def sign_in(
 def without_token(account: AccountSettings, error: TokenError, now: datetime, token: TokenUse) -> AccountResult:
     """The result where the identity provider refused a token, so that there was nothing to present."""
     why = explain(error)
-    label = "" if why.label == "other" else f"AADSTS{why.label}: "
     return replace(
         _explained(AccountResult(name=account.name, mechanism=Mechanism.TOKEN, outcome=AuthOutcome.REFUSED), why),
-        error=f"{label}{why.words}",
+        error=_numbered(why),
         reply=error.description or error.error,
         token=token,
         failed_phase=Phase.TOKEN,
         time=now,
     )
+
+
+def with_old_token(result: AccountResult, error: TokenError) -> AccountResult:
+    """The result where the identity provider refuses to renew the token that was presented: that it is still taken
+    hides for an hour what the account's owner has to mend."""
+    if result.outcome is not AuthOutcome.ACCEPTED or result.failed_phase is not None:
+        return result
+    why = explain(error)
+    return replace(_explained(result, why), error=f"the token on hand is still taken, no new one is given: {_numbered(why)}")
+
+
+def _numbered(why: Explanation) -> str:
+    return why.words if why.label == OTHER else f"AADSTS{why.label}: {why.words}"
 
 
 def why_not_there(account: AccountSettings, target: Target) -> str | None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 
 from exporter.accounts import refresh_policy
-from exporter.accounts.attempt import mechanism_of, sign_in, why_not_there, without_token
+from exporter.accounts.attempt import mechanism_of, sign_in, why_not_there, with_old_token, without_token
 from exporter.accounts.configured import Account
 from exporter.accounts.side_thread import on_thread
 from exporter.accounts.sign_in_policy import SignInPolicy
@@ -174,7 +174,7 @@ class AccountsJob:
         """The sign-in's result; None where there is nothing to say: no token, and none was to be asked for."""
         if given.secret is None:
             return _without(account, given, self.tools.wall_clock(), say_waiting=self.say_waiting)
-        return await sign_in(
+        result = await sign_in(
             account.settings,
             target,
             vantage,
@@ -186,6 +186,8 @@ class AccountsJob:
             token=given.use,
             start=self._starts,
         )
+        refused = None if given.token is None else given.token.error
+        return result if refused is None else with_old_token(result, refused)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,14 +94,14 @@ class TokenSource:
             known = stored.access.get(resource)
             now = self._now()
             good = known is not None and (policy.is_fresh(known, now) if ahead else policy.is_usable(known, now))
+            refused = self._last_error if stored.history.failures else None  # the account's, from every vantage
             if good and not force:
-                return _with_expiry(self._cached(vantage, known), stored)
+                return _with_expiry(replace(self._cached(vantage, known), error=refused), stored)
             if grant_of(self.account) is Grant.REFRESH_TOKEN and stored.refresh_token is None:
                 unusable = f"nobody has signed in yet: outlook-auth-exporter login {self.account.name}"
                 return replace(self._cached(vantage, known), unusable=unusable)
             if (reason := self._why_wait(stored, vantage, now)) is not None:
-                error = self._last_error if stored.history.failures else None  # the account's, from every vantage
-                return _with_expiry(replace(self._cached(vantage, known), waiting=reason, error=error), stored)
+                return _with_expiry(replace(self._cached(vantage, known), waiting=reason, error=refused), stored)
             return self._asked(vantage, resource, stored, carry)
 
     def _why_wait(self, stored: Stored, vantage: Vantage, now: float) -> str | None:

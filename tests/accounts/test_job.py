@@ -71,6 +71,20 @@ async def test_what_was_refused_is_kept_while_nobody_is_asked_again(lab: Lab, tm
     assert lab.outlook.behaviour.traffic.counts["token_request"] == 1
 
 
+async def test_a_token_that_still_works_does_not_hide_that_no_new_one_is_given(lab: Lab, tmp_path: Path):
+    job = job_of(settings_of(lab, tmp_path, personal(lab, tmp_path), canary_interval="1ms"))
+    signed_in_before(job.accounts[0], REFRESH)
+    await job.run()
+    lab.outlook.behaviour.token_error = 50173
+    await job.try_from(job.accounts[0], job.vantages[0], force=True)
+    for _ in range(2):
+        result = at(job, "imap", job.vantages[0].name)
+        assert (result.outcome, result.cause) == (AuthOutcome.ACCEPTED, Cause.TOKEN_REVOKED)
+        assert "no new one is given: AADSTS50173" in (result.error or "")
+        await job.run()
+    assert lab.outlook.behaviour.traffic.counts["token_request"] == 2, "nobody asks again because of that"
+
+
 async def test_a_way_to_sign_in_that_is_blocked_is_no_accounts_fault(lab: Lab, tmp_path: Path):
     job = job_of(settings_of(lab, tmp_path, personal(lab, tmp_path)))
     signed_in_before(job.accounts[0], REFRESH)

@@ -91,3 +91,43 @@ def test_names_of_accounts_are_labels_and_nothing_else_is_shown():
     said = replace(account(Cause.TOKEN_EXPIRED), error="Sign in again.", reply="AADSTS700082 <user>")
     (only,) = of_accounts(seen(walk("imap", accounts=(said,))))
     assert "canary-work" in only.evidence[0].observation
+
+
+def test_a_refused_renewal_is_a_fault_while_the_old_token_is_still_taken():
+    old = account(Cause.TOKEN_REVOKED, outcome=AuthOutcome.ACCEPTED, reply="a2 OK AUTHENTICATE completed.")
+    (only,) = of_accounts(seen(walk("imap", accounts=(old,)), walk("smtp", accounts=(old,))))
+    assert (only.target, only.cause) == ("sign_in_work", Cause.TOKEN_REVOKED)
+    assert not any("completed" in each.observation for each in only.evidence)
+
+
+@pytest.mark.parametrize("cause", [Cause.THROTTLED, Cause.SERVICE_OUTAGE, Cause.UNKNOWN, Cause.TENANT_RESTRICTED])
+def test_what_the_identity_provider_said_is_one_verdict_whatever_it_was(cause):
+    refused = (account(cause, failed_phase=Phase.TOKEN),)
+    (only,) = of_accounts(seen(walk("imap", accounts=refused), walk("smtp", accounts=refused)))
+    assert (only.target, only.cause) == ("sign_in_work", cause)
+
+
+def test_what_one_server_refuses_and_another_takes_is_no_fault_of_the_token():
+    """SMTP's sentence of security defaults, while IMAP takes the very token."""
+    taken = account(None, outcome=AuthOutcome.ACCEPTED, error=None)
+    refused = account(Cause.CONDITIONAL_ACCESS, failed_phase=Phase.AUTH, error="Security defaults refuse this.")
+    (only,) = of_accounts(seen(walk("imap", accounts=(taken,)), walk("smtp", accounts=(refused,))))
+    assert (only.target, only.cause, only.responsible) == ("smtp", Cause.CONDITIONAL_ACCESS, Responsible.ACCOUNT)
+
+
+@pytest.mark.parametrize("cause", [Cause.TLS_INTERCEPTED, Cause.TLS_VERSION_BLOCKED])
+def test_a_way_that_only_the_sign_in_goes_is_told_by_its_refusal(cause):
+    """AADSTS50192: a client certificate taken out on the way to a host that no target names."""
+    (only,) = of_accounts(seen(walk("imap", accounts=(account(cause, failed_phase=Phase.TOKEN),))))
+    assert (only.cause, only.responsible) == (cause, Responsible.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "phase"), [(AuthOutcome.ABANDONED, Phase.AUTH), (AuthOutcome.ACCEPTED, Phase.SESSION)]
+)
+def test_a_sign_in_cut_without_a_word_where_the_canary_is_answered_is_unknown(outcome, phase):
+    cut = account(None, outcome=outcome, failed_phase=phase, error=f"{phase}: closed", reply=None)
+    (only,) = of_accounts(seen(walk("imap", accounts=(cut,))))
+    assert (only.target, only.cause) == ("imap", Cause.UNKNOWN)
+    dead = broken("imap", Phase.AUTH, Outcome.CLOSED)
+    assert of_accounts(seen(replace(dead, accounts=(cut,)))) == []
