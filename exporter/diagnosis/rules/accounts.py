@@ -1,6 +1,7 @@
 """Accounts: a token's fault is one verdict, on the authority's target; what follows from a blocked path is none.
 
-What the identity provider said is the token's; what a mail server said is too, unless the same token is taken elsewhere.
+What the identity provider said is the token's; what a mail server said is too, unless the same token is taken
+elsewhere.
 """
 
 from collections.abc import Iterator
