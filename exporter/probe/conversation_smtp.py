@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from exporter.probe.exchange import MAX_CHALLENGES, Conversation, Upgrade, bad_news, sendable
 from exporter.probe.failures import PhaseFailure
 from exporter.probe.presenter import Credential
+from exporter.probe.way import RunningPhase
 from exporter.protocols import sasl, smtp
 from exporter.protocols.smtp import SmtpReader, SmtpReply
 from exporter.vocabulary import Mechanism, OfferedMechanism, Outcome, Phase
@@ -65,9 +66,20 @@ async def _ehlo(session: _Smtp, step: str) -> tuple[SmtpReply, dict[str, str]]:
     return reply, smtp.extensions(reply)
 
 
+async def _first_ehlo(session: _Smtp, phase: RunningPhase) -> tuple[SmtpReply, dict[str, str]]:
+    """What ends the phase here is no refusal of STARTTLS, which hasn't been asked for yet; its detail says so."""
+    phase.detail = "EHLO: not answered in time"
+    try:
+        found = await _ehlo(session, "starttls")
+    except PhaseFailure as failure:
+        raise PhaseFailure(failure.outcome, f"EHLO: {failure.detail}") from failure
+    phase.detail = None
+    return found
+
+
 async def _starttls(session: _Smtp, upgrade: Upgrade) -> None:
-    async with session.talk.way.phase(Phase.STARTTLS):
-        reply, extensions = await _ehlo(session, "starttls")
+    async with session.talk.way.phase(Phase.STARTTLS) as phase:
+        reply, extensions = await _first_ehlo(session, phase)
         if "STARTTLS" not in extensions:
             masked = "; keywords are masked, as ESMTP inspection does" if smtp.masked(reply) else ""
             raise PhaseFailure(Outcome.NOT_OFFERED, f"no STARTTLS among: {' '.join(extensions)}{masked}")

@@ -77,8 +77,11 @@ class Conversation:
         while (reply := take()) is None:
             data = await self.stream.receive()
             if not data:
-                raise PhaseFailure(Outcome.CLOSED, "closed by the server without a reply")
+                where = "in the middle of a reply" if self.way.in_the_middle else "without a reply"
+                raise PhaseFailure(Outcome.CLOSED, f"closed by the server {where}")
             reader.feed(data)
+            self.way.in_the_middle = True
+        self.way.in_the_middle = False
         return reply
 
     def heard(self) -> float:

@@ -74,12 +74,13 @@ class Way:
     keep_addresses: list[str] = field(default_factory=list)
     results: list[PhaseResult] = field(default_factory=list)
     current: Phase | None = None
+    in_the_middle: bool = False  # part of an answer has come, and the rest not yet
 
     @asynccontextmanager
     async def phase(self, phase: Phase) -> AsyncIterator[RunningPhase]:
         """Runs one phase under its time-out. Raises WalkEnded where the walk can't go on after it."""
         running = RunningPhase(phase, self.clock())
-        self.current = phase
+        self.current, self.in_the_middle = phase, False
         left = self.deadline.at - running.began
         limit = max(self.timeout, PATIENT_TIMEOUT) if phase in PATIENT_PHASES else self.timeout
         if left < SHORTEST_PHASE:
@@ -91,11 +92,14 @@ class Way:
         except TimeoutError:
             if left <= limit:
                 self._end(running, self.deadline.outcome, self.deadline.detail)
-            self._end(running, Outcome.TIMEOUT, running.detail or f"nothing within {limit:g} s")
+            self._end(running, Outcome.TIMEOUT, running.detail or self._missing(limit))
         except PhaseFailure as failure:
             self._end(running, failure.outcome, failure.detail)
             raise WalkEnded from failure  # whoever raises has no result to go on with
         self._end(running, running.outcome, running.detail)
+
+    def _missing(self, limit: float) -> str:
+        return f"{'only part of an answer' if self.in_the_middle else 'nothing'} within {limit:g} s"
 
     def _end(self, running: RunningPhase, outcome: Outcome, detail: str | None, seconds: float | None = -1.0) -> None:
         if seconds is not None:

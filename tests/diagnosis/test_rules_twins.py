@@ -78,8 +78,17 @@ def test_a_private_address_is_a_redirection():
 
 
 def test_a_private_address_with_microsofts_chain_is_a_relay():
-    probe = marked(walk(tls=GENUINE), Phase.DNS, Outcome.ADDRESS_SUSPICIOUS, "10.1.1.1 (private)")
+    probe = walk(tls=GENUINE, address="10.1.1.1")
+    probe = marked(probe, Phase.DNS, Outcome.ADDRESS_SUSPICIOUS, "10.1.1.1 (private)")
     assert causes(seen(probe)) == [Cause.HEALTHY]
+
+
+def test_a_private_address_among_public_ones_is_a_redirection_too_and_no_dead_address_of_microsofts():
+    """The resolver gave 10.0.0.5 besides: that nobody answers there, or over IPv6 at ::, isn't Microsoft's doing."""
+    for bad, detail in (("10.0.0.5", "10.0.0.5 (private)"), ("::", ":: (a sinkhole)")):
+        probe = addresses(walk(tls=GENUINE, address="52.97.1.1"), **{"52.97.1.1": OK, bad: TIMEOUT})
+        probe = marked(probe, Phase.DNS, Outcome.ADDRESS_SUSPICIOUS, detail)
+        assert causes(seen(probe)) == [Cause.DNS_REDIRECTED]
 
 
 def elsewhere(*, genuine: bool, ours: str = "198.51.100.7"):
@@ -219,6 +228,12 @@ def test_an_alert_without_the_name_is_an_answer_too():
     assert by_kind(RESET, no_name=Outcome.ALERT, other_name=RESET, small_hello=RESET) == [Cause.SNI_RESET]
 
 
+def test_an_alert_that_every_form_gets_is_nothing_that_a_form_gets_through():
+    alert = Outcome.ALERT
+    every = {"no_name": alert, "other_name": alert, "small_hello": alert, "small_segments": alert}
+    assert by_kind(alert, **every) == [Cause.UNKNOWN]
+
+
 def test_reset_for_its_size():
     small = {"no_name": RESET, "other_name": RESET, "small_hello": OK, "small_segments": RESET}
     assert by_kind(RESET, **small) == [Cause.LARGE_HELLO_DROPPED]
@@ -355,6 +370,17 @@ def test_starttls_offered_and_refused():
     assert causes(seen(refused), "smtp") == [Cause.STARTTLS_STRIPPED]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "detail"),
+    [(Outcome.REJECTED, "EHLO: 550 5.7.1 Access denied"), (TIMEOUT, "EHLO: not answered in time")],
+)
+def test_ehlo_refused_or_swallowed_takes_no_starttls_out(outcome, detail):
+    ended = broken("smtp", Phase.STARTTLS, outcome, detail)
+    assert causes(seen(ended), "smtp") == [Cause.UNKNOWN]
+    only = verdict(seen(ended, healthy("smtp", "wan"), facts=[CLIENTS, WAN]), "smtp")
+    assert (only.cause, only.responsible) == (Cause.PROTOCOL_REWRITTEN, Responsible.GATEWAY)
+
+
 def test_another_server_without_starttls_is_not_stripped():
     probe = broken("smtp", Phase.STARTTLS, Outcome.NOT_OFFERED)
     probe = marked(probe, Phase.GREETING, Outcome.UNRECOGNIZED, "220 relay.contoso.example ESMTP Postfix")
@@ -406,6 +432,16 @@ def test_cut_at_every_vantage_may_be_the_service():
     both = [replace(probe, tls=GENUINE) for probe in both]
     found = verdict(seen(*both, facts=[CLIENTS, WAN]))
     assert found.responsible is not Responsible.GATEWAY
+
+
+def test_cut_by_length_at_every_vantage_is_not_the_service():
+    both = [broken("imap", Phase.AUTH, RESET, vantage=vantage) for vantage in ("clients", "wan")]
+    both = [replace(probe, tls=GENUINE) for probe in both]
+    long = [tried(probe, Kind.LONG_COMMAND, RESET, Phase.CAPABILITY) for probe in both]
+    found = verdict(seen(*both, experiments=long, facts=[CLIENTS, WAN]))
+    assert (found.cause, found.responsible) == (Cause.AUTH_DROPPED, Responsible.UNKNOWN)
+    short = [tried(both[0], Kind.LONG_COMMAND, RESET, Phase.CAPABILITY), tried(both[0], Kind.SHORT_CANARY, OK)]
+    assert verdict(seen(*both, experiments=short, facts=[CLIENTS, WAN])).cause is Cause.AUTH_DROPPED
 
 
 # --- pages

@@ -60,6 +60,20 @@ async def test_starttls_refused():
     assert told.outcome("starttls") == "rejected"
 
 
+@pytest.mark.parametrize(
+    ("answer", "outcome", "detail"),
+    [
+        (b"550 5.7.1 Access denied\r\n", "rejected", "EHLO: 550 5.7.1 Access denied"),
+        (b"", "closed", "EHLO: closed by the server without a reply"),
+        (CLEAR[:40], "closed", "EHLO: closed by the server in the middle of a reply"),
+    ],
+)
+async def test_what_ends_at_ehlo_is_no_answer_to_starttls(answer, outcome, detail):
+    told = await hear("smtp", GREETING, answer)
+    assert (told.outcome("starttls"), told.phases[Phase.STARTTLS].detail) == (outcome, detail)
+    assert b"STARTTLS" not in told.sent
+
+
 async def test_plain_text_smuggled_behind_the_go_ahead():
     told = await hear("smtp", GREETING, CLEAR, GO_AHEAD + b"250 injected\r\n")
     assert told.outcome("starttls") == "unexpected_content"

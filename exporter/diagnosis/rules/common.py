@@ -81,6 +81,11 @@ def repeated(scales: Scales, tried: Tried, weight: float = 0.3) -> bool:
     return True
 
 
+def is_cut_by_length(tried: Tried) -> bool:
+    """Whether a long line dies, or a short token is answered, where the long token dies: no server's doing."""
+    return tried.answered(Kind.LONG_COMMAND) is False or tried.answered(Kind.SHORT_CANARY) is True
+
+
 def worth(tried: Tried, weight: float) -> float:
     """A weight, lower where the experiment was made with another target that failed alike."""
     return weight if tried.borrowed_from is None else weight * BORROWED

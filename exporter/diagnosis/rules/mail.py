@@ -4,7 +4,16 @@ import re
 from collections.abc import Iterator
 
 from exporter.diagnosis.experiment import Kind
-from exporter.diagnosis.rules.common import came_through, once_more, quoted, repeated, result_of, told, worth
+from exporter.diagnosis.rules.common import (
+    came_through,
+    is_cut_by_length,
+    once_more,
+    quoted,
+    repeated,
+    result_of,
+    told,
+    worth,
+)
 from exporter.diagnosis.rules.pages import is_page
 from exporter.diagnosis.seen import Seen, Tried, canary_answered, outcome_of
 from exporter.diagnosis.signatures import signatures
@@ -14,6 +23,8 @@ from exporter.vocabulary import AuthOutcome, Cause, Outcome, Phase, Protocol
 
 MAIL = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
 _CUT = frozenset({Outcome.RESET, Outcome.CLOSED, Outcome.TIMEOUT})
+#: How the walk marks what happened before STARTTLS could be asked for.
+AT_EHLO = "EHLO: "
 _MASKED = re.compile(r"\*{4,}|X{4,}")
 _INTERCEPTION = frozenset({Cause.TLS_INTERCEPTED})
 
@@ -26,8 +37,11 @@ def starttls_stripped(seen: Seen, probe: Probe) -> Iterator[Claim]:
     tried, greeting = seen.tried(probe), probe.phase(Phase.GREETING)
     scales = Scales(Cause.STARTTLS_STRIPPED)
     masked = "masked" in (result.detail or "") or bool(greeting and _MASKED.search(greeting.detail or ""))
+    if (said := result.detail or "").startswith(AT_EHLO):
+        yield from _at_ehlo(seen, probe, result)
+        return
     if result.outcome in _CUT:
-        scales.add(0.5, f"the conversation dies at EHLO or STARTTLS ({result.outcome}): {quoted(result.detail)}")
+        scales.add(0.5, f"the conversation dies at STARTTLS ({result.outcome}): {quoted(said)}")
     elif result.outcome is Outcome.REJECTED:
         scales.add(0.7, f"STARTTLS is offered, and refused: {quoted(result.detail)}")
     else:
@@ -44,6 +58,18 @@ def starttls_stripped(seen: Seen, probe: Probe) -> Iterator[Claim]:
     confirmed = repeated(scales, tried)
     includes = frozenset({Cause.PROTOCOL_REWRITTEN}) if masked or result.outcome is Outcome.NOT_OFFERED else frozenset()
     yield scales.claim(str(Phase.STARTTLS), Phase.STARTTLS, includes=includes, confirmed=confirmed)
+    if (claim := once_more(tried, Phase.STARTTLS)) is not None:
+        yield claim
+
+
+def _at_ehlo(seen: Seen, probe: Probe, result: PhaseResult) -> Iterator[Claim]:
+    """EHLO refused, or swallowed: STARTTLS wasn't even asked for. Overturned by: it is answered when tried again."""
+    scales, tried = Scales(Cause.PROTOCOL_REWRITTEN), seen.tried(probe)
+    scales.add(0.4, f"EHLO, the first command, ends the conversation ({result.outcome}): {quoted(result.detail)}")
+    for other in seen.others(probe):
+        if came_through(other, Phase.STARTTLS):
+            scales.add(0.7, f"from {other.vantage} EHLO is answered as Microsoft does")
+    yield scales.claim(str(Phase.STARTTLS), Phase.STARTTLS, confirmed=repeated(scales, tried, 0.1))
     if (claim := once_more(tried, Phase.STARTTLS)) is not None:
         yield claim
 
@@ -134,7 +160,7 @@ def auth_dropped(seen: Seen, probe: Probe) -> Iterator[Claim]:
         for other in seen.others(probe):
             if canary_answered(other):
                 scales.add(0.7, f"from {other.vantage} the token is refused in Microsoft's own words")
-            elif outcome_of(other, phase) is result.outcome:
+            elif outcome_of(other, phase) is result.outcome and not is_cut_by_length(tried):
                 scales.against(0.5, f"from {other.vantage} it dies the same way", Cause.SERVICE_OUTAGE)
         confirmed = bool(tried.get(Kind.LONG_COMMAND) or tried.get(Kind.SHORT_CANARY))
         hint = "send a long line before authentication, and a shorter token (`diagnose` does)"

@@ -9,6 +9,7 @@ from exporter.diagnosis.seen import Seen, Tried, outcome_of
 from exporter.diagnosis.signatures import signatures
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import Probe
+from exporter.probe.resolve import suspicion
 from exporter.vocabulary import Cause, Outcome, Phase
 
 _WORDS = {
@@ -46,7 +47,10 @@ def dns_failed(seen: Seen, probe: Probe) -> Iterator[Claim]:
 
 
 def dns_redirected(seen: Seen, probe: Probe) -> Iterator[Claim]:
-    """dns_redirected by an address that can't be public. Overturned by: what answers there has Microsoft's chain."""
+    """dns_redirected by an address that can't be public. Overturned by: what answers there has Microsoft's chain.
+
+    What answers at another, public address of the same answer vouches for nothing.
+    """
     result = result_of(probe, Phase.DNS, {Outcome.ADDRESS_SUSPICIOUS})
     if result is None:
         return
@@ -55,6 +59,8 @@ def dns_redirected(seen: Seen, probe: Probe) -> Iterator[Claim]:
     sinkhole = "sinkhole" in (result.detail or "")
     scales.add(0.95 if sinkhole else 0.75, f"the name leads to an address that no public service has: {result.detail}")
     match signatures(probe):
+        case True if probe.address is not None and _beside_others(probe.address, result.detail or ""):
+            scales.add(0.4, f"beside {probe.address}, where Microsoft's own chain answers: programs meet either")
         case True:
             words = "what answers at that private address presents Microsoft's own chain: a relay, not a redirection"
             relay.add(0.9, words)
@@ -73,6 +79,11 @@ def dns_redirected(seen: Seen, probe: Probe) -> Iterator[Claim]:
             scales.add(0.5, f"from {other_probe.vantage} the name leads to {other_probe.address or 'a public address'}")
     includes = frozenset({Cause.TLS_INTERCEPTED, Cause.BLOCK_PAGE, Cause.CAPTIVE_PORTAL})
     yield scales.claim(subject, Phase.DNS, includes=includes, confirmed=repeated(Scales(Cause.UNKNOWN), tried))
+
+
+def _beside_others(address: str, suspicious: str) -> bool:
+    """Whether that address is none of those which the walk's detail calls suspicious."""
+    return suspicion(address) is None and f"{address} (" not in suspicious
 
 
 def led_elsewhere(seen: Seen, probe: Probe) -> Iterator[Claim]:

@@ -4,7 +4,16 @@ import re
 from collections.abc import Iterator
 
 from exporter.diagnosis.experiment import Kind
-from exporter.diagnosis.rules.common import listed, once_more, quoted, repeated, result_of
+from exporter.diagnosis.rules.common import (
+    is_cut_by_length,
+    listed,
+    once_more,
+    quoted,
+    repeated,
+    result_of,
+    told,
+    worth,
+)
 from exporter.diagnosis.seen import Seen, symptom
 from exporter.diagnosis.signatures import inspection_product, signatures
 from exporter.diagnosis.weigh import Claim, Scales
@@ -85,6 +94,9 @@ def silent_everywhere(seen: Seen, probe: Probe) -> Iterator[Claim]:
     tried = seen.tried(probe)
     if tried.answered(Kind.PATIENT):
         scales.against(0.9, "with patience it answers", Cause.SLOW_SERVICE)
+    if is_cut_by_length(tried):
+        text = "what is short is answered, what is long isn't: the server is well"
+        scales.against(worth(tried, 0.9), told(tried, text), Cause.AUTH_DROPPED)
     yield scales.claim(str(result.phase), result.phase, confirmed=repeated(scales, tried, 0.3))
 
 

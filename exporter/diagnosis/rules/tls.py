@@ -136,7 +136,7 @@ def _peers(kinds: _Hypotheses, seen: Seen, probe: Probe, *, name_matters: bool) 
 def _names(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
     """The same address with another name, or with none. Where an alert is the fault, another alert is no passing."""
     named = [each for each in (tried.get(Kind.NO_NAME), tried.get(Kind.OTHER_NAME)) if each is not None]
-    passed = [each for each in named if each.answered and not (each.outcome is outcome is Outcome.ALERT)]
+    passed = [each for each in named if _passed(tried, each.experiment, outcome)]
     if passed:
         in_full = [each for each in passed if each.outcome is not Outcome.ALERT]
         what = listed(_named(each) for each in passed)
@@ -160,8 +160,9 @@ def _named(experiment: Experiment) -> str:
 
 def _sizes(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
     """Small and large: our side's flight, and the server's."""
-    small, segments = tried.answered(Kind.SMALL_HELLO), tried.answered(Kind.SMALL_SEGMENTS)
-    small_answer = tried.answered(Kind.SMALL_ANSWER)
+    small, segments, small_answer = (
+        _passed(tried, kind, outcome) for kind in (Kind.SMALL_HELLO, Kind.SMALL_SEGMENTS, Kind.SMALL_ANSWER)
+    )
     named = _name_matters(tried)
     if small:
         text = told(tried, "a small ClientHello with the same name and versions is answered, the large one isn't")
@@ -185,6 +186,12 @@ def _sizes(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
         kinds.against(worth(tried, 0.9), text, kinds.mtu)
     elif small_answer is False:
         kinds.mtu.against(worth(tried, 0.7), told(tried, "not even a ClientHello whose answer is small is answered"))
+
+
+def _passed(tried: Tried, kind: Kind, outcome: Outcome) -> bool | None:
+    """Whether a variant got through; where an alert is the fault, another alert is no passing."""
+    found = tried.get(kind)
+    return None if found is None else found.answered and not (found.outcome is outcome is Outcome.ALERT)
 
 
 def _versions(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
