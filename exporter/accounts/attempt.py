@@ -89,8 +89,9 @@ def with_old_token(result: AccountResult, error: TokenError) -> AccountResult:
     if result.outcome is not AuthOutcome.ACCEPTED or result.failed_phase is not None:
         return result
     why = explain(error)
-    words = f"the token on hand is still taken, no new one is given: {_numbered(why)}"
-    return replace(_explained(result, why), error=words)
+    return replace(
+        _explained(result, why), error=f"the token on hand is still taken, no new one is given: {_numbered(why)}"
+    )
 
 
 def _numbered(why: Explanation) -> str:

@@ -34,6 +34,10 @@ _TIMES = (
 _LONG_RUN = re.compile(
     r"[A-Za-z0-9_~.+/=-]{60,}|(?=[^\s]{0,200}[0-9])(?=[^\s]{0,200}[A-Z])(?=[^\s]{0,200}[a-z])[A-Za-z0-9_~.+=-]{37,}"
 )
+#: Fields of a token answer that hold one, in JSON or a form, whatever their length.
+_TOKEN_FIELD = re.compile(r"""((?:access|refresh|id)_token"?\s*[:=]\s*"?)[^"&\s,}<]+""", re.IGNORECASE)
+#: So much of a secret in a row is a leak, in an answer that was cut too.
+_SHARED = 12
 
 #: Who answers for a cause when nothing else is known than the refusal, over a genuine chain (contract).
 _RESPONSIBLE = {
@@ -202,4 +206,19 @@ def _shown(text: str, hide: Collection[str]) -> str:
     """White space collapsed, secrets and names taken out, then cleaned as all text of the network."""
     for name in sorted(filter(None, hide), key=len, reverse=True):
         text = re.sub(re.escape(name), "<hidden>", text, flags=re.IGNORECASE)
+        text = _without_pieces(text, name)
+    text = _TOKEN_FIELD.sub(r"\1<hidden>", text)
     return clean(_LONG_RUN.sub("<hidden>", " ".join(text.split())))
+
+
+def _without_pieces(text: str, secret: str) -> str:
+    """Without what an answer that breaks off leaves of a secret: its beginning, as far as it goes."""
+    if len(secret) <= _SHARED:
+        return text
+    beginning = re.compile(re.escape(secret[:_SHARED]), re.IGNORECASE)
+    while (found := beginning.search(text)) is not None:
+        start, length = found.start(), _SHARED
+        while length < len(secret) and text[start + length : start + length + 1].lower() == secret[length].lower():
+            length += 1
+        text = f"{text[:start]}<hidden>{text[start + length :]}"
+    return text

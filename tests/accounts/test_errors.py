@@ -443,3 +443,19 @@ def test_words_say_what_happened_and_what_to_do():
         assert row.acts is not Actor.NOBODY or re.search(
             r"[Ww]ait|tried again|not in our table|changed it|Microsoft if it lasts", row.words
         ), row.words
+
+
+@pytest.mark.parametrize("left", [12, 20, 36])
+def test_an_answer_that_breaks_off_leaves_no_beginning_of_a_secret(left):
+    secret = "Abc8Q~notAlongRunButASecretOfTheApp-"
+    error = TokenError.of_response(
+        {"error": "http_502", "error_description": f"<p>{secret[:left]}"}, 502, hide=[secret]
+    )
+    assert error.description == "<p><hidden>"
+
+
+def test_a_token_is_never_shown_however_short():
+    said = '{"token_type":"Bearer","access_token":"EwBshort","refresh_token": "M.C5-short","expires_in":1} id_token=eyJ.a.b&x'
+    error = TokenError.of_response({"error": "http_200", "error_description": said}, 200)
+    assert not any(each in error.description for each in ("EwBshort", "M.C5", "eyJ"))
+    assert "expires_in" in error.description

@@ -1,7 +1,6 @@
 """Accounts: a token's fault is one verdict, on the authority's target; what follows from a blocked path is none.
 
-What the identity provider said is the token's; what a mail server said is too, unless the same token is taken
-elsewhere.
+What the identity provider said is the token's; what a mail server said too, unless another one takes the same token.
 """
 
 from collections.abc import Iterator
