@@ -103,7 +103,7 @@ def _towards(weight: float, observation: str, whom: Responsible) -> Evidence:
 
 def _by_filter(claim: Claim, seen: Seen, probe: Probe) -> Placed:
     """gateway: another vantage passes, or it begins at the first hop; network: it begins beyond; else unknown."""
-    passing = [other for other in seen.others(probe) if _passes(claim, other)]
+    passing = [other for other in seen.others(probe) if _passes(claim, other) and _goes_there_too(claim, probe, other)]
     wire = tampering_of(seen, probe, claim.cause)
     if wire is not None:
         return Placed(GATEWAY, (wire,))
@@ -147,6 +147,12 @@ def _passes(claim: Claim, other: Probe) -> bool:
     if claim.cause in (Cause.DNS_FAILURE, Cause.DNS_REDIRECTED):
         return outcome_of(other, Phase.DNS) is Outcome.OK and is_clean(other)
     return passed(other, claim.phase) and signatures(other) is not False
+
+
+def _goes_there_too(claim: Claim, probe: Probe, other: Probe) -> bool:
+    """With a proxy `dns` and `connect` are the proxy's: who goes without it says nothing of them."""
+    of_the_proxy = probe.phase(Phase.PROXY) is not None and claim.phase in (Phase.DNS, Phase.CONNECT)
+    return not of_the_proxy or other.phase(Phase.PROXY) is not None
 
 
 def _same_fault(claim: Claim, probe: Probe, other: Probe) -> bool:

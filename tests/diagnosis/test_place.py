@@ -15,6 +15,8 @@ from tests.diagnosis.made import (
     NOON,
     WAN,
     broken,
+    failed,
+    healthy,
     marked,
     others,
     seen,
@@ -356,3 +358,12 @@ def test_a_lossy_path_is_not_slow_besides():
     again = [tried(slow, Kind.AGAIN, Outcome.OK, Phase.TLS, seconds=1.4) for _ in range(2)]
     assert verdict(seen(slow, experiments=again), "imap").cause is Cause.SLOW_PATH
     assert verdict(seen(slow, experiments=[*again, loss]), "imap").cause is Cause.PACKET_LOSS
+
+
+@pytest.mark.parametrize(("phase", "outcome"), [(Phase.DNS, Outcome.NAME_NOT_FOUND), (Phase.CONNECT, Outcome.REFUSED)])
+def test_a_proxy_that_cannot_be_reached_is_not_judged_by_who_goes_without_it(phase, outcome):
+    lost = failed(healthy("imap", "proxied", proxied=True), phase, outcome)
+    direct = healthy("imap", "clients")
+    assert verdict(seen(lost, direct, facts=[CLIENTS]), vantage="proxied").responsible is Responsible.UNKNOWN
+    same = healthy("imap", "clients", proxied=True)
+    assert verdict(seen(lost, same, facts=[CLIENTS]), vantage="proxied").responsible is Responsible.GATEWAY

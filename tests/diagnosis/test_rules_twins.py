@@ -412,6 +412,15 @@ def test_new_words_of_microsofts_are_never_the_gateways():
     assert any("replies_file" in each.observation for each in only.evidence)
 
 
+@pytest.mark.parametrize("said", ["HTTP 403 <html>blocked</html>", "HTTP 302 redirect to http://<ip>/portal"])
+def test_what_refuses_no_token_is_no_new_word_of_a_refusal(said):
+    """Over a genuine chain nobody in between said it; that sign-in works it doesn't show either."""
+    probe = marked(walk("sign_in_work", tls=GENUINE), Phase.TOKEN, Outcome.UNRECOGNIZED, said)
+    assert causes(seen(probe), "sign_in_work") == [Cause.UNKNOWN]
+    new = marked(walk("sign_in_work", tls=GENUINE), Phase.TOKEN, Outcome.UNRECOGNIZED, "HTTP 400 AADSTS999999: new")
+    assert causes(seen(new), "sign_in_work") == [Cause.HEALTHY]
+
+
 def test_other_words_behind_somebody_elses_tls():
     probe = marked(walk(tls=FORGED), Phase.GREETING, Outcome.UNRECOGNIZED, "* OK Mail Proxy")
     assert causes(seen(probe)) == [Cause.PROTOCOL_REWRITTEN]

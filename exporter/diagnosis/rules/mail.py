@@ -25,6 +25,8 @@ MAIL = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
 _CUT = frozenset({Outcome.RESET, Outcome.CLOSED, Outcome.TIMEOUT})
 #: How the walk marks what happened before STARTTLS could be asked for.
 AT_EHLO = "EHLO: "
+#: An answer to a token by HTTP that refuses no token: a redirect, or a page that keeps everyone out. 400 and 401 do.
+_NO_REFUSAL = re.compile(r"HTTP (?!40[01]\b)[0-9]{3}\b")
 _MASKED = re.compile(r"\*{4,}|X{4,}")
 _INTERCEPTION = frozenset({Cause.TLS_INTERCEPTED})
 
@@ -134,8 +136,10 @@ def _words(seen: Seen, probe: Probe, result: PhaseResult) -> Iterator[Claim]:
 def _new_words(probe: Probe, result: PhaseResult, text: str) -> Iterator[Claim]:
     """A new form of Microsoft's words is no fault of the path, as long as the rest of it is as it should be."""
     others = [each for each in probe.phases if each.phase is not result.phase]
-    if probe.auth.outcome is AuthOutcome.ACCEPTED or any(
-        e.outcome not in (Outcome.OK, Outcome.SKIPPED) for e in others
+    if (
+        _NO_REFUSAL.match(result.detail or "")
+        or probe.auth.outcome is AuthOutcome.ACCEPTED
+        or any(e.outcome not in (Outcome.OK, Outcome.SKIPPED) for e in others)
     ):
         return
     scales = Scales(Cause.HEALTHY)
