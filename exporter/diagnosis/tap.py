@@ -9,7 +9,7 @@ from exporter.diagnosis.endpoints import endpoints
 from exporter.diagnosis.seen import Seen
 from exporter.observations import Connection
 from exporter.probe.resolve import IpNetwork
-from exporter.vocabulary import Cause, ConnectionOutcome
+from exporter.vocabulary import Cause, ClosedBy, ConnectionOutcome
 
 #: The vantage of what was seen on the wire; `wire:NAME` where the interface, or the side, is known.
 WIRE = "wire"
@@ -73,7 +73,7 @@ def taps(seen: Seen, walked: Mapping[str, Walked]) -> list[Tap]:
     expected = tuple(map(ipaddress.ip_network, seen.private_networks))
     found = []
     for vantage, unnamed in by_tap.items():
-        connections = list(with_targets(unnamed))
+        connections = list(with_targets([each for each in unnamed if not _only_looked(each)]))
         targets = dict.fromkeys(each.target for each in connections if each.target is not None)
         for target in targets:
             own = tuple(each for each in connections if each.target == target)
@@ -82,6 +82,14 @@ def taps(seen: Seen, walked: Mapping[str, Walked]) -> list[Tap]:
             known = walked.get(target, Walked())
             found.append(Tap(target, vantage, own, others, two_sided, expected, seen.own_stack, known))
     return found
+
+
+def _only_looked(connection: Connection) -> bool:
+    """Whether the client left without a word, though it was spoken to: a monitor's TCP check, or our own of every
+    address. Nothing was asked, so nothing was refused."""
+    spoken_to = connection.outcome in (ConnectionOutcome.NOT_TLS, ConnectionOutcome.HANDSHAKE_FAILED)
+    left = connection.closed_by in (ClosedBy.CLIENT, ClosedBy.RESET_CLIENT)
+    return spoken_to and left and connection.bytes_sent == 0 and not connection.tampering
 
 
 def with_targets(connections: Sequence[Connection]) -> Iterator[Connection]:

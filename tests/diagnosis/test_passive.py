@@ -407,3 +407,13 @@ def test_what_walks_placed_is_placed_for_the_same_fault_in_packets_and_for_no_ot
 def test_a_clamped_mss_is_no_fault():
     clamped = replace(done(Tampering.MSS_CLAMPED, seen()), interface="inside")
     assert verdict([clamped], vantage="wire:inside", two_sided=True).cause is Cause.HEALTHY
+
+
+@pytest.mark.parametrize("outcome", [ConnectionOutcome.NOT_TLS, ConnectionOutcome.HANDSHAKE_FAILED])
+def test_who_hangs_up_without_a_word_was_refused_nothing(outcome):
+    """Checks of a TCP port, our own among them, hear a greeting and go."""
+    checks = [seen(outcome=outcome, sni=None, bytes_sent=0, bytes_received=130, closed_by=ClosedBy.RESET_CLIENT)] * 9
+    assert verdict([*checks, seen()]).cause is Cause.HEALTHY
+    assert judge(Seen(connections=tuple(checks))) == []
+    asked = [replace(each, bytes_sent=40) for each in checks]
+    assert verdict(asked).cause is not Cause.HEALTHY
