@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from exporter.diagnosis.experiment import Kind
+from exporter.diagnosis.seen import Seen
 from exporter.observations import AddressResult, AuthResult, Probe
 from exporter.vocabulary import AuthOutcome, Cause, Mechanism, Outcome, Phase, Responsible
 from tests.diagnosis.made import (
@@ -441,6 +442,15 @@ def test_cut_at_every_vantage_may_be_the_service():
     both = [replace(probe, tls=GENUINE) for probe in both]
     found = verdict(seen(*both, facts=[CLIENTS, WAN]))
     assert found.responsible is not Responsible.GATEWAY
+
+
+def test_an_answer_that_breaks_off_everywhere_is_not_the_services_silence():
+    def both(detail: str) -> Seen:
+        walks = [broken("imap", Phase.CAPABILITY, TIMEOUT, detail, vantage) for vantage in ("clients", "wan")]
+        return seen(*(replace(each, tls=GENUINE) for each in walks), facts=[CLIENTS, WAN])
+
+    assert verdict(both("nothing within 5 s")).cause is Cause.SERVICE_OUTAGE
+    assert verdict(both("only part of an answer within 5 s")).cause is Cause.UNKNOWN
 
 
 def test_cut_by_length_at_every_vantage_is_not_the_service():

@@ -28,6 +28,9 @@ _OUTAGE_WORDS = re.compile(
     r"Server Unavailable|Service not active|4\.3\.2|SYS/TEMP|AADSTS9\d{4}|temporarily|transient|451 4\.7\.0|454 4\.7\.0"
 )
 
+#: What the walk says where part of an answer came.
+_BROKEN_OFF = re.compile("only part of an answer")
+
 
 def throttled(seen: Seen, probe: Probe) -> Iterator[Claim]:
     """throttled. Overturned by: the words come from somebody in between (no genuine chain)."""
@@ -94,6 +97,8 @@ def silent_everywhere(seen: Seen, probe: Probe) -> Iterator[Claim]:
     tried = seen.tried(probe)
     if tried.answered(Kind.PATIENT):
         scales.against(0.9, "with patience it answers", Cause.SLOW_SERVICE)
+    if _BROKEN_OFF.match(result.detail or ""):
+        scales.against(0.5, "an answer had begun: the rest may be lost on the way")
     if is_cut_by_length(tried):
         text = "what is short is answered, what is long isn't: the server is well"
         scales.against(worth(tried, 0.9), told(tried, text), Cause.AUTH_DROPPED)
