@@ -204,8 +204,10 @@ def _text(value: object) -> str:
 
 def _shown(text: str, hide: Collection[str]) -> str:
     """White space collapsed, secrets and names taken out, then cleaned as all text of the network."""
-    for name in sorted(filter(None, hide), key=len, reverse=True):
+    names = sorted(filter(None, hide), key=len, reverse=True)
+    for name in names:
         text = re.sub(re.escape(name), "<hidden>", text, flags=re.IGNORECASE)
+    for name in names:  # only then: a piece of one form is the beginning of another, whole one
         text = _without_pieces(text, name)
     text = _TOKEN_FIELD.sub(r"\1<hidden>", text)
     return clean(_LONG_RUN.sub("<hidden>", " ".join(text.split())))
