@@ -15,6 +15,10 @@ _CONNECT: Final = 1
 #: Bytes of an address by its type: IPv4, IPv6. (A name, 3, tells its own.)
 _ADDRESSES: Final = {1: 4, 4: 16}
 _NAME: Final = 3
+#: What the client says next, or has said.
+_GREETING: Final = 0
+_SIGN_IN: Final = 1
+_REQUEST: Final = 2
 
 
 class Socks:
@@ -105,7 +109,4 @@ def _request_length(data: bytes) -> int | None:
     return 6 + (1 + data[4] if data[3] == _NAME else _ADDRESSES.get(data[3], 0))
 
 
-_GREETING: Final = 0
-_SIGN_IN: Final = 1
-_REQUEST: Final = 2
 _LENGTHS: Final[tuple[Callable[[bytes], int | None], ...]] = (_greeting_length, _sign_in_length, _request_length)

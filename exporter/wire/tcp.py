@@ -121,10 +121,18 @@ def _reset(half: Half, time: int, sequence: int, acknowledgment: int, flags: int
 
 def _farewell_before(half: Half, sequence: int, acknowledgment: int, flags: int) -> ClosedBy | None:
     """Who had sent a FIN that the capture has behind the reset or not at all: the reset's numbers count it."""
-    for side, counted in ((half, sequence), (half.peer, acknowledgment if flags & ACK else None)):
-        if counted is not None and not side.fin and side.high >= 0 and counted == (side.high + 1 & SEQUENCE_MASK):
-            return ClosedBy.CLIENT if side.from_client else ClosedBy.SERVER
-    return None
+    if _is_behind_unseen_fin(half, sequence):
+        return _closer(half)
+    return _closer(half.peer) if flags & ACK and _is_behind_unseen_fin(half.peer, acknowledgment) else None
+
+
+def _is_behind_unseen_fin(half: Half, sequence: int) -> bool:
+    """Whether a number counts a FIN of this direction that the capture lacks, or has later."""
+    return not half.fin and half.high >= 0 and (sequence - half.high & SEQUENCE_MASK) == 1
+
+
+def _closer(half: Half) -> ClosedBy:
+    return ClosedBy.CLIENT if half.from_client else ClosedBy.SERVER
 
 
 def _note_ends(half: Half, time: int, sequence: int, acknowledgment: int, flags: int) -> None:
@@ -150,10 +158,10 @@ def _fin(half: Half, time: int, end: int, acknowledgment: int, *, alone: bool) -
     elif end != half.high:
         count_segment(half, end, 0, time)
     if flow.closed is None:
-        first = half.peer.from_client if _answers_unseen_fin(half, acknowledgment) else half.from_client
-        flow.closed, flow.closed_at = (ClosedBy.CLIENT if first else ClosedBy.SERVER), time
+        first = half.peer if _is_behind_unseen_fin(half.peer, acknowledgment) else half  # it may be an answer
+        flow.closed, flow.closed_at = _closer(first), time
     elif half.peer.fin and not flow.reset and _was_answered(half, acknowledgment):
-        flow.closed = ClosedBy.CLIENT if half.from_client else ClosedBy.SERVER
+        flow.closed = _closer(half)
 
 
 def _was_answered(half: Half, acknowledgment: int) -> bool:
@@ -161,12 +169,6 @@ def _was_answered(half: Half, acknowledgment: int) -> bool:
     round."""
     knew = 0 < (acknowledgment - half.peer.high & SEQUENCE_MASK) < BEHIND
     return not knew and _knows_end(half.peer, half)
-
-
-def _answers_unseen_fin(half: Half, acknowledgment: int) -> bool:
-    """Its FIN acknowledges one of the other side that the capture lacks, or has behind it."""
-    peer = half.peer
-    return not peer.fin and peer.high >= 0 and (acknowledgment - peer.high & SEQUENCE_MASK) == 1
 
 
 def _payload(half: Half, time: int, sequence: int, buffer: Buffer, begin: int, end: int, length: int) -> None:

@@ -306,11 +306,10 @@ class Tracker:
     def _bound_held(self) -> None:
         """Many connections may each wait for a little, but not for all that each may have: the oldest go on without."""
         self._held.added = 0
-        flows, most = self._table.flows(), self.config.max_held
-        total = sum([flow.held for flow in flows])
+        total, most = self.held, self.config.max_held
         if total <= most:
             return
-        for flow in flows:
+        for flow in self._table.flows():
             held = flow.held
             if held:
                 make_room(flow)
