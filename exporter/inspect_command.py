@@ -18,9 +18,8 @@ from exporter.observations import Connection
 from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACaptureError
 from exporter.wire.connection_json import connection_json
 from exporter.wire.tracker import Tracker, TrackerConfig
+from exporter.wire.tracker_config import PATIENCE_IN_FILES
 
-#: In a file there is no hurry to tell that nothing came: what was silent so long may still be answered, seconds.
-PATIENCE = 60.0
 #: A file that goes on so soon behind the one before is its continuation, as `tcpdump -C` writes them, nanoseconds.
 CONTINUES = 60_000_000_000
 #: Of the environment's variables that belong to the configuration.
@@ -68,18 +67,11 @@ def run_inspect(
 def _tracked(config: Path | None, env: Mapping[str, str]) -> TrackerConfig:
     """What is followed. Reading a configuration takes longer than many a capture, so without one that is left out."""
     if config is None and not any(name.startswith(PREFIX) for name in env):
-        return TrackerConfig(everything=True, patience=PATIENCE)
+        return TrackerConfig(everything=True, patience=PATIENCE_IN_FILES)
+    from exporter.inspector_config import files_config_of
     from exporter.settings_file import load
 
-    settings = load(config, env)
-    return TrackerConfig(
-        targets=settings.all_targets(),
-        servers=settings.inspect.servers,
-        everything=True,
-        max_connections=settings.inspect.max_connections,
-        max_held=settings.inspect.reassembly_mib << 20,
-        patience=PATIENCE,
-    )
+    return files_config_of(load(config, env))
 
 
 class Inspection:

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from exporter.settings import Settings
 from exporter.settings_vantage import VantageSettings
 from exporter.wire.interface_state import Interface
+from exporter.wire.tracker_config import PATIENCE_IN_FILES, TrackerConfig
 from exporter.wire.watched import InspectorConfig
 
 #: Of proxies that are asked in clear.
@@ -32,6 +33,18 @@ def config_of(settings: Settings, own_stack: str | None) -> InspectorConfig:
         workers=settings.inspect.workers,
         own_stack=own_stack,
         ignored_clients=settings.inspect.ignored_clients,
+    )
+
+
+def files_config_of(settings: Settings) -> TrackerConfig:
+    """For captures: every server's connections."""
+    return TrackerConfig(
+        targets=settings.all_targets(),
+        servers=settings.inspect.servers,
+        everything=True,
+        max_connections=settings.inspect.max_connections,
+        max_held=settings.inspect.reassembly_mib << 20,
+        patience=PATIENCE_IN_FILES,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from exporter.inspector_config import files_config_of
 from exporter.observations import Connection
 from exporter.settings import Settings
 from exporter.settings_errors import ConfigurationError
@@ -11,14 +12,12 @@ from exporter.wire.capture_file import CaptureDamagedError, CaptureFile, NotACap
 from exporter.wire.outcome import SECOND
 from exporter.wire.sides import clocks_apart, compared, matched
 from exporter.wire.sighting import Sighting
-from exporter.wire.tracker import Tracker, TrackerConfig
+from exporter.wire.tracker import Tracker
 
 #: Connections that are kept of one side, at most: what comes later isn't judged.
 MAX_SIGHTINGS = 200_000
 #: Captures that miss one another by less are of the same time: the first packet may come late, seconds.
 SLACK = 5.0
-#: In a file there is no hurry to tell that nothing came, seconds.
-PATIENCE = 60.0
 
 
 class Side(NamedTuple):
@@ -38,15 +37,7 @@ def read_side(path: Path, settings: Settings, *, interface: str | None = None) -
         if len(found) < MAX_SIGHTINGS:
             found.append(sighting)
 
-    config = TrackerConfig(
-        targets=settings.all_targets(),
-        servers=settings.inspect.servers,
-        everything=True,
-        max_connections=settings.inspect.max_connections,
-        max_held=settings.inspect.reassembly_mib << 20,
-        patience=PATIENCE,
-    )
-    tracker = Tracker(config, lambda _connection: None, sighted=keep)
+    tracker = Tracker(files_config_of(settings), lambda _connection: None, sighted=keep)
     warning, first = None, None
     try:
         with path.open("rb") as stream:

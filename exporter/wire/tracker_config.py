@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.catalogue import TARGETS, Target
 from exporter.wire.servers import Network
+
+#: In a file there is no hurry to tell that nothing came: what was silent so long may still be answered, seconds.
+PATIENCE_IN_FILES: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
