@@ -12,6 +12,8 @@ from exporter.vocabulary import Mechanism, OfferedMechanism, Outcome, Phase
 
 #: Who we say we are: honest, and never resolvable (RFC 6761).
 EHLO_NAME = "outlook-auth-exporter.invalid"
+#: The detail of what happened before STARTTLS could be asked for; the diagnosis looks for it.
+AT_EHLO = "EHLO: "
 _BY_PASSWORD = frozenset({OfferedMechanism.PLAIN, OfferedMechanism.LOGIN})
 
 
@@ -68,11 +70,11 @@ async def _ehlo(session: _Smtp, step: str) -> tuple[SmtpReply, dict[str, str]]:
 
 async def _first_ehlo(session: _Smtp, phase: RunningPhase) -> tuple[SmtpReply, dict[str, str]]:
     """What ends the phase here is no refusal of STARTTLS, which hasn't been asked for yet; its detail says so."""
-    phase.detail = "EHLO: not answered in time"
+    phase.detail = f"{AT_EHLO}not answered in time"
     try:
         found = await _ehlo(session, "starttls")
     except PhaseFailure as failure:
-        raise PhaseFailure(failure.outcome, f"EHLO: {failure.detail}") from failure
+        raise PhaseFailure(failure.outcome, f"{AT_EHLO}{failure.detail}") from failure
     phase.detail = None
     return found
 

@@ -22,6 +22,9 @@ from exporter.observations import PhaseResult
 from exporter.probe.failures import PhaseFailure, mapped
 from exporter.vocabulary import CONVERSATION_GOES_ON, Outcome, Phase
 
+#: A detail begins so where part of an answer came in time, and not the rest; the diagnosis looks for it.
+BROKEN_OFF = "only part of an answer"
+
 #: A phase never begins with less than this left of the walk's time, seconds.
 SHORTEST_PHASE = 1.0
 
@@ -99,7 +102,7 @@ class Way:
         self._end(running, running.outcome, running.detail)
 
     def _missing(self, limit: float) -> str:
-        return f"{'only part of an answer' if self.in_the_middle else 'nothing'} within {limit:g} s"
+        return f"{BROKEN_OFF if self.in_the_middle else 'nothing'} within {limit:g} s"
 
     def _end(self, running: RunningPhase, outcome: Outcome, detail: str | None, seconds: float | None = -1.0) -> None:
         if seconds is not None:

@@ -76,10 +76,9 @@ def cause_of(probe: Probe, account: AccountResult) -> Cause | None:
     """
     if account.cause is not None:
         return account.cause
-    if account.outcome is not AuthOutcome.REFUSED and account.failed_phase in (Phase.AUTH, Phase.SESSION):
-        return Cause.UNKNOWN if canary_answered(probe) else None
     if account.outcome is not AuthOutcome.REFUSED:
-        return None
+        is_cut = account.failed_phase in (Phase.AUTH, Phase.SESSION)
+        return Cause.UNKNOWN if is_cut and canary_answered(probe) else None
     if account.mechanism is Mechanism.PASSWORD:
         return Cause.PASSWORD_REFUSED
     return Cause.UNKNOWN

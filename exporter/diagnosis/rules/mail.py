@@ -19,12 +19,11 @@ from exporter.diagnosis.seen import Seen, Tried, canary_answered, outcome_of
 from exporter.diagnosis.signatures import signatures
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import PhaseResult, Probe
+from exporter.probe.conversation_smtp import AT_EHLO
 from exporter.vocabulary import AuthOutcome, Cause, Outcome, Phase, Protocol
 
 MAIL = frozenset({Protocol.IMAP, Protocol.POP, Protocol.SMTP})
 _CUT = frozenset({Outcome.RESET, Outcome.CLOSED, Outcome.TIMEOUT})
-#: How the walk marks what happened before STARTTLS could be asked for.
-AT_EHLO = "EHLO: "
 #: An answer to a token by HTTP that refuses no token: a redirect, or a page that keeps everyone out. 400 and 401 do.
 _NO_REFUSAL = re.compile(r"HTTP (?!40[01]\b)[0-9]{3}\b")
 _MASKED = re.compile(r"\*{4,}|X{4,}")

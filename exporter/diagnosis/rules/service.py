@@ -18,6 +18,7 @@ from exporter.diagnosis.seen import Seen, symptom
 from exporter.diagnosis.signatures import inspection_product, signatures
 from exporter.diagnosis.weigh import Claim, Scales
 from exporter.observations import PhaseResult, Probe
+from exporter.probe.way import BROKEN_OFF
 from exporter.vocabulary import Cause, Outcome, Phase
 
 _INTERCEPTION = frozenset({Cause.TLS_INTERCEPTED})
@@ -27,9 +28,6 @@ _TENANT = re.compile(r"AADSTS(?:50002|500021|500022|5000211|500212|500213)\b|ten
 _OUTAGE_WORDS = re.compile(
     r"Server Unavailable|Service not active|4\.3\.2|SYS/TEMP|AADSTS9\d{4}|temporarily|transient|451 4\.7\.0|454 4\.7\.0"
 )
-
-#: What the walk says where part of an answer came.
-_BROKEN_OFF = re.compile("only part of an answer")
 
 
 def throttled(seen: Seen, probe: Probe) -> Iterator[Claim]:
@@ -97,7 +95,7 @@ def silent_everywhere(seen: Seen, probe: Probe) -> Iterator[Claim]:
     tried = seen.tried(probe)
     if tried.answered(Kind.PATIENT):
         scales.against(0.9, "with patience it answers", Cause.SLOW_SERVICE)
-    if _BROKEN_OFF.match(result.detail or ""):
+    if (result.detail or "").startswith(BROKEN_OFF):
         scales.against(0.5, "an answer had begun: the rest may be lost on the way")
     if is_cut_by_length(tried):
         text = "what is short is answered, what is long isn't: the server is well"

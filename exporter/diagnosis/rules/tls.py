@@ -136,7 +136,7 @@ def _peers(kinds: _Hypotheses, seen: Seen, probe: Probe, *, name_matters: bool) 
 def _names(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
     """The same address with another name, or with none. Where an alert is the fault, another alert is no passing."""
     named = [each for each in (tried.get(Kind.NO_NAME), tried.get(Kind.OTHER_NAME)) if each is not None]
-    passed = [each for each in named if _passed(tried, each.experiment, outcome)]
+    passed = [each for each in named if _passed(each, outcome)]
     if passed:
         in_full = [each for each in passed if each.outcome is not Outcome.ALERT]
         what = listed(_named(each) for each in passed)
@@ -161,7 +161,7 @@ def _named(experiment: Experiment) -> str:
 def _sizes(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
     """Small and large: our side's flight, and the server's."""
     small, segments, small_answer = (
-        _passed(tried, kind, outcome) for kind in (Kind.SMALL_HELLO, Kind.SMALL_SEGMENTS, Kind.SMALL_ANSWER)
+        _passed(tried.get(kind), outcome) for kind in (Kind.SMALL_HELLO, Kind.SMALL_SEGMENTS, Kind.SMALL_ANSWER)
     )
     named = _name_matters(tried)
     if small:
@@ -188,10 +188,9 @@ def _sizes(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
         kinds.mtu.against(worth(tried, 0.7), told(tried, "not even a ClientHello whose answer is small is answered"))
 
 
-def _passed(tried: Tried, kind: Kind, outcome: Outcome) -> bool | None:
-    """Whether a variant got through; where an alert is the fault, another alert is no passing."""
-    found = tried.get(kind)
-    return None if found is None else found.answered and not (found.outcome is outcome is Outcome.ALERT)
+def _passed(variant: Experiment | None, outcome: Outcome) -> bool | None:
+    """Whether it got through, None where it wasn't tried; where an alert is the fault, another alert is no passing."""
+    return None if variant is None else variant.answered and not (variant.outcome is outcome is Outcome.ALERT)
 
 
 def _versions(kinds: _Hypotheses, tried: Tried, outcome: Outcome) -> None:
